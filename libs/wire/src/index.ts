@@ -1,0 +1,7 @@
+export * from './egress.ts';
+export * from './launch.ts';
+export { LineSplitter } from './lines.ts';
+export * from './log.ts';
+export * from './ports.ts';
+export * from './status.ts';
+export { WireError, type WireErrorCode } from './wire-error.ts';

@@ -1,0 +1,127 @@
+import { constants } from 'node:os';
+import * as z from 'zod';
+import { LineSplitter } from './lines.ts';
+import { WireError } from './wire-error.ts';
+
+/**
+ * Status protocol (vsock 17000): the enclave sends its current state on connect and one JSON line per change.
+ *
+ * `status` and its companions are what the Rust original sends and reads. `phase` and `timings` are ours: the original
+ * says `running` from the first moment on, so a reader could not tell a booting enclave from one that serves.
+ * Unlike the original we send `signal` by name and accept a number, too (its two halves disagree: fault D1),
+ * and we encode with a JSON encoder (its error text is not escaped: fault D2).
+ */
+
+/** Longest status line in bytes, LF excluded. The original stops at 1,024; error texts with a cause chain need more. */
+export const STATUS_LINE_MAX = 8192;
+
+/** Longest error text put into a status line, in characters: four bytes each at worst, plus keys, stays below the line's bound. */
+const ERROR_TEXT_MAX = 1500;
+
+/** Milliseconds since the guest's kernel clock started (CLOCK_BOOTTIME), at each step of the boot. */
+const timings = z.object({
+  initMs: z.number().nonnegative(),
+  odynMs: z.number().nonnegative(),
+  startingMs: z.number().nonnegative(),
+  readyMs: z.number().nonnegative().optional(),
+});
+
+const signalNumber = z.number().int().min(1).max(64);
+const signalName = z.string().regex(/^SIG[A-Z0-9+-]{1,16}$/);
+
+const running = z.object({
+  status: z.literal('running'),
+  phase: z.enum(['starting', 'ready', 'unhealthy', 'stopping']).optional(),
+  reason: z.string().max(ERROR_TEXT_MAX).optional(),
+  timings: timings.optional(),
+});
+const exited = z.object({ status: z.literal('exited'), code: z.number().int() });
+const signaled = z.object({
+  status: z.literal('signaled'),
+  signal: z.union([signalName, signalNumber.transform(signalNameOf)]),
+});
+const fatal = z.object({ status: z.literal('fatal'), error: z.string() });
+
+const statusSchema = z.discriminatedUnion('status', [running, exited, signaled, fatal]);
+
+export type BootTimings = z.infer<typeof timings>;
+export type EnclaveStatus = z.output<typeof statusSchema>;
+
+/** The states after which nothing more comes. */
+export function isFinal(status: EnclaveStatus): boolean {
+  return status.status !== 'running';
+}
+
+/** One status line with its LF. */
+export function encodeStatus(status: EnclaveStatus): Buffer {
+  const bounded =
+    status.status === 'fatal'
+      ? { ...status, error: status.error.slice(0, ERROR_TEXT_MAX) }
+      : status.status === 'running' && status.reason !== undefined
+        ? { ...status, reason: status.reason.slice(0, ERROR_TEXT_MAX) }
+        : status;
+  return Buffer.from(`${JSON.stringify(bounded)}\n`);
+}
+
+/**
+ * Request from the parent on the same connection: stop the app (SIGTERM, then SIGKILL after the grace time).
+ * The original has no such message; a parent that sends none gets the original's behaviour.
+ */
+const controlSchema = z.strictObject({
+  command: z.literal('stop'),
+  graceMs: z.number().int().min(0).max(3_600_000),
+});
+
+export type ControlRequest = z.infer<typeof controlSchema>;
+
+/** Longest control line in bytes: the only request there is takes under 64. */
+export const CONTROL_LINE_MAX = 256;
+
+/** One control line with its LF. */
+export function encodeControl(request: ControlRequest): Buffer {
+  return Buffer.from(`${JSON.stringify(request)}\n`);
+}
+
+/** Reads status lines out of a byte stream. `push` throws `WireError` on a line that is too long or not a status. */
+export class StatusDecoder {
+  readonly #lines = new LineSplitter(STATUS_LINE_MAX);
+
+  push(chunk: Buffer): EnclaveStatus[] {
+    return this.#lines.push(chunk).map((line) => parseLine(line, statusSchema, 'status'));
+  }
+}
+
+/** Reads control lines out of a byte stream. `push` throws `WireError` on a line that is too long or unknown. */
+export class ControlDecoder {
+  readonly #lines = new LineSplitter(CONTROL_LINE_MAX);
+
+  push(chunk: Buffer): ControlRequest[] {
+    return this.#lines.push(chunk).map((line) => parseLine(line, controlSchema, 'control'));
+  }
+}
+
+function parseLine<S extends z.ZodType>(line: Buffer, schema: S, what: string): z.output<S> {
+  let json: unknown;
+  try {
+    json = JSON.parse(line.toString('utf8'));
+  } catch (cause) {
+    throw new WireError('LINE_INVALID', `${what} line is not JSON`, { cause });
+  }
+  const result = schema.safeParse(json);
+  if (!result.success) {
+    throw new WireError('LINE_INVALID', `${what} line is not one we know: ${z.prettifyError(result.error)}`);
+  }
+  return result.data;
+}
+
+function signalNameOf(number: number): string {
+  const found = Object.entries(constants.signals).find(([, value]) => value === number);
+  // Real-time signals have no name of their own in the table
+  return found?.[0] ?? `SIGRTMIN+${number - 34}`;
+}
+
+/** Number of a signal name, undefined for one this system does not know. */
+export function signalNumberOf(name: string): number | undefined {
+  const numbers: Record<string, number> = constants.signals;
+  return numbers[name];
+}
