@@ -1,0 +1,38 @@
+import { readFile } from 'node:fs/promises';
+import * as z from 'zod';
+import { BusError } from './bus-error.ts';
+
+/** How one process reaches the bus; kept in a file that only its user can read, never in an argument or a log. */
+const credentialsSchema = z.strictObject({
+  url: z.string().regex(/^(nats|tls):\/\//),
+  user: z.string().optional(),
+  password: z.string().optional(),
+});
+
+export type BusCredentials = z.infer<typeof credentialsSchema>;
+
+/** Reads a credentials file. Errors: `BUS_CREDENTIALS_INVALID`. */
+export async function readCredentials(file: string): Promise<BusCredentials> {
+  let json: unknown;
+  try {
+    json = JSON.parse(await readFile(file, 'utf8'));
+  } catch (cause) {
+    throw new BusError(
+      {
+        code: 'BUS_CREDENTIALS_INVALID',
+        message: `cannot read bus credentials from ${file}: ${(cause as Error).message}`,
+        remedy: 'point ENCLAVER_BUS at the JSON file that `enclaver up` or the compose set-up wrote',
+      },
+      { cause },
+    );
+  }
+  const result = credentialsSchema.safeParse(json);
+  if (!result.success) {
+    throw new BusError({
+      code: 'BUS_CREDENTIALS_INVALID',
+      message: `${file} holds no bus credentials: ${z.prettifyError(result.error)}`,
+      remedy: 'it must be {"url": "nats://host:port", "user": …, "password": …}',
+    });
+  }
+  return result.data;
+}

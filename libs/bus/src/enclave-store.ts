@@ -1,0 +1,48 @@
+import type { KV } from 'nats';
+import { BusError } from './bus-error.ts';
+import { type EnclaveRecord, enclaveRecordSchema } from './enclave.ts';
+
+/** The records of all enclaves of this host in the KV bucket. The supervisor writes, the others read. */
+export class EnclaveStore {
+  readonly #bucket: KV;
+
+  constructor(bucket: KV) {
+    this.#bucket = bucket;
+  }
+
+  async put(record: EnclaveRecord): Promise<void> {
+    await this.#bucket.put(record.id, JSON.stringify(enclaveRecordSchema.parse(record)));
+  }
+
+  async get(id: string): Promise<EnclaveRecord | undefined> {
+    const entry = await this.#bucket.get(id);
+    if (entry === null || entry.operation !== 'PUT') return undefined;
+    return parseRecord(id, entry.string());
+  }
+
+  async list(): Promise<EnclaveRecord[]> {
+    const records: EnclaveRecord[] = [];
+    for await (const key of await this.#bucket.keys()) {
+      const record = await this.get(key);
+      if (record !== undefined) records.push(record);
+    }
+    return records;
+  }
+
+  /** Forgets an enclave, its key's history included. */
+  async remove(id: string): Promise<void> {
+    await this.#bucket.purge(id);
+  }
+}
+
+function parseRecord(id: string, text: string): EnclaveRecord {
+  const result = enclaveRecordSchema.safeParse(JSON.parse(text));
+  if (!result.success) {
+    throw new BusError({
+      code: 'BUS_STATE_INVALID',
+      message: `the record of enclave ${id} on the bus is of another version: ${result.error.message}`,
+      remedy: 'stop the enclave with the version that started it, or delete the key from the bucket',
+    });
+  }
+  return result.data;
+}

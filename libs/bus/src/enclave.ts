@@ -1,0 +1,98 @@
+import * as z from 'zod';
+import { errorDataSchema } from './bus-error.ts';
+
+/**
+ * What is known of one enclave: the value of its key in the KV bucket, and the answer of `supervisor.describe`.
+ * Only the supervisor writes it; every other part reads it to find its way after a restart.
+ */
+
+export const enclaveStates = [
+  'requested',
+  'launching',
+  'booting',
+  'starting',
+  'ready',
+  'unhealthy',
+  'stopping',
+  'exited',
+  'failed',
+  'lost',
+] as const;
+
+/** Where an enclave's vsock is found on this host: the kernel's, by CID, or a Unix socket in the Firecracker style. */
+export const vsockAddressSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('vsock'), cid: z.number().int().min(4) }),
+  z.object({ type: z.literal('unix'), path: z.string() }),
+]);
+
+export const measurementsSchema = z.object({
+  PCR0: z.string().regex(/^[0-9a-f]{96}$/),
+  PCR1: z.string().regex(/^[0-9a-f]{96}$/),
+  PCR2: z.string().regex(/^[0-9a-f]{96}$/),
+  PCR8: z
+    .string()
+    .regex(/^[0-9a-f]{96}$/)
+    .optional(),
+});
+
+/** A TCP address outside that leads to a port inside. */
+export const publishedPortSchema = z.object({
+  /** Port inside the enclave: an `ingress[].listen_port` of the manifest. */
+  listenPort: z.number().int().min(1).max(65535),
+  /** IP address to listen on. */
+  host: z.union([z.ipv4(), z.ipv6()]),
+  /** TCP port to listen on; 0 asks the system for a free one. */
+  port: z.number().int().min(0).max(65535),
+});
+
+/** How an enclave ended. */
+export const enclaveResultSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('exited'), code: z.number().int() }),
+  z.object({ kind: z.literal('signaled'), signal: z.string() }),
+  z.object({ kind: z.literal('fatal'), error: z.string() }),
+  z.object({ kind: z.literal('failed'), error: errorDataSchema }),
+  z.object({ kind: z.literal('lost'), error: errorDataSchema }),
+]);
+
+/** Milliseconds since the guest's kernel clock started, at each step of the boot; see `@enclaver/wire`. */
+export const bootTimingsSchema = z.object({
+  initMs: z.number(),
+  odynMs: z.number(),
+  startingMs: z.number(),
+  readyMs: z.number().optional(),
+});
+
+export const enclaveRecordSchema = z.object({
+  id: z.string().regex(/^e-[0-9a-f]{12}$/),
+  name: z.string(),
+  state: z.enum(enclaveStates),
+  backend: z.enum(['qemu', 'nitro']),
+  eif: z.string(),
+  measurements: measurementsSchema,
+  cpuCount: z.number().int().min(1),
+  memoryMb: z.number().int().min(64),
+  debug: z.boolean(),
+  vsock: vsockAddressSchema,
+  /** Unix socket of the serial console, where the backend has one. */
+  console: z.string().optional(),
+  ingress: z.array(publishedPortSchema),
+  egress: z.boolean(),
+  /** Process that is the enclave, on backends where there is one. */
+  pid: z.number().int().optional(),
+  timings: bootTimingsSchema.optional(),
+  result: enclaveResultSchema.optional(),
+  /** ISO 8601 times at which each state was entered. */
+  times: z.partialRecord(z.enum(enclaveStates), z.string()),
+});
+
+export type EnclaveState = (typeof enclaveStates)[number];
+export type VsockAddress = z.infer<typeof vsockAddressSchema>;
+export type PublishedPort = z.infer<typeof publishedPortSchema>;
+export type EnclaveResult = z.infer<typeof enclaveResultSchema>;
+export type EnclaveRecord = z.infer<typeof enclaveRecordSchema>;
+export type Measurements = z.infer<typeof measurementsSchema>;
+
+/** The states that nothing follows. */
+export function hasEnded(state: EnclaveState): state is 'exited' | 'failed' | 'lost' {
+  return state === 'exited' || state === 'failed' || state === 'lost';
+}

@@ -1,0 +1,47 @@
+import * as z from 'zod';
+import { errorDataSchema } from './bus-error.ts';
+import { bootTimingsSchema, enclaveRecordSchema, enclaveResultSchema, publishedPortSchema } from './enclave.ts';
+
+/**
+ * Lifecycle events, `enclaver.v1.enclave.<id>.<event>`. The supervisor publishes all but three: `egress-ready` and
+ * `proxy-failed` are the outer-proxy's answer to `requested`, `log-ended` is the log-relay's word that no line will follow.
+ */
+export const enclaveEventSchemas = {
+  /** Accepted; the outer-proxy now opens its listeners, and nothing starts before it says `egress-ready`. */
+  requested: z.object({ enclave: enclaveRecordSchema }),
+  /** The listeners are open, at these addresses. */
+  'egress-ready': z.object({ ingress: z.array(publishedPortSchema) }),
+  /** A listener could not be opened; the enclave will not start. */
+  'proxy-failed': z.object({ error: errorDataSchema }),
+  /** The enclave's machine is being started. */
+  launching: z.object({ enclave: enclaveRecordSchema }),
+  /** Kernel and init are up: the boot heartbeat arrived. */
+  booting: z.object({}),
+  /** odyn is up and starts its parts and the app. */
+  starting: z.object({ timings: bootTimingsSchema.optional() }),
+  /** The app runs and accepts on every ingress port. */
+  ready: z.object({ timings: bootTimingsSchema.optional(), ingress: z.array(publishedPortSchema) }),
+  unhealthy: z.object({ reason: z.string() }),
+  /** A stop was asked for; the app has this long before it is killed. */
+  stopping: z.object({ graceMs: z.number().int().min(0) }),
+  /** The app ended by itself or by a stop. */
+  exited: z.object({ result: enclaveResultSchema }),
+  /** The enclave never got to run the app, or its inside reported a fatal error. */
+  failed: z.object({ result: enclaveResultSchema, console: z.array(z.string()) }),
+  /** The machine died under the app. */
+  lost: z.object({ result: enclaveResultSchema, console: z.array(z.string()) }),
+  /** All log lines of this enclave have been published; `lost` counts those that were dropped inside or here. */
+  'log-ended': z.object({ lines: z.number().int().min(0), lost: z.number().int().min(0) }),
+} as const;
+
+export type EnclaveEventName = keyof typeof enclaveEventSchemas;
+export type EnclaveEventData<N extends EnclaveEventName> = z.infer<(typeof enclaveEventSchemas)[N]>;
+
+/** One event as a subscriber gets it; narrow on `name`. */
+export type EnclaveEvent = {
+  [N in EnclaveEventName]: { id: string; name: N; time: string; source: string; data: EnclaveEventData<N> };
+}[EnclaveEventName];
+
+export function isEnclaveEventName(name: string): name is EnclaveEventName {
+  return Object.hasOwn(enclaveEventSchemas, name);
+}

@@ -1,0 +1,12 @@
+export { Bus, type BusOptions } from './bus.ts';
+export { BusError, type ErrorData, errorDataSchema, toErrorData } from './bus-error.ts';
+export { type BusCredentials, readCredentials } from './credentials.ts';
+export * from './enclave.ts';
+export type { EventQuery } from './event-watch.ts';
+export * from './events.ts';
+export type { LogQuery } from './log-watch.ts';
+export * from './logs.ts';
+export * from './operations.ts';
+export { natsServerConfig, type ServerConfig } from './server-config.ts';
+export type { OperationHandlers } from './service-host.ts';
+export { subjects } from './subjects.ts';

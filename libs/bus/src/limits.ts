@@ -1,0 +1,16 @@
+/** Bounds of what a process keeps or waits for on the bus. */
+export const limits = {
+  /** First connection: a nats-server that was started beside us needs a moment, one that is not there must not hang the user. */
+  connectTimeoutMs: 5_000,
+  /** A request other than a build: the services answer from memory or after one start of a process. */
+  requestTimeoutMs: 30_000,
+  /** A build of a large image on a slow disk; its progress shows long before that whether it lives. */
+  buildTimeoutMs: 3_600_000,
+  /** Lifecycle events kept: some 12 for an enclave, so the last 5,000 enclaves or 64 MiB. */
+  eventMessages: 60_000,
+  eventBytes: 64 * 1024 * 1024,
+  /** Log bytes kept for `enclaver logs`: the oldest go first. */
+  logBytes: 256 * 1024 * 1024,
+  /** Publishes of one process that the server has not acknowledged yet; beyond it publishing waits. */
+  unacknowledged: 256,
+} as const;

@@ -1,0 +1,43 @@
+import type { JetStreamSubscription, JsMsg } from 'nats';
+
+/**
+ * A typed view of an ordered JetStream consumer: an async iterable that ends when its loop is left, when `close` is
+ * called, or after the message for which `isLast` is true. `ready` resolves once the server has the consumer, so that what
+ * is published after it will be seen.
+ */
+export class StreamWatch<T> implements AsyncIterable<T> {
+  readonly ready: Promise<void>;
+  readonly #opened: Promise<JetStreamSubscription | undefined>;
+  readonly #map: (message: JsMsg) => T | undefined;
+  readonly #isLast: (message: JsMsg) => boolean;
+
+  constructor(
+    open: () => Promise<JetStreamSubscription | undefined>,
+    map: (message: JsMsg) => T | undefined,
+    isLast: (message: JsMsg) => boolean = () => false,
+  ) {
+    this.#opened = open();
+    this.#map = map;
+    this.#isLast = isLast;
+    this.ready = this.#opened.then(() => undefined);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncIterator<T> {
+    const messages = await this.#opened;
+    if (messages === undefined) return;
+    try {
+      for await (const message of messages) {
+        const item = this.#map(message);
+        if (item !== undefined) yield item;
+        if (this.#isLast(message)) return;
+      }
+    } finally {
+      await messages.destroy();
+    }
+  }
+
+  async close(): Promise<void> {
+    const messages = await this.#opened;
+    await messages?.destroy();
+  }
+}

@@ -1,0 +1,21 @@
+/** Every subject of the bus. The `v1` is the schema version: a breaking change gets a new tree beside the old one. */
+const ROOT = 'enclaver.v1';
+
+/** Ids are made by us, but a subject built from a foreign string could reach another tree: check once, here. */
+function token(value: string): string {
+  if (!/^[A-Za-z0-9_-]+$/.test(value)) throw new TypeError(`not a subject token: ${JSON.stringify(value)}`);
+  return value;
+}
+
+export const subjects = {
+  operation: (service: string, operation: string) => `${ROOT}.${token(service)}.${token(operation)}`,
+  enclaveEvent: (id: string, event: string) => `${ROOT}.enclave.${token(id)}.${token(event)}`,
+  enclaveEvents: (id?: string) => `${ROOT}.enclave.${id === undefined ? '*' : token(id)}.*`,
+  buildProgress: (buildId: string) => `${ROOT}.build.${token(buildId)}.progress`,
+  log: (id: string, stream: string) => `${ROOT}.log.${token(id)}.${token(stream)}`,
+  logs: (id?: string) => `${ROOT}.log.${id === undefined ? '*' : token(id)}.*`,
+} as const;
+
+export const EVENT_STREAM = 'ENCLAVER_EVENTS';
+export const LOG_STREAM = 'ENCLAVER_LOGS';
+export const ENCLAVE_BUCKET = 'enclaver_enclaves';

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { Bus, BusError, type EnclaveEvent, type EnclaveRecord, type LogMessage } from '../src/index.ts';
+import { NatsProcess } from './nats-process.ts';
+
+const record: EnclaveRecord = {
+  id: 'e-0123456789ab',
+  name: 'hello',
+  state: 'requested',
+  backend: 'qemu',
+  eif: '/var/lib/enclaver/hello.eif',
+  measurements: { PCR0: 'a'.repeat(96), PCR1: 'b'.repeat(96), PCR2: 'c'.repeat(96) },
+  cpuCount: 2,
+  memoryMb: 512,
+  debug: false,
+  vsock: { type: 'unix', path: '/run/enclaver/e-0123456789ab/vsock' },
+  ingress: [{ listenPort: 8080, host: '127.0.0.1', port: 8080 }],
+  egress: true,
+  times: { requested: '2026-01-01T00:00:00.000Z' },
+};
+
+describe('bus', () => {
+  let nats: NatsProcess;
+  let bus: Bus;
+  let other: Bus;
+
+  before(async () => {
+    nats = await NatsProcess.start();
+    bus = await Bus.connect({ source: 'test/a', credentials: nats.credentials });
+    other = await Bus.connect({ source: 'test/b', credentials: nats.credentials });
+  });
+
+  after(async () => {
+    await bus.close();
+    await other.close();
+    await nats[Symbol.asyncDispose]();
+  });
+
+  it('carries lifecycle events to live subscribers and replays them to late ones', async () => {
+    const live = bus.events({ id: record.id });
+    await live.ready;
+    await other.publishEvent(record.id, 'requested', { enclave: record });
+    await other.publishEvent(record.id, 'egress-ready', { ingress: record.ingress });
+    const seen: EnclaveEvent[] = [];
+    for await (const event of live) {
+      seen.push(event);
+      if (seen.length === 2) break;
+    }
+    assert.deepEqual(
+      seen.map((event) => [event.name, event.id, event.source]),
+      [
+        ['requested', record.id, 'test/b'],
+        ['egress-ready', record.id, 'test/b'],
+      ],
+    );
+    const late: string[] = [];
+    for await (const event of bus.events({ replay: true })) {
+      late.push(event.name);
+      if (late.length === 2) break;
+    }
+    assert.deepEqual(late, ['requested', 'egress-ready']);
+  });
+
+  it('refuses to publish an event whose data breaks the schema', async () => {
+    await assert.rejects(bus.publishEvent(record.id, 'stopping', { graceMs: -1 }));
+  });
+
+  it('answers requests, with the error of the service kept', async () => {
+    await other.serve('supervisor', '0.1.0', {
+      run: async () => ({ enclave: record }),
+      stop: async () => {
+        throw new BusError({ code: 'ENCLAVE_NOT_FOUND', message: 'no enclave e-1', remedy: 'see `enclaver ps`' });
+      },
+      list: async () => ({ enclaves: [record] }),
+      describe: async () => ({ enclave: record }),
+    });
+    const { enclaves } = await bus.request('supervisor', 'list', {});
+    assert.deepEqual(enclaves, [record]);
+    await assert.rejects(bus.request('supervisor', 'stop', { id: 'e-1' }), {
+      code: 'ENCLAVE_NOT_FOUND',
+      remedy: 'see `enclaver ps`',
+    });
+  });
+
+  it('says which service is missing', async () => {
+    await assert.rejects(bus.request('builder', 'extract', { image: 'x' }), { code: 'BUS_NO_SERVICE' });
+  });
+
+  it('keeps log lines and gives them in order, then follows', async () => {
+    const line = (sequence: number) => ({ sequence, time: '2026-01-01T00:00:00.000Z', text: `line ${sequence}` });
+    await other.publishLog(record.id, 'stdout', { lines: [line(0), line(1)] });
+    await other.publishLog(record.id, 'stderr', { lines: [line(2)] });
+    const kept: LogMessage[] = [];
+    for await (const message of bus.logs({ id: record.id })) kept.push(message);
+    assert.deepEqual(
+      kept.flatMap((message) => message.lines.map((entry) => [message.stream, entry.sequence])),
+      [
+        ['stdout', 0],
+        ['stdout', 1],
+        ['stderr', 2],
+      ],
+    );
+    const followed: number[] = [];
+    const watch = bus.logs({ id: record.id, follow: true });
+    await watch.ready;
+    await other.publishLog(record.id, 'stdout', { lines: [line(3)] });
+    for await (const message of watch) {
+      followed.push(...message.lines.map((entry) => entry.sequence));
+      if (followed.length === 4) break;
+    }
+    assert.deepEqual(followed, [0, 1, 2, 3]);
+  });
+
+  it('ends at once for an enclave that logged nothing', async () => {
+    for await (const message of bus.logs({ id: 'e-ffffffffffff' })) assert.fail(JSON.stringify(message));
+  });
+
+  it('keeps the state of each enclave', async () => {
+    await bus.enclaves.put(record);
+    assert.deepEqual(await other.enclaves.get(record.id), record);
+    assert.deepEqual(await other.enclaves.list(), [record]);
+    await bus.enclaves.remove(record.id);
+    assert.equal(await other.enclaves.get(record.id), undefined);
+    assert.deepEqual(await other.enclaves.list(), []);
+  });
+
+  it('says that no server answers, and that credentials are refused', async () => {
+    await assert.rejects(Bus.connect({ source: 'x', credentials: { url: 'nats://127.0.0.1:1' } }), {
+      code: 'BUS_UNREACHABLE',
+    });
+    await assert.rejects(Bus.connect({ source: 'x', credentials: { url: nats.credentials.url } }), {
+      code: 'BUS_REFUSED',
+    });
+    await assert.rejects(Bus.connect({ source: 'x', credentials: '/nowhere/bus.json' }), {
+      code: 'BUS_CREDENTIALS_INVALID',
+    });
+  });
+
+  it('carries build progress to the one who asked', async () => {
+    const seen: string[] = [];
+    const stop = await bus.onBuildProgress('b1', (progress) => seen.push(progress.stage));
+    other.publishBuildProgress('b1', { stage: 'flatten', done: 1, total: 2 });
+    other.publishBuildProgress('b2', { stage: 'assemble' });
+    other.publishBuildProgress('b1', { stage: 'package' });
+    while (seen.length < 2) await new Promise((resolve) => setImmediate(resolve));
+    stop();
+    assert.deepEqual(seen, ['flatten', 'package']);
+  });
+});

@@ -1,0 +1,53 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type BusCredentials, natsServerConfig } from '../src/index.ts';
+
+/** A real nats-server process on a free loopback port, with the configuration that the product generates. */
+export class NatsProcess implements AsyncDisposable {
+  readonly credentials: BusCredentials;
+  readonly #process: ChildProcess;
+  readonly #folder: string;
+
+  private constructor(process: ChildProcess, folder: string, credentials: BusCredentials) {
+    this.#process = process;
+    this.#folder = folder;
+    this.credentials = credentials;
+  }
+
+  static async start(): Promise<NatsProcess> {
+    const folder = await mkdtemp(join(tmpdir(), 'enclaver-nats-'));
+    const user = { user: 'test', password: 'only-in-this-test' };
+    const config = join(folder, 'nats.conf');
+    await writeFile(
+      config,
+      natsServerConfig({ host: '127.0.0.1', port: 0, storeDir: folder, portsDir: folder, users: [user] }),
+    );
+    const process = spawn('nats-server', ['-c', config], { stdio: 'ignore' });
+    const url = await portOf(folder, process);
+    return new NatsProcess(process, folder, { url, ...user });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#process.exitCode === null) {
+      this.#process.kill('SIGTERM');
+      await once(this.#process, 'exit');
+    }
+    await rm(this.#folder, { recursive: true });
+  }
+}
+
+async function portOf(folder: string, process: ChildProcess): Promise<string> {
+  while (process.exitCode === null) {
+    const file = (await readdir(folder)).find((name) => name.endsWith('.ports'));
+    if (file !== undefined) {
+      const ports = JSON.parse((await readFile(join(folder, file), 'utf8')) || '{}');
+      if (ports.nats?.[0] !== undefined) return ports.nats[0];
+    }
+    await sleep(20);
+  }
+  throw new Error('nats-server ended at once');
+}
