@@ -1,0 +1,32 @@
+/** Bytes read from an EIF file at once: large enough that hashing dominates, small enough to hold many readers. */
+export const READ_CHUNK_BYTES = 1 << 20;
+
+/** Small chunks are gathered up to this many bytes, so that a hash call and a write call are paid once per block. */
+export const GATHER_BYTES = 256 << 10;
+
+/** A chunk of at least this size goes through uncopied: copying it would cost more than the call it saves. */
+export const PASS_THROUGH_BYTES = 64 << 10;
+
+/** Slots in the header's section table (aws-nitro-enclaves-image-format, `src/defs/mod.rs`). */
+export const MAX_SECTIONS = 32;
+
+/** Linux cuts the command line at COMMAND_LINE_SIZE (2048 on x86_64 and arm64), which counts the closing NUL. */
+export const MAX_CMDLINE_BYTES = 2047;
+
+/** Metadata may carry the inspect output of an image and a 4 KiB custom file; real ones are a few KiB. */
+export const MAX_METADATA_BYTES = 1 << 20;
+
+/** The documented size of the signature section. */
+export const MAX_SIGNATURE_BYTES = 32768;
+
+/** Linux refuses cpio names over PATH_MAX (4096), counted with the closing NUL (`init/initramfs.c`). */
+export const MAX_NAME_BYTES = 4096;
+
+/** Linux skips a symlink in an initramfs whose target does not fit PATH_MAX with its NUL. */
+export const MAX_LINK_TARGET_BYTES = 4095;
+
+/** newc keeps a file's size in eight hexadecimal digits. */
+export const MAX_CPIO_FILE_BYTES = 0xffffffff;
+
+/** What `findInCpio` returns at most unless told otherwise: its users look for small text files. */
+export const FIND_MAX_BYTES = 1 << 20;

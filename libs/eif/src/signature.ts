@@ -1,0 +1,159 @@
+import { type KeyObject, verify, X509Certificate } from 'node:crypto';
+import { Decoder, Encoder, Tag } from 'cbor-x';
+import { z } from 'zod';
+import { EifError } from './errors.ts';
+import { MAX_SIGNATURE_BYTES } from './limits.ts';
+import { certificatePcr, PCR_BYTES } from './pcr.ts';
+
+/** A signature section that was checked: the COSE signature verifies with the certificate and names this PCR0. */
+export interface EifSignature {
+  /** The PEM text as it stands in the file. */
+  certificate: string;
+  algorithm: 'ES256' | 'ES384' | 'ES512';
+  /** Distinguished name of the certificate's subject, one attribute per line. */
+  subject: string;
+  /** The certificate's own validity. It is not checked on reading: see `verifySignature`. */
+  validFrom: Date;
+  validTo: Date;
+  /** Lower-case hexadecimal. */
+  PCR8: string;
+  /** The section's bytes, from which the same file can be written again. */
+  raw: Buffer;
+}
+
+interface Algorithm {
+  name: EifSignature['algorithm'];
+  curve: string;
+  hash: string;
+  width: number;
+}
+
+/** COSE algorithm numbers (RFC 9053, section 2.1) with the curve each one needs and the width of r and s. */
+const ALGORITHMS: ReadonlyMap<unknown, Algorithm> = new Map<number, Algorithm>([
+  [-7, { name: 'ES256', curve: 'prime256v1', hash: 'sha256', width: 32 }],
+  [-35, { name: 'ES384', curve: 'secp384r1', hash: 'sha384', width: 48 }],
+  [-36, { name: 'ES512', curve: 'secp521r1', hash: 'sha512', width: 66 }],
+]);
+
+const COSE_SIGN1_TAG = 18;
+
+const byteArray = z.array(z.int().min(0).max(255)).transform((values) => Buffer.from(values));
+const mapOf = <Shape extends z.ZodType>(shape: Shape) =>
+  z
+    .instanceof(Map)
+    .transform((map) => Object.fromEntries(map))
+    .pipe(shape);
+// Only the first entry counts, for upstream's tools too.
+const sectionSchema = z
+  .tuple([mapOf(z.strictObject({ signing_certificate: byteArray, signature: byteArray }))])
+  .rest(z.unknown());
+const coseSchema = z.preprocess(
+  // Verifiers take COSE_Sign1 with and without its tag.
+  (value) => (value instanceof Tag && value.tag === COSE_SIGN1_TAG ? value.value : value),
+  z.tuple([z.instanceof(Uint8Array), z.instanceof(Map), z.instanceof(Uint8Array), z.instanceof(Uint8Array)]),
+);
+const protectedSchema = z.instanceof(Map);
+const payloadSchema = mapOf(z.strictObject({ register_index: z.int(), register_value: byteArray }));
+
+const decoder = new Decoder({ mapsAsObjects: false, useRecords: false });
+const encoder = new Encoder({ mapsAsObjects: false, useRecords: false, tagUint8Array: false });
+
+/**
+ * Reads a signature section and checks everything in it that does not depend on the time: form, algorithm against
+ * key, COSE signature, and that the signed payload is PCR0 of the image. Throws EIF_SIGNATURE.
+ *
+ * @param pcr0 PCR0 computed from the image's own bytes, lower-case hexadecimal
+ */
+export function checkSignature(raw: Uint8Array, pcr0: string): EifSignature {
+  if (raw.length > MAX_SIGNATURE_BYTES) {
+    throw refuse(`the signature section has ${raw.length} bytes; at most ${MAX_SIGNATURE_BYTES} are allowed`);
+  }
+  const [entry] = decode(raw, sectionSchema, 'the signature section');
+  const certificate = parseCertificate(entry.signing_certificate);
+  const [protectedBytes, , payloadBytes, signature] = decode(entry.signature, coseSchema, 'the COSE_Sign1 message');
+  const header = decode(protectedBytes, protectedSchema, 'the protected header');
+  const algorithm = ALGORITHMS.get(header.get(1));
+  if (algorithm === undefined || header.size !== 1) {
+    throw refuse('the protected header names no algorithm that is allowed (ES256, ES384, ES512), or more than that');
+  }
+  const key = certificate.publicKey;
+  const curve = curveOf(key);
+  if (curve !== algorithm.curve) {
+    throw refuse(`${algorithm.name} needs a key on ${algorithm.curve}, the certificate has one on ${curve}`);
+  }
+  if (signature.length !== 2 * algorithm.width) {
+    throw refuse(`an ${algorithm.name} signature has ${2 * algorithm.width} bytes, this one has ${signature.length}`);
+  }
+  const signed = encoder.encode(['Signature1', protectedBytes, Buffer.alloc(0), payloadBytes]);
+  if (!verify(algorithm.hash, signed, { key, dsaEncoding: 'ieee-p1363' }, signature)) {
+    throw refuse('the signature does not verify with the certificate beside it');
+  }
+  const payload = decode(payloadBytes, payloadSchema, 'the signed payload');
+  if (payload.register_index !== 0 || payload.register_value.length !== PCR_BYTES) {
+    throw refuse(`the signed payload is for PCR${payload.register_index}; it must hold the ${PCR_BYTES} bytes of PCR0`);
+  }
+  if (payload.register_value.toString('hex') !== pcr0) {
+    throw refuse(`the signature is for PCR0 ${payload.register_value.toString('hex')}, the image has ${pcr0}`);
+  }
+  return {
+    certificate: entry.signing_certificate.toString('utf8'),
+    algorithm: algorithm.name,
+    subject: certificate.subject,
+    validFrom: certificate.validFromDate,
+    validTo: certificate.validToDate,
+    PCR8: certificatePcr(entry.signing_certificate).toString('hex'),
+    raw: Buffer.from(raw),
+  };
+}
+
+/**
+ * Refuses, with EIF_SIGNATURE, an image that is unsigned or whose certificate is not valid at that time: what
+ * nitro-cli asks before it runs a signed image. All else was checked when the image was read.
+ */
+export function verifySignature(eif: { signature?: EifSignature }, { at }: { at: Date }): EifSignature {
+  const { signature } = eif;
+  if (signature === undefined) throw refuse('the image is not signed');
+  const { validFrom, validTo } = signature;
+  if (at < validFrom || at > validTo) {
+    throw new EifError(
+      'EIF_SIGNATURE',
+      `the signing certificate is valid from ${validFrom.toISOString()} to ${validTo.toISOString()}, ` +
+        `not at ${at.toISOString()}`,
+      { remedy: 'sign the image again with a certificate that is valid now, and check the clock' },
+    );
+  }
+  return signature;
+}
+
+function parseCertificate(pem: Buffer): X509Certificate {
+  // X509Certificate takes DER too, which no other reader of this section does.
+  if (!pem.includes('-----BEGIN CERTIFICATE-----')) throw refuse('the signing certificate is not in PEM form');
+  try {
+    return new X509Certificate(pem);
+  } catch (cause) {
+    throw refuse('the signing certificate cannot be read', cause);
+  }
+}
+
+function curveOf(key: KeyObject): string {
+  return key.asymmetricKeyDetails?.namedCurve ?? `no curve (${key.asymmetricKeyType ?? 'unknown'} key)`;
+}
+
+function decode<Output>(bytes: Uint8Array, schema: z.ZodType<Output>, what: string): Output {
+  let value: unknown;
+  try {
+    value = decoder.decode(bytes);
+  } catch (cause) {
+    throw refuse(`${what} is not CBOR`, cause);
+  }
+  const result = schema.safeParse(value);
+  if (!result.success) {
+    const [issue] = result.error.issues;
+    throw refuse(`${what} does not have the documented form: ${issue?.path.join('.')} ${issue?.message}`);
+  }
+  return result.data;
+}
+
+function refuse(message: string, cause?: unknown): EifError {
+  return new EifError('EIF_SIGNATURE', message, { remedy: 'do not run this image; sign it again', cause });
+}
