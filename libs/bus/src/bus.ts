@@ -31,7 +31,7 @@ import {
   operations,
   type ServiceName,
 } from './operations.ts';
-import { type OperationHandlers, serveOperations } from './service-host.ts';
+import { type OperationHandlers, SERVICE_PREFIX, serveOperations } from './service-host.ts';
 import { ENCLAVE_BUCKET, EVENT_STREAM, LOG_STREAM, subjects } from './subjects.ts';
 
 export interface BusOptions {
@@ -147,6 +147,21 @@ export class Bus implements AsyncDisposable {
   /** Answers a service's requests until the bus closes; visible to `nats micro ls`. */
   async serve<S extends ServiceName>(service: S, version: string, handlers: OperationHandlers<S>): Promise<void> {
     await serveOperations(this.#connection, this.source, service, version, handlers);
+  }
+
+  /** Makes a service that answers no requests visible to `nats micro ls` and to `services`. */
+  async announce(service: string, version: string): Promise<void> {
+    await this.#connection.services.add({ name: `${SERVICE_PREFIX}${service}`, version });
+    await this.#connection.flush();
+  }
+
+  /** Names of the services that answer a ping. */
+  async services(): Promise<string[]> {
+    const names: string[] = [];
+    for await (const identity of await this.#connection.services.client({ maxWait: limits.pingMs }).ping()) {
+      if (identity.name.startsWith(SERVICE_PREFIX)) names.push(identity.name.slice(SERVICE_PREFIX.length));
+    }
+    return names;
   }
 
   /** Resolves when the connection is closed for good, with the reason if it was not our wish. */

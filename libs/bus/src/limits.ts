@@ -6,6 +6,8 @@ export const limits = {
   requestTimeoutMs: 30_000,
   /** A build of a large image on a slow disk; its progress shows long before that whether it lives. */
   buildTimeoutMs: 3_600_000,
+  /** A ping of the services: all that answer do so within milliseconds, this is how long we listen. */
+  pingMs: 250,
   /** Lifecycle events kept: some 12 for an enclave, so the last 5,000 enclaves or 64 MiB. */
   eventMessages: 60_000,
   eventBytes: 64 * 1024 * 1024,

@@ -11,6 +11,9 @@ import {
 } from './operations.ts';
 import { subjects } from './subjects.ts';
 
+/** Tells our services from others on a shared server. */
+export const SERVICE_PREFIX = 'enclaver-';
+
 /** A service answers all of its operations: one function each, whose error becomes the caller's `BusError`. */
 export type OperationHandlers<S extends ServiceName> = {
   [O in OperationName<S>]: (request: OperationRequest<S, O>) => Promise<OperationResponse<S, O>>;
@@ -24,7 +27,7 @@ export async function serveOperations<S extends ServiceName>(
   version: string,
   handlers: OperationHandlers<S>,
 ): Promise<void> {
-  const registered = await connection.services.add({ name: `enclaver-${service}`, version });
+  const registered = await connection.services.add({ name: `${SERVICE_PREFIX}${service}`, version });
   for (const [operation, handler] of Object.entries(handlers)) {
     const schemas = (operations[service] as Record<string, { request: z.ZodType; response: z.ZodType }>)[operation];
     if (schemas === undefined) throw new TypeError(`${service} has no operation ${operation}`);

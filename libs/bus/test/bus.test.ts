@@ -81,6 +81,11 @@ describe('bus', () => {
     });
   });
 
+  it('lists the services that are there', async () => {
+    await other.announce('log-relay', '0.1.0');
+    assert.deepEqual((await bus.services()).sort(), ['log-relay', 'supervisor']);
+  });
+
   it('says which service is missing', async () => {
     await assert.rejects(bus.request('builder', 'extract', { image: 'x' }), { code: 'BUS_NO_SERVICE' });
   });
