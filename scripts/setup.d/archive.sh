@@ -1,0 +1,87 @@
+# shellcheck shell=bash
+# Debian packages that are unpacked and not installed, from any suite of the mirror the machine already uses, with a
+# private apt configuration: the machine's own sources stay as they are, and apt checks every signature as always.
+
+ARCHIVE_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# archive_mirror: the Debian mirror out of the machine's own sources. apt reads them, so both formats (and mirror lists)
+# work; a row counts only where its signed Release file says Origin and Label "Debian".
+archive_mirror() {
+  if [ -n "${ENCLAVER_DEBIAN_MIRROR:-}" ]; then
+    echo "$ENCLAVER_DEBIAN_MIRROR"
+    return
+  fi
+  # shellcheck disable=SC2016 # apt's own placeholders
+  apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+    awk -F'|' '$1 == "Debian" && $2 == "Debian" && $3 == "main" { print $4; exit }'
+}
+
+# archive_open SUITE: prepares the suite's private configuration once per run and prints the path of it.
+archive_open() {
+  local suite=$1 folder=$WORK/apt/$1 mirror
+  if [ ! -e "$folder/ready" ]; then
+    mirror=$(archive_mirror)
+    if [ -z "$mirror" ]; then
+      fail "this machine's apt sources name no Debian mirror" \
+        "set ENCLAVER_DEBIAN_MIRROR to the base address of one (http://HOST/debian)"
+    fi
+    mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial"
+    echo "deb [arch=amd64 signed-by=$ARCHIVE_KEYRING] $mirror $suite main" >"$folder/sources.list"
+    : >"$folder/status"
+    cat >"$folder/apt.conf" <<CONF
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+Acquire::Retries "3";
+Dir::Etc::SourceList "$folder/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::Etc::Preferences "/dev/null";
+Dir::Etc::PreferencesParts "/dev/null";
+Dir::State::Lists "$folder/lists";
+Dir::State::status "$folder/status";
+Dir::Cache "$folder/cache";
+CONF
+    retry apt-get -c "$folder/apt.conf" -qq -o APT::Update::Error-Mode=any update >&2 || return 1
+    touch "$folder/ready"
+  fi
+  echo "$folder/apt.conf"
+}
+
+# archive_has SUITE PACKAGE VERSION
+archive_has() {
+  local conf
+  conf=$(archive_open "$1") || return 1
+  apt-cache -c "$conf" madison "$2" | awk -F' *[|] *' -v wanted="$3" '$2 == wanted { found = 1 } END { exit !found }'
+}
+
+# archive_newest SUITE PACKAGE: the newest version, or nothing.
+archive_newest() {
+  local conf
+  conf=$(archive_open "$1") || return 1
+  apt-cache -c "$conf" policy "$2" | awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }'
+}
+
+# archive_newest_kernel SUITE SERIES: the package name of the newest signed cloud kernel of a series such as 6.12.
+archive_newest_kernel() {
+  local conf
+  conf=$(archive_open "$1") || return 1
+  apt-cache -c "$conf" pkgnames linux-image- |
+    grep -E "^linux-image-${2/./\\.}\.[0-9][^-]*-cloud-amd64$" | sort -V | tail -n 1
+}
+
+# archive_tree SUITE PACKAGE VERSION: downloads, unpacks, prints the folder. The package itself lies beside it (.deb).
+archive_tree() {
+  local conf folder=$WORK/trees/$2_$3
+  if [ ! -d "$folder" ]; then
+    conf=$(archive_open "$1") || return 1
+    rm -rf "$folder.get"
+    mkdir -p "$folder.get"
+    (cd "$folder.get" && retry apt-get -c "$conf" -qq download "$2=$3" >&2) || return 1
+    mv "$folder.get"/*.deb "$folder.deb"
+    rmdir "$folder.get"
+    mkdir "$folder.part"
+    dpkg-deb -x "$folder.deb" "$folder.part" && mv "$folder.part" "$folder" || return 1
+  fi
+  echo "$folder"
+}

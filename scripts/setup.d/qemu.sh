@@ -1,0 +1,64 @@
+# shellcheck shell=bash
+# QEMU with the machine `microvm`, and the vsock device where the kernel has none.
+
+qemu_usable() {
+  local version
+  has qemu-system-x86_64 || return 1
+  version=$(qemu-system-x86_64 --version | sed -nE '1s/.*version ([0-9]+)\..*/\1/p')
+  [ "${version:-0}" -ge 8 ] && qemu-system-x86_64 -M help | grep -q '^microvm '
+}
+
+qemu_ensure() {
+  if qemu_usable; then
+    there "qemu-system-x86_64 with microvm"
+    return
+  fi
+  missing "QEMU 8 or later with microvm (package qemu-system-x86)" || return 0
+  if [ "$HOST_CODENAME" = bookworm ]; then qemu_backport; else host_install qemu-system-x86; fi
+  qemu_usable || fail "the installed QEMU has no microvm or is older than 8"
+}
+
+# Bookworm's own QEMU is 7.2: its backport is installed through a private list of sources beside the machine's own, so
+# that nothing else on the machine ever comes from backports.
+qemu_backport() {
+  local folder=$WORK/apt/install mirror
+  host_update
+  # shellcheck disable=SC2016 # apt's own placeholder
+  if apt-get indextargets --format '$(RELEASE)' 'Created-By: Packages' | grep -qx bookworm-backports; then
+    host_install -t bookworm-backports qemu-system-x86
+    return
+  fi
+  mirror=$(archive_mirror)
+  [ -n "$mirror" ] || fail "this machine's apt sources name no Debian mirror" "set ENCLAVER_DEBIAN_MIRROR"
+  mkdir -p "$folder/lists/partial"
+  if [ -e /etc/apt/sources.list ]; then cat /etc/apt/sources.list >"$folder/sources.list"; fi
+  echo "deb [arch=amd64 signed-by=$ARCHIVE_KEYRING] $mirror bookworm-backports main" >>"$folder/sources.list"
+  cat >"$folder/apt.conf" <<CONF
+APT::Sandbox::User "root";
+Dir::Etc::SourceList "$folder/sources.list";
+Dir::State::Lists "$folder/lists";
+CONF
+  retry apt-get -c "$folder/apt.conf" -qq update >&2 || fail "could not read bookworm-backports from $mirror"
+  host_install -c "$folder/apt.conf" -t bookworm-backports qemu-system-x86
+}
+
+# Where the kernel has no vhost-vsock, a process takes its place. Only Debian's development suites have the package.
+vhost_ensure() {
+  local tree version
+  if [ -c /dev/vhost-vsock ] && [ "${ENCLAVER_SETUP_VHOST:-}" != always ]; then
+    there "/dev/vhost-vsock"
+    return
+  fi
+  if has vhost-device-vsock && vhost-device-vsock --version >/dev/null 2>&1; then
+    there vhost-device-vsock
+    return
+  fi
+  missing "vhost-device-vsock (this kernel has no /dev/vhost-vsock)" || return 0
+  version=$(archive_newest sid vhost-device-vsock) || fail "could not read the suite sid from the Debian mirror"
+  [ -n "$version" ] || fail "the Debian mirror has no package vhost-device-vsock"
+  tree=$(archive_tree sid vhost-device-vsock "$version") || fail "could not download vhost-device-vsock $version"
+  say "taking vhost-device-vsock $version (sid) to /usr/local/bin"
+  install -m 0755 "$tree/usr/bin/vhost-device-vsock" /usr/local/bin/
+  vhost-device-vsock --version >/dev/null ||
+    fail "vhost-device-vsock $version does not run on this machine's C library" "use a newer Debian or Ubuntu"
+}
