@@ -8,6 +8,7 @@ import {
   type KV,
   type NatsConnection,
   NatsError,
+  RequestStrategy,
   RetentionPolicy,
   StorageType,
   type StreamConfig,
@@ -158,7 +159,9 @@ export class Bus implements AsyncDisposable {
   /** Names of the services that answer a ping. */
   async services(): Promise<string[]> {
     const names: string[] = [];
-    for await (const identity of await this.#connection.services.client({ maxWait: limits.pingMs }).ping()) {
+    for await (const identity of await this.#connection.services
+      .client({ strategy: RequestStrategy.Timer, maxWait: limits.pingMs })
+      .ping()) {
       if (identity.name.startsWith(SERVICE_PREFIX)) names.push(identity.name.slice(SERVICE_PREFIX.length));
     }
     return names;

@@ -1,0 +1,35 @@
+import { type EnclaveRecord, hasEnded } from '@enclaver/bus';
+import type { Command } from 'commander';
+import { describeResult } from '../output/events.ts';
+import { addOutputOption, type OutputFormat, writeJson } from '../output/format.ts';
+import { formatTable } from '../output/table.ts';
+import { openSession } from '../session.ts';
+
+export function addPs(program: Command): void {
+  const command = program
+    .command('ps')
+    .summary('list enclaves')
+    .description('Lists the enclaves of this host.')
+    .option('-a, --all', 'those that have ended, too');
+  addOutputOption(command, 'table', 'json').action(ps);
+}
+
+async function ps(options: { all?: true; output: OutputFormat }): Promise<void> {
+  await using session = await openSession();
+  const { enclaves } = await session.bus.request('supervisor', 'list', { all: options.all });
+  if (options.output === 'json') writeJson(enclaves);
+  else process.stdout.write(formatTable(['id', 'name', 'state', 'cpus', 'memory', 'ports'], enclaves.map(row)));
+}
+
+function row(enclave: EnclaveRecord): string[] {
+  const { id, name, state, result, cpuCount, memoryMb, ingress } = enclave;
+  const ports = ingress.map(({ host, port, listenPort }) => `${host}:${port}->${listenPort}`).join(', ');
+  return [
+    id,
+    name,
+    hasEnded(state) && result !== undefined ? `${state}: ${describeResult(result)}` : state,
+    String(cpuCount),
+    `${memoryMb} MiB`,
+    ports,
+  ];
+}

@@ -1,0 +1,174 @@
+import { readFile, stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Bus, EnclaveRecord, PublishedPort } from '@enclaver/bus';
+import { parseManifest } from '@enclaver/manifest';
+import type { Command } from 'commander';
+import { InvalidArgumentError } from 'commander';
+import { CliError } from '../cli-error.ts';
+import { exitCodeOf, exitCodes } from '../exit-codes.ts';
+import { limits } from '../limits.ts';
+import { describeEvent } from '../output/events.ts';
+import { formatFailure } from '../output/failure.ts';
+import { LogPrinter } from '../output/logs.ts';
+import { parsePublish } from '../publish.ts';
+import { openOrStartSession } from '../session.ts';
+
+interface RunOptions {
+  file?: string;
+  publish?: PublishedPort[];
+  cpuCount?: number;
+  memoryMb?: number;
+  debug?: true;
+  name?: string;
+}
+
+export function addRun(program: Command): void {
+  program
+    .command('run')
+    .summary('run an enclave until its app ends')
+    .description(
+      'Runs an enclave and shows what its app writes. SIGINT and SIGTERM stop the app; a second one does not wait.\n' +
+        'Without a running stack it starts a private one and takes it down again.\n' +
+        `Exit code: the app's own; ${exitCodes.signaled} the app was killed by a signal; ${exitCodes.fatal} it could not be started;\n` +
+        `${exitCodes.interrupted} interrupted; ${exitCodes.failure} any other failure; ${exitCodes.usage} wrong usage.`,
+    )
+    .argument('[image]', 'release image, or path of an EIF; default: the target of ./enclaver.yaml')
+    .option('-f, --file <manifest>', 'manifest whose target names the image')
+    .option(
+      '-p, --publish <[ip:]host:enclave>',
+      'publish an ingress port (default: all of them on 127.0.0.1)',
+      parsePublish,
+    )
+    .option('--cpu-count <n>', "CPUs (default: the manifest's)", positiveInteger)
+    .option('--memory-mb <n>', "memory in MiB (default: the manifest's)", positiveInteger)
+    .option('--name <name>', "name of the enclave (default: the manifest's)")
+    .option('-d, --debug', 'debug mode: shows the console and the inside of the enclave; measurements are zero')
+    .action(run);
+}
+
+function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('Allowed is a whole number from 1.');
+  return value;
+}
+
+async function run(image: string | undefined, options: RunOptions): Promise<void> {
+  const target = await targetOf(image, options.file);
+  await using session = await openOrStartSession();
+  const { bus } = session;
+  const eif = target.eif ?? (await bus.request('builder', 'extract', { image: target.image })).eif;
+  const events = bus.events();
+  await events.ready;
+  const interruption = new Interruption();
+  const { enclave } = await bus.request('supervisor', 'run', {
+    eif,
+    name: options.name,
+    publish: options.publish,
+    cpuCount: options.cpuCount,
+    memoryMb: options.memoryMb,
+    debug: options.debug,
+  });
+  interruption.onFirst(() => stopEnclave(bus, enclave.id));
+  const printer = new LogPrinter(bus, enclave.id, { debug: options.debug === true });
+  const printed = printer.follow();
+  try {
+    process.exitCode = await followToEnd(events, enclave, printer);
+  } finally {
+    await printer.close();
+    await printed;
+    interruption.close();
+  }
+  if (interruption.seen) process.exitCode = exitCodes.interrupted;
+}
+
+/** Shows the lifecycle on stderr until the enclave has ended and its last line is printed; returns the exit code. */
+async function followToEnd(
+  events: ReturnType<Bus['events']>,
+  enclave: EnclaveRecord,
+  printer: LogPrinter,
+): Promise<number> {
+  let exitCode: number | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  for await (const event of events) {
+    if (event.id !== enclave.id) continue;
+    if (event.name === 'log-ended') {
+      await printer.until(event.data.lines);
+      if (exitCode !== undefined) break;
+      continue;
+    }
+    process.stderr.write(`${describeEvent(event)}\n`);
+    if (event.name !== 'exited' && event.name !== 'failed' && event.name !== 'lost') continue;
+    const { result } = event.data;
+    exitCode = exitCodeOf(result);
+    if (result.kind === 'failed' || result.kind === 'lost') process.stderr.write(formatFailure(result.error));
+    if (event.name === 'failed') for (const line of event.data.console) process.stderr.write(`console: ${line}\n`);
+    if (printer.ended) break;
+    timer = setTimeout(() => void events.close(), limits.logEndMs);
+  }
+  clearTimeout(timer);
+  return exitCode ?? exitCodes.failure;
+}
+
+async function stopEnclave(bus: Bus, id: string): Promise<void> {
+  process.stderr.write('stopping; once more to end at once\n');
+  await bus.request('supervisor', 'stop', { id }).catch((error: unknown) => {
+    process.stderr.write(formatFailure(error));
+  });
+}
+
+/** First SIGINT or SIGTERM: a graceful stop. Second: out, and the private stack goes with us. */
+class Interruption {
+  seen = false;
+  #first: (() => void) | undefined;
+  readonly #listener = () => {
+    if (this.seen) process.exit(exitCodes.interrupted);
+    this.seen = true;
+    this.#first?.();
+  };
+
+  constructor() {
+    process.on('SIGINT', this.#listener).on('SIGTERM', this.#listener);
+  }
+
+  onFirst(action: () => void): void {
+    this.#first = action;
+    if (this.seen) action();
+  }
+
+  close(): void {
+    process.off('SIGINT', this.#listener).off('SIGTERM', this.#listener);
+  }
+}
+
+type Target = { eif: string; image?: undefined } | { eif?: undefined; image: string };
+
+async function targetOf(image: string | undefined, manifest: string | undefined): Promise<Target> {
+  if (image !== undefined && manifest !== undefined) {
+    throw new CliError('USAGE', 'an image and -f were given', 'give one of them');
+  }
+  if (image === undefined) return { image: await targetOfManifest(manifest ?? 'enclaver.yaml') };
+  const isFile = await stat(image).then(
+    (stats) => stats.isFile(),
+    () => false,
+  );
+  if (isFile) return { eif: resolve(image) };
+  if (image.endsWith('.eif') || image.startsWith('/') || image.startsWith('.')) {
+    throw new CliError('EIF_NOT_FOUND', `there is no file ${image}`, 'build it: enclaver build --eif-only <path>');
+  }
+  return { image };
+}
+
+async function targetOfManifest(file: string): Promise<string> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new CliError(
+      'MANIFEST_UNREADABLE',
+      `no image was given, and the manifest ${file} cannot be read: ${(cause as Error).message}`,
+      'name an image, an EIF, or a manifest with -f',
+      { cause },
+    );
+  }
+  return parseManifest(text, { file }).target;
+}

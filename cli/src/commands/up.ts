@@ -1,0 +1,54 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { busFile, defaultDataDir, defaultStackDir } from '../stack/locations.ts';
+import { Stack } from '../stack/stack.ts';
+
+interface UpOptions {
+  busPort: string;
+  private?: string;
+}
+
+export function addUp(program: Command): void {
+  program
+    .command('up')
+    .summary('run the whole stack on this machine')
+    .description(
+      'Runs nats-server and the four services (builder, supervisor, outer-proxy, log-relay), each as its own process,\n' +
+        'and starts again what ends. Ctrl-C stops the enclaves and all of it.',
+    )
+    .option('--bus-port <port>', 'TCP port of the bus on 127.0.0.1; 0 takes a free one', '4222')
+    .option('--private <dir>', 'for `enclaver run`: all state in <dir>, removed when stdin closes')
+    .action(up);
+}
+
+async function up(options: UpOptions): Promise<void> {
+  const isPrivate = options.private !== undefined;
+  const dir = options.private ?? defaultStackDir();
+  const stopped = untilStopped(isPrivate);
+  try {
+    const stack = await Stack.start({
+      dir,
+      dataDir: isPrivate ? join(dir, 'data') : defaultDataDir(),
+      busPort: isPrivate ? 0 : Number(options.busPort),
+      stopEnclaves: true,
+      ...(isPrivate ? { logFile: join(dir, 'stack.log') } : {}),
+      onRestart: (name, cause) => process.stderr.write(`${name} ${cause}; starting it again\n`),
+    });
+    process.stdout.write(`${busFile(dir)}\n`);
+    if (!isPrivate) process.stderr.write(`stack is up; its bus credentials are in ${busFile(dir)}\n`);
+    await stopped;
+    await stack.stop();
+  } finally {
+    if (isPrivate) await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** Resolves on SIGINT or SIGTERM and, for a private stack, when its owner is gone. */
+function untilStopped(watchStdin: boolean): Promise<void> {
+  return new Promise((resolve) => {
+    process.once('SIGINT', () => resolve());
+    process.once('SIGTERM', () => resolve());
+    if (watchStdin) process.stdin.once('close', () => resolve()).resume();
+  });
+}

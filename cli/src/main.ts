@@ -1,0 +1,34 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { addBuild } from './commands/build.ts';
+import { addEvents } from './commands/events.ts';
+import { addLogs } from './commands/logs.ts';
+import { addPs } from './commands/ps.ts';
+import { addRun } from './commands/run.ts';
+import { addStop } from './commands/stop.ts';
+import { addUp } from './commands/up.ts';
+import { exitCodes } from './exit-codes.ts';
+import { formatFailure } from './output/failure.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+const program = new Command('enclaver')
+  .description('Packages a container as an AWS Nitro Enclave and runs it so that the app notices nothing.')
+  .version(version, '-V, --version')
+  .exitOverride();
+
+for (const add of [addBuild, addRun, addUp, addLogs, addPs, addEvents, addStop]) add(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // Commander has printed its help or what is wrong already
+    process.exitCode = error.exitCode === 0 ? 0 : exitCodes.usage;
+  } else {
+    process.stderr.write(formatFailure(error));
+    process.exitCode = (error as { code?: unknown }).code === 'USAGE' ? exitCodes.usage : exitCodes.failure;
+  }
+}

@@ -1,0 +1,56 @@
+import type { EnclaveEvent, EnclaveResult } from '@enclaver/bus';
+
+/** A lifecycle event as one line for people. */
+export function describeEvent(event: EnclaveEvent): string {
+  return `${event.time} ${event.id} ${event.name}${detail(event)}`;
+}
+
+function detail(event: EnclaveEvent): string {
+  switch (event.name) {
+    case 'requested': {
+      const { name, cpuCount, memoryMb, debug } = event.data.enclave;
+      return `: ${name}, ${cpuCount} CPUs, ${memoryMb} MiB${debug ? ', debug mode' : ''}`;
+    }
+    case 'egress-ready':
+      return ports(event.data.ingress);
+    case 'proxy-failed':
+      return `: ${event.data.error.message}`;
+    case 'launching':
+      return `: ${event.data.enclave.backend}`;
+    case 'ready':
+      return event.data.timings?.readyMs === undefined
+        ? ''
+        : `: ${Math.round(event.data.timings.readyMs)} ms after its kernel started${ports(event.data.ingress)}`;
+    case 'unhealthy':
+      return `: ${event.data.reason}`;
+    case 'stopping':
+      return `: ${event.data.graceMs} ms of grace`;
+    case 'exited':
+    case 'failed':
+    case 'lost':
+      return `: ${describeResult(event.data.result)}`;
+    case 'log-ended':
+      return `: ${event.data.lines} lines, ${event.data.lost} lost`;
+    default:
+      return '';
+  }
+}
+
+export function describeResult(result: EnclaveResult): string {
+  switch (result.kind) {
+    case 'exited':
+      return `code ${result.code}`;
+    case 'signaled':
+      return `killed by ${result.signal}`;
+    case 'fatal':
+      return result.error;
+    default:
+      return `${result.error.code}: ${result.error.message}`;
+  }
+}
+
+function ports(ingress: readonly { host: string; port: number; listenPort: number }[]): string {
+  return ingress
+    .map(({ host, port, listenPort }) => `, ${host.includes(':') ? `[${host}]` : host}:${port} to ${listenPort}`)
+    .join('');
+}

@@ -1,0 +1,18 @@
+import { join } from 'node:path';
+
+/** Where the stack that `enclaver up` runs keeps its sockets and credentials: gone with the machine's next start. */
+export function defaultStackDir(): string {
+  if (process.getuid?.() === 0) return '/run/enclaver';
+  return join(process.env.XDG_RUNTIME_DIR ?? `/tmp/enclaver-${process.getuid?.()}`, 'enclaver');
+}
+
+/** Where it keeps images and the bus's state: outlives it. */
+export function defaultDataDir(): string {
+  if (process.getuid?.() === 0) return '/var/lib/enclaver';
+  return join(process.env.XDG_DATA_HOME ?? join(process.env.HOME ?? '/', '.local/share'), 'enclaver');
+}
+
+/** Credentials with which a command reaches the bus of the stack in `stackDir`. */
+export function busFile(stackDir: string): string {
+  return join(stackDir, 'bus', 'cli.json');
+}

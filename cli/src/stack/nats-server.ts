@@ -1,0 +1,78 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { natsServerConfig } from '@enclaver/bus';
+import { CliError } from '../cli-error.ts';
+import { limits } from '../limits.ts';
+import { Child } from './child.ts';
+
+/** Who may log in to the bus of a stack: each part under its own name, so that the server's own views tell them apart. */
+export const busUsers = ['builder', 'supervisor', 'outer-proxy', 'log-relay', 'cli'] as const;
+export type BusUser = (typeof busUsers)[number];
+
+export interface NatsServerOptions {
+  /** Folder for configuration, ports and credentials files; only its owner may read it. */
+  dir: string;
+  storeDir: string;
+  /** 0 for a free one. */
+  port: number;
+  log: number;
+  onRestart: (name: string, cause: string) => void;
+}
+
+/** Starts nats-server on loopback with fresh passwords and writes `<dir>/<user>.json` for each user. */
+export async function startNatsServer(options: NatsServerOptions): Promise<Child> {
+  const { dir } = options;
+  await rm(dir, { recursive: true, force: true });
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  await mkdir(options.storeDir, { recursive: true, mode: 0o700 });
+  const users = busUsers.map((user) => ({ user, password: randomBytes(24).toString('base64url') }));
+  const config = join(dir, 'nats.conf');
+  await writeFile(
+    config,
+    natsServerConfig({ host: '127.0.0.1', port: options.port, storeDir: options.storeDir, portsDir: dir, users }),
+    { mode: 0o600 },
+  );
+  const failure: { cause?: string } = {};
+  const child = new Child(
+    { name: 'nats-server', command: 'nats-server', args: ['-c', config], env: process.env, log: options.log },
+    (name, cause) => {
+      failure.cause = cause;
+      options.onRestart(name, cause);
+    },
+  );
+  child.start();
+  try {
+    const url = await portOf(dir, failure);
+    for (const user of users) {
+      await writeFile(join(dir, `${user.user}.json`), JSON.stringify({ url, ...user }), { mode: 0o600 });
+    }
+  } catch (error) {
+    await child.stop(limits.busStopMs);
+    throw error;
+  }
+  return child;
+}
+
+async function portOf(dir: string, failure: { cause?: string }): Promise<string> {
+  const until = performance.now() + limits.busStartMs;
+  while (performance.now() < until) {
+    if (failure.cause !== undefined) {
+      const missing = failure.cause.includes('127');
+      throw new CliError(
+        missing ? 'NATS_MISSING' : 'BUS_START_FAILED',
+        `nats-server ${failure.cause}`,
+        missing ? 'install it: `scripts/setup` does' : 'is its port taken? `enclaver up --port 0` takes a free one',
+      );
+    }
+    const file = (await readdir(dir)).find((name) => name.endsWith('.ports'));
+    const text = file === undefined ? '' : await readFile(join(dir, file), 'utf8');
+    if (text !== '') {
+      const url = (JSON.parse(text) as { nats?: string[] }).nats?.[0];
+      if (url !== undefined) return url;
+    }
+    await sleep(20);
+  }
+  throw new CliError('BUS_START_FAILED', `nats-server did not open its port within ${limits.busStartMs} ms`);
+}
