@@ -1,0 +1,12 @@
+/** Codes: `TOOL_FAILED`, `TOOL_MISSING`, `INPUT_MISSING`, `INPUT_CHANGED`, `BUNDLE_FAILED`. */
+export class BuildError extends Error {
+  readonly code: string;
+  readonly remedy: string | undefined;
+
+  constructor(code: string, message: string, options: ErrorOptions & { remedy?: string } = {}) {
+    super(message, options);
+    this.name = 'BuildError';
+    this.code = code;
+    this.remedy = options.remedy;
+  }
+}

@@ -1,0 +1,47 @@
+import { type BuildFailure, build } from 'esbuild';
+import { BuildError } from './build-error.ts';
+import { CHECKOUT } from './pinned.ts';
+
+/** Where the addon lies inside the enclave. */
+export const ADDON_PATH = '/odyn/vsock.node';
+
+/**
+ * One file with everything a program imports, minified. CommonJS, because Node reads and compiles it in one go; its
+ * entry may therefore not await at the top level.
+ */
+export async function bundle(entry: string): Promise<Buffer> {
+  try {
+    const result = await build({
+      entryPoints: [entry],
+      absWorkingDir: CHECKOUT,
+      bundle: true,
+      platform: 'node',
+      target: 'node24',
+      format: 'cjs',
+      minify: true,
+      charset: 'utf8',
+      legalComments: 'none',
+      // Sources are looked up by real path, so that a bundle does not depend on how the workspaces are linked
+      preserveSymlinks: false,
+      define: { 'import.meta.url': '"file:///odyn/odyn.js"', 'import.meta.dirname': '"/odyn"' },
+      write: false,
+      logLevel: 'silent',
+    });
+    const [file] = result.outputFiles;
+    if (file === undefined) {
+      throw new BuildError('BUNDLE_FAILED', `${entry} gave no bundle`);
+    }
+    return Buffer.from(file.contents);
+  } catch (cause) {
+    if (!isBuildFailure(cause)) {
+      throw cause;
+    }
+    const [first] = cause.errors;
+    const where = first?.location ? `${first.location.file}:${first.location.line}: ` : '';
+    throw new BuildError('BUNDLE_FAILED', `cannot bundle ${entry}: ${where}${first?.text ?? cause.message}`, { cause });
+  }
+}
+
+function isBuildFailure(error: unknown): error is BuildFailure {
+  return error instanceof Error && 'errors' in error && Array.isArray(error.errors);
+}

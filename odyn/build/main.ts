@@ -1,0 +1,22 @@
+/** `node odyn/build/main.ts`: makes the runtime bundle of the enclave in `dist/runtime/x86_64`. */
+import { pino } from 'pino';
+import { BuildError } from './build-error.ts';
+import { buildRuntime, DEFAULTS } from './runtime.ts';
+
+const log = pino({ name: 'runtime-build' }, pino.destination(2));
+
+try {
+  const result = await buildRuntime(DEFAULTS);
+  if (!result.asPublished) {
+    log.warn(
+      'a pinned version was not to be had: PCR0 and PCR1 of every enclave built here differ from the published ones',
+    );
+  }
+  log.info(result, result.built ? 'runtime made' : 'runtime is up to date');
+} catch (error) {
+  if (!(error instanceof BuildError)) {
+    throw error;
+  }
+  log.fatal({ code: error.code, remedy: error.remedy }, error.message);
+  process.exitCode = 1;
+}

@@ -1,0 +1,104 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type CpioEntry, S_IFDIR, S_IFREG } from '@enclaver/eif';
+import { BuildError } from './build-error.ts';
+import { bundle } from './bundle.ts';
+import { C_PROGRAMS, C_SOURCES, compileC } from './compile-c.ts';
+import { type Pinned, readPinned } from './pinned.ts';
+import { runTool } from './run-tool.ts';
+
+/** A file of the runtime: its path in ramdisk 0, permission bits, content. */
+export interface Part {
+  path: string;
+  mode: number;
+  data: Buffer;
+}
+
+/** Kernel modules in the order in which they must be loaded. */
+const MODULES = [
+  'virtio_mmio.ko',
+  'vsock.ko',
+  'vmw_vsock_virtio_transport_common.ko',
+  'vmw_vsock_virtio_transport.ko',
+  'nsm.ko',
+] as const;
+
+/** Folders that init mounts on. */
+const MOUNT_POINTS = ['dev', 'proc', 'run', 'sys', 'tmp'] as const;
+
+/** Where the program interpreter has to be; all other libraries are in Debian's search path. */
+const INTERPRETER = 'ld-linux-x86-64.so.2';
+
+export interface PartSources {
+  pinned: Pinned;
+  /** The program that becomes `/odyn/odyn.js`. */
+  entry: string;
+  /** The compiled vsock addon. */
+  addon: string;
+}
+
+/** Everything that ramdisk 0 holds; `scratch` is a folder for what compilers write. */
+export async function collectParts(sources: PartSources, scratch: string): Promise<Part[]> {
+  const { pinned } = sources;
+  const parts = await Promise.all([
+    compiled('init', 'init', scratch),
+    compiled('launch', 'odyn/launch', scratch),
+    strippedNode(pinned, scratch),
+    bundle(sources.entry).then((data): Part => ({ path: 'odyn/odyn.js', mode: 0o644, data })),
+    addon(sources.addon),
+    ...MODULES.map((name) => module(pinned, name)),
+    ...[...pinned.libraries].map(async ([name, file]): Promise<Part> => {
+      const folder = name === INTERPRETER ? 'lib64' : 'lib/x86_64-linux-gnu';
+      return { path: `${folder}/${name}`, mode: 0o755, data: await readPinned(file) };
+    }),
+  ]);
+  const order = Buffer.from(MODULES.map((name) => `${name}\n`).join(''));
+  return [...parts, { path: 'modules/order', mode: 0o644, data: order }];
+}
+
+async function compiled(program: keyof typeof C_PROGRAMS, path: string, scratch: string): Promise<Part> {
+  const output = join(scratch, program);
+  await compileC(C_SOURCES, C_PROGRAMS[program], output);
+  return { path, mode: 0o755, data: await readFile(output) };
+}
+
+/** Symbols and debug notes are a fifth of the file, which lies in memory twice while the kernel unpacks it. */
+async function strippedNode(pinned: Pinned, scratch: string): Promise<Part> {
+  const input = join(scratch, 'node');
+  await writeFile(input, await readPinned(pinned.node));
+  await runTool('strip', ['--strip-all', 'node'], scratch, 'apt-get install binutils');
+  return { path: 'odyn/node', mode: 0o755, data: await readFile(input) };
+}
+
+async function addon(path: string): Promise<Part> {
+  try {
+    return { path: 'odyn/vsock.node', mode: 0o755, data: await readFile(path) };
+  } catch (cause) {
+    throw new BuildError('INPUT_MISSING', `cannot read the vsock addon ${path}`, { cause, remedy: 'npm run build' });
+  }
+}
+
+async function module(pinned: Pinned, name: string): Promise<Part> {
+  const file = pinned.modules.get(name);
+  if (file === undefined) {
+    throw new BuildError('INPUT_MISSING', `the lock file lists no module ${name}`, {
+      remedy: 'write it again with scripts/lock',
+    });
+  }
+  return { path: `modules/${name}`, mode: 0o644, data: await readPinned(file) };
+}
+
+/** The archive's entries: folders before what is in them, all in the order of their path bytes, all owned by root. */
+export function entriesOf(parts: readonly Part[]): CpioEntry[] {
+  const folders = new Set<string>(MOUNT_POINTS);
+  for (const { path } of parts) {
+    for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
+      folders.add(path.slice(0, slash));
+    }
+  }
+  const entries: (CpioEntry & { path: string })[] = [
+    ...[...folders].map((path) => ({ path, mode: S_IFDIR | 0o755 })),
+    ...parts.map(({ path, mode, data }) => ({ path, mode: S_IFREG | mode, data })),
+  ];
+  return entries.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
+}

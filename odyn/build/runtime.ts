@@ -1,0 +1,106 @@
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { cpio } from '@enclaver/eif';
+import { COMMAND_LINE } from './command-line.ts';
+import { inputsFingerprint } from './fingerprint.ts';
+import { collectParts, entriesOf } from './parts.ts';
+import { CHECKOUT, findPinned, readPinned, sha256Of } from './pinned.ts';
+
+/** Where `npm run build` puts the runtime bundle. */
+export const RUNTIME_FOLDER = join(CHECKOUT, 'dist/runtime/x86_64');
+
+/** Name of the file that says from what a bundle was made. */
+const STAMP = 'inputs.json';
+
+export interface RuntimeOptions {
+  /** Folder to put the bundle into; what is there is replaced at once when the new one is complete. */
+  output: string;
+  /** Program that becomes `/odyn/odyn.js`. */
+  entry: string;
+  /** The compiled vsock addon. */
+  addon: string;
+}
+
+export const DEFAULTS: RuntimeOptions = {
+  output: RUNTIME_FOLDER,
+  entry: join(CHECKOUT, 'odyn/src/main.ts'),
+  addon: join(CHECKOUT, 'libs/vsock/build/vsock.node'),
+};
+
+export interface BuiltRuntime {
+  /** False if the bundle was there and made from the same inputs. */
+  built: boolean;
+  /** False if set-up took other versions than the checkout pins. */
+  asPublished: boolean;
+  bytes: number;
+  sha256: string;
+}
+
+interface Stamp {
+  inputs: string;
+  bytes: number;
+  sha256: string;
+}
+
+/** Makes `kernel`, `cmdline`, `ramdisk0.cpio` and `runtime.json`, unless they are there and up to date. */
+export async function buildRuntime(options: RuntimeOptions): Promise<BuiltRuntime> {
+  const pinned = await findPinned();
+  const inputs = await inputsFingerprint(pinned, options);
+  const before = await readStamp(options.output, inputs);
+  if (before !== undefined) {
+    return { built: false, asPublished: pinned.asPublished, bytes: before.bytes, sha256: before.sha256 };
+  }
+  await mkdir(dirname(options.output), { recursive: true });
+  const scratch = await mkdtemp(join(tmpdir(), 'enclaver-runtime-'));
+  // Beside the result, so that putting it in place is a rename
+  const fresh = await mkdtemp(`${options.output}.new-`);
+  try {
+    const parts = await collectParts({ pinned, entry: options.entry, addon: options.addon }, scratch);
+    const entries = entriesOf(parts);
+    const pieces: Buffer[] = [];
+    for await (const piece of cpio(entries)) {
+      pieces.push(piece);
+    }
+    const ramdisk = Buffer.concat(pieces);
+    const version = JSON.parse(await readFile(join(CHECKOUT, 'package.json'), 'utf8')) as { version: string };
+    const description = {
+      arch: 'x86_64',
+      enclaverVersion: version.version,
+      kernelVersion: pinned.kernelRelease,
+      nodeVersion: pinned.nodeVersion,
+      parts: parts
+        .map(({ path, mode, data }) => ({ path, size: data.length, sha256: sha256Of(data), mode }))
+        .sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path))),
+    };
+    const stamp: Stamp = { inputs, bytes: ramdisk.length, sha256: sha256Of(ramdisk) };
+    await Promise.all([
+      writeFile(join(fresh, 'kernel'), await readPinned(pinned.kernel)),
+      writeFile(join(fresh, 'cmdline'), COMMAND_LINE),
+      writeFile(join(fresh, 'ramdisk0.cpio'), ramdisk),
+      writeFile(join(fresh, 'runtime.json'), `${JSON.stringify(description, undefined, 2)}\n`),
+      writeFile(join(fresh, STAMP), `${JSON.stringify(stamp)}\n`),
+    ]);
+    // Not whatever the umask is: another user's service may read the bundle
+    await Promise.all((await readdir(fresh)).map((name) => chmod(join(fresh, name), 0o644)));
+    await chmod(fresh, 0o755);
+    await rm(options.output, { recursive: true, force: true });
+    await rename(fresh, options.output);
+    return { built: true, asPublished: pinned.asPublished, bytes: stamp.bytes, sha256: stamp.sha256 };
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+    await rm(fresh, { recursive: true, force: true });
+  }
+}
+
+/** What an earlier build left, if it is of the same inputs and its large file is whole. */
+async function readStamp(folder: string, inputs: string): Promise<Stamp | undefined> {
+  try {
+    const stamp = JSON.parse(await readFile(join(folder, STAMP), 'utf8')) as Stamp;
+    const { size } = await stat(join(folder, 'ramdisk0.cpio'));
+    return stamp.inputs === inputs && size === stamp.bytes ? stamp : undefined;
+  } catch {
+    // Missing or broken, for whatever reason: it is made anew
+    return undefined;
+  }
+}
