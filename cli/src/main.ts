@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addBuild } from './commands/build.ts';
+import { addBus } from './commands/bus.ts';
 import { addEvents } from './commands/events.ts';
 import { addLogs } from './commands/logs.ts';
 import { addPs } from './commands/ps.ts';
@@ -19,7 +20,7 @@ const program = new Command('enclaver')
   .version(version, '-V, --version')
   .exitOverride();
 
-for (const add of [addBuild, addRun, addUp, addLogs, addPs, addEvents, addStop]) add(program);
+for (const add of [addBuild, addRun, addUp, addLogs, addPs, addEvents, addStop, addBus]) add(program);
 
 try {
   await program.parseAsync();

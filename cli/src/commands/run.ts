@@ -16,6 +16,7 @@ import { openOrStartSession } from '../session.ts';
 interface RunOptions {
   file?: string;
   publish?: PublishedPort[];
+  publishAll?: true;
   cpuCount?: number;
   memoryMb?: number;
   debug?: true;
@@ -39,6 +40,7 @@ export function addRun(program: Command): void {
       'publish an ingress port (default: all of them on 127.0.0.1)',
       parsePublish,
     )
+    .option('-P, --publish-all', 'publish all ingress ports under their own numbers on 0.0.0.0, for use in a container')
     .option('--cpu-count <n>', "CPUs (default: the manifest's)", positiveInteger)
     .option('--memory-mb <n>', "memory in MiB (default: the manifest's)", positiveInteger)
     .option('--name <name>', "name of the enclave (default: the manifest's)")
@@ -64,6 +66,7 @@ async function run(image: string | undefined, options: RunOptions): Promise<void
     eif,
     name: options.name,
     publish: options.publish,
+    publishAll: options.publishAll,
     cpuCount: options.cpuCount,
     memoryMb: options.memoryMb,
     debug: options.debug,

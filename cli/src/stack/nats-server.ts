@@ -1,15 +1,10 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { natsServerConfig } from '@enclaver/bus';
 import { CliError } from '../cli-error.ts';
 import { limits } from '../limits.ts';
+import { writeCredentials, writeServerConfig } from './bus-files.ts';
 import { Child } from './child.ts';
-
-/** Who may log in to the bus of a stack: each part under its own name, so that the server's own views tell them apart. */
-export const busUsers = ['builder', 'supervisor', 'outer-proxy', 'log-relay', 'cli'] as const;
-export type BusUser = (typeof busUsers)[number];
 
 export interface NatsServerOptions {
   /** Folder for configuration, ports and credentials files; only its owner may read it. */
@@ -25,15 +20,7 @@ export interface NatsServerOptions {
 export async function startNatsServer(options: NatsServerOptions): Promise<Child> {
   const { dir } = options;
   await rm(dir, { recursive: true, force: true });
-  await mkdir(dir, { recursive: true, mode: 0o700 });
-  await mkdir(options.storeDir, { recursive: true, mode: 0o700 });
-  const users = busUsers.map((user) => ({ user, password: randomBytes(24).toString('base64url') }));
-  const config = join(dir, 'nats.conf');
-  await writeFile(
-    config,
-    natsServerConfig({ host: '127.0.0.1', port: options.port, storeDir: options.storeDir, portsDir: dir, users }),
-    { mode: 0o600 },
-  );
+  const { config, users } = await writeServerConfig({ ...options, portsDir: dir });
   const failure: { cause?: string } = {};
   const child = new Child(
     { name: 'nats-server', command: 'nats-server', args: ['-c', config], env: process.env, log: options.log },
@@ -44,10 +31,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<Child
   );
   child.start();
   try {
-    const url = await portOf(dir, failure);
-    for (const user of users) {
-      await writeFile(join(dir, `${user.user}.json`), JSON.stringify({ url, ...user }), { mode: 0o600 });
-    }
+    await writeCredentials(dir, await portOf(dir, failure), users);
   } catch (error) {
     await child.stop(limits.busStopMs);
     throw error;

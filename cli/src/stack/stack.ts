@@ -5,9 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { Bus } from '@enclaver/bus';
 import { CliError } from '../cli-error.ts';
 import { limits } from '../limits.ts';
+import type { BusUser } from './bus-files.ts';
 import { Child } from './child.ts';
 import { busFile } from './locations.ts';
-import { type BusUser, startNatsServer } from './nats-server.ts';
+import { startNatsServer } from './nats-server.ts';
 
 const services = ['log-relay', 'outer-proxy', 'builder', 'supervisor'] as const satisfies readonly BusUser[];
 

@@ -50,6 +50,8 @@ export const operations = {
         name: z.string().optional(),
         /** Default: each ingress port of the manifest on 127.0.0.1 under its own number. */
         publish: z.array(publishedPortSchema).optional(),
+        /** Listen on 0.0.0.0 where `publish` says nothing: a container's own network decides who gets in. */
+        publishAll: z.boolean().optional(),
         cpuCount: z.number().int().min(1).optional(),
         memoryMb: z.number().int().min(64).optional(),
         debug: z.boolean().optional(),

@@ -8,7 +8,7 @@ export interface ServerConfig {
   /** Folder for the streams and the KV bucket. */
   storeDir: string;
   /** Folder in which nats-server writes the ports it took. */
-  portsDir?: string;
+  portsDir?: string | undefined;
   users: readonly Required<Pick<BusCredentials, 'user' | 'password'>>[];
 }
 

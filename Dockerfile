@@ -1,0 +1,32 @@
+# One image per service out of one file. It takes the checkout as `npm ci && npm run build` left it, so that an image
+# and the machine it was made on run the same bytes:
+#   npm ci && npm run build && docker compose build
+ARG BASE=debian:trixie-slim
+
+# Node, the code and its libraries
+FROM ${BASE} AS core
+WORKDIR /opt/enclaver
+RUN ldconfig -p | grep -q libstdc++.so.6 || \
+    (apt-get update && apt-get install -y --no-install-recommends libstdc++6 && rm -rf /var/lib/apt/lists/*)
+COPY . .
+ENTRYPOINT ["/opt/enclaver/cli/bin/enclaver"]
+
+FROM core AS builder
+ENTRYPOINT ["/opt/enclaver/node_modules/.bin/node", "/opt/enclaver/services/builder/src/main.ts"]
+
+FROM core AS outer-proxy
+ENTRYPOINT ["/opt/enclaver/node_modules/.bin/node", "/opt/enclaver/services/outer-proxy/src/main.ts"]
+
+FROM core AS log-relay
+ENTRYPOINT ["/opt/enclaver/node_modules/.bin/node", "/opt/enclaver/services/log-relay/src/main.ts"]
+
+# QEMU and its vsock device for the qemu backend, nats-server for the whole stack in one container
+FROM core AS runtime
+RUN scripts/setup --only runtime
+
+FROM runtime AS supervisor
+ENTRYPOINT ["/opt/enclaver/node_modules/.bin/node", "/opt/enclaver/services/supervisor/src/main.ts"]
+
+# Base of release images: `enclaver build` adds /enclave/application.eif and /enclave/enclaver.yaml
+FROM runtime AS enclaver
+ENTRYPOINT ["/opt/enclaver/cli/bin/enclaver", "run", "--publish-all", "/enclave/application.eif"]

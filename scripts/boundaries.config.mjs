@@ -1,0 +1,59 @@
+/**
+ * Who may import whom: the folder table of docs/architecture.md, as rules. A package is reached through its public
+ * surface, never through a path into it.
+ */
+const rooms = {
+  'libs/vsock': [],
+  'libs/manifest': [],
+  'libs/eif': [],
+  'libs/wire': [],
+  'libs/bus': ['libs/manifest'],
+  'services/builder': ['libs'],
+  'services/supervisor': ['libs'],
+  'services/outer-proxy': ['libs'],
+  'services/log-relay': ['libs'],
+  odyn: ['libs'],
+  cli: ['libs'],
+};
+
+const forbidden = [
+  { name: 'no-circles', severity: 'error', from: {}, to: { circular: true } },
+  {
+    name: 'declared-dependencies-only',
+    severity: 'error',
+    from: { pathNot: '/test/' },
+    to: { dependencyTypes: ['unknown', 'undetermined', 'npm-no-pkg', 'npm-unknown'] },
+  },
+];
+
+for (const [room, allowed] of Object.entries(rooms)) {
+  forbidden.push({
+    name: `${room.replace('/', '-')}-imports`,
+    comment: `${room} may import ${allowed.length === 0 ? 'nothing of ours' : allowed.join(', ')}`,
+    severity: 'error',
+    from: { path: `^${room}/(src|build)/` },
+    to: { path: '^(libs|services|odyn|cli|test|bench)/', pathNot: [room, ...allowed].map((to) => `^${to}/`) },
+  });
+}
+
+for (const room of Object.keys(rooms)) {
+  forbidden.push({
+    name: `${room.replace('/', '-')}-public-surface`,
+    comment: `others see only the index of ${room}`,
+    severity: 'error',
+    from: { pathNot: `^${room}/`, path: '/src/' },
+    to: { path: `^${room}/`, pathNot: `^${room}/src/(index|main)\\.ts$` },
+  });
+}
+
+export default {
+  forbidden,
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '(^|/)(node_modules|dist)/' },
+    tsPreCompilationDeps: true,
+    combinedDependencies: true,
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['node', 'import'] },
+    parser: 'acorn',
+  },
+};
