@@ -1,0 +1,101 @@
+import { DEFAULT_PROXY_PORT } from './schema.ts';
+
+/** Ports that Enclaver and the boot protocol use on vsock: boot heartbeat, status, log, egress. */
+export const RESERVED_VSOCK_PORTS: ReadonlyMap<number, string> = new Map([
+  [9000, 'the boot heartbeat'],
+  [17000, 'the status of the enclave'],
+  [17001, 'its log'],
+  [17002, 'its egress'],
+]);
+
+export interface Conflict {
+  path: PropertyKey[];
+  found: string;
+  allowed: string;
+}
+
+/**
+ * Rules that join several keys. They look at the file's own value, so that they also speak when other parts of it are
+ * wrong; whatever does not have its form is passed over here, since the schema names it.
+ */
+export function findConflicts(value: unknown): Conflict[] {
+  return [...portConflicts(value), ...sourceConflicts(value), ...kmsConflicts(value)];
+}
+
+function* portConflicts(value: unknown): Generator<Conflict> {
+  const takenBy = new Map<number, string>();
+  for (const { port, path } of ports(value)) {
+    const shown = showPath(path);
+    const reserved = path[0] === 'ingress' ? RESERVED_VSOCK_PORTS.get(port) : undefined;
+    if (reserved !== undefined) {
+      const allowed = `any port but ${[...RESERVED_VSOCK_PORTS.keys()].join(', ')}`;
+      yield { path, found: `port ${port}, which is reserved for ${reserved}`, allowed };
+    }
+    const other = takenBy.get(port);
+    if (other !== undefined) {
+      yield { path, found: `port ${port}, which ${other} already has`, allowed: 'each port once' };
+    } else {
+      takenBy.set(port, path.at(-1) === 'proxy_port' && !isGiven(value, path) ? `${shown} (by default)` : shown);
+    }
+  }
+}
+
+/** Every TCP port of the enclave's loopback, where the application's and Enclaver's listeners meet. */
+function* ports(value: unknown): Generator<{ port: number; path: PropertyKey[] }> {
+  const found: [unknown, PropertyKey[]][] = [];
+  if (isMap(get(value, 'egress'))) {
+    found.push([get(value, 'egress', 'proxy_port') ?? DEFAULT_PROXY_PORT, ['egress', 'proxy_port']]);
+  }
+  found.push([get(value, 'kms_proxy', 'listen_port'), ['kms_proxy', 'listen_port']]);
+  found.push([get(value, 'api', 'listen_port'), ['api', 'listen_port']]);
+  const ingress = get(value, 'ingress');
+  if (Array.isArray(ingress)) {
+    ingress.forEach((entry: unknown, index) => {
+      found.push([get(entry, 'listen_port'), ['ingress', index, 'listen_port']]);
+    });
+  }
+  for (const [port, path] of found) if (typeof port === 'number') yield { port, path };
+}
+
+function* sourceConflicts(value: unknown): Generator<Conflict> {
+  for (const [now, before] of [
+    ['odyn', 'supervisor'],
+    ['sleeve', 'wrapper'],
+  ] as const) {
+    const sources = get(value, 'sources');
+    if ((get(sources, now) ?? null) !== null && (get(sources, before) ?? null) !== null) {
+      const found = `both "${now}" and "${before}", which are two names of one key`;
+      yield { path: ['sources', before], found, allowed: `one of the two, best "${now}"` };
+    }
+  }
+}
+
+function* kmsConflicts(value: unknown): Generator<Conflict> {
+  if (!isMap(get(value, 'kms_proxy'))) return;
+  const allow = get(value, 'egress', 'allow') ?? [];
+  if (Array.isArray(allow) && allow.length === 0) {
+    const found = 'a KMS proxy without any allowed egress, through which it would reach KMS';
+    yield { path: ['kms_proxy'], found, allowed: 'kms_proxy together with a non-empty egress.allow' };
+  }
+}
+
+function get(value: unknown, ...path: string[]): unknown {
+  let inner = value;
+  for (const key of path) inner = isMap(inner) && Object.hasOwn(inner, key) ? inner[key] : undefined;
+  return inner;
+}
+
+function isGiven(value: unknown, path: readonly PropertyKey[]): boolean {
+  return (get(value, ...path.map(String)) ?? null) !== null;
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** `ingress[0].listen_port` */
+export function showPath(path: readonly PropertyKey[]): string {
+  return path
+    .map((key, index) => (typeof key === 'number' ? `[${key}]` : `${index === 0 ? '' : '.'}${String(key)}`))
+    .join('');
+}

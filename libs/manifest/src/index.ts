@@ -1,0 +1,9 @@
+export { type Cidr, cidrContains, type IpAddress, parseCidr, parseIpAddress } from './address.ts';
+export { RESERVED_VSOCK_PORTS } from './conflicts.ts';
+export { type EgressPattern, EgressPatternError, type PortRange, parseEgressPattern } from './egress-pattern.ts';
+export { ManifestError, type ManifestErrorCode, type ManifestProblem, type ProblemCode } from './errors.ts';
+export { type ImageSource, ImageSourceError, parseImageReference, parseImageSource } from './image-source.ts';
+export { manifestJsonSchema } from './json-schema.ts';
+export { MAX_MANIFEST_BYTES } from './limits.ts';
+export { parseManifest } from './parse.ts';
+export type { Manifest } from './schema.ts';

@@ -1,0 +1,32 @@
+/** Largest manifest read. Real ones are under 10 KiB; the whole file is held in memory and measured into the image. */
+export const MAX_MANIFEST_BYTES = 1 << 20;
+
+/** Deepest nesting read. The deepest key of the schema is at depth 4; more would only serve to exhaust the stack. */
+export const MAX_DEPTH = 16;
+
+/** Most entries of lists and maps in one file. The YAML library compares each key with all others of its map. */
+export const MAX_ENTRIES = 10_000;
+
+/** How many times anchors may be expanded: the YAML library's own measure against exponential growth. */
+export const MAX_ALIASES = 100;
+
+/** Longest DNS name in text form (RFC 1035, section 2.3.4, without the root label). */
+export const MAX_DOMAIN_LENGTH = 253;
+
+/** Longest DNS label. */
+export const MAX_LABEL_LENGTH = 63;
+
+/** Longest repository name that registries take (distribution/reference). */
+export const MAX_REPOSITORY_LENGTH = 255;
+
+/** Longest `name`: it ends up in log lines and file names. */
+export const MAX_NAME_LENGTH = 128;
+
+/** nitro-cli's own minimum. */
+export const MIN_MEMORY_MB = 64;
+
+/** Upstream reads cpu_count and memory_mb as signed 32-bit numbers. */
+export const MAX_INT32 = 2 ** 31 - 1;
+
+/** Longest found value repeated in a message. */
+export const MAX_SHOWN_LENGTH = 80;
