@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   connect,
   DiscardPolicy,
@@ -21,7 +22,7 @@ import { EnclaveStore } from './enclave-store.ts';
 import { type EventQuery, watchEvents } from './event-watch.ts';
 import { type EnclaveEvent, type EnclaveEventData, type EnclaveEventName, enclaveEventSchemas } from './events.ts';
 import { limits } from './limits.ts';
-import { type LogQuery, watchLogs } from './log-watch.ts';
+import { type LogQuery, lastLogs, watchLogs } from './log-watch.ts';
 import { type LogBatch, type LogMessage, type LogStreamName, logBatchSchema } from './logs.ts';
 import {
   type BuildProgress,
@@ -32,6 +33,7 @@ import {
   operations,
   type ServiceName,
 } from './operations.ts';
+import { untilStored } from './retry.ts';
 import { type OperationHandlers, SERVICE_PREFIX, serveOperations } from './service-host.ts';
 import { ENCLAVE_BUCKET, EVENT_STREAM, LOG_STREAM, subjects } from './subjects.ts';
 
@@ -59,7 +61,7 @@ export class Bus implements AsyncDisposable {
     this.#connection = connection;
     this.#manager = manager;
     this.#jetStream = connection.jetstream();
-    this.enclaves = new EnclaveStore(bucket);
+    this.enclaves = new EnclaveStore(connection, bucket);
   }
 
   /** Connects, and makes streams and bucket where they are missing. Errors: `BUS_UNREACHABLE`, `BUS_REFUSED`, `BUS_CREDENTIALS_INVALID`. */
@@ -88,7 +90,7 @@ export class Bus implements AsyncDisposable {
   /** Publishes a lifecycle event; resolves once the server has stored it. */
   async publishEvent<N extends EnclaveEventName>(id: string, name: N, data: EnclaveEventData<N>): Promise<void> {
     const payload = encodeCloudEvent(this.source, `enclaver.v1.enclave.${name}`, enclaveEventSchemas[name].parse(data));
-    await this.#jetStream.publish(subjects.enclaveEvent(id, name), payload);
+    await this.#publishStored(subjects.enclaveEvent(id, name), payload);
   }
 
   /** Lifecycle events from now on, or from the oldest kept with `replay`. Ends when the loop is left or the bus closes. */
@@ -99,7 +101,12 @@ export class Bus implements AsyncDisposable {
   /** Publishes log lines; resolves once the server has stored them. */
   async publishLog(id: string, stream: LogStreamName, batch: LogBatch): Promise<void> {
     const payload = encodeCloudEvent(this.source, `enclaver.v1.log.${stream}`, logBatchSchema.parse(batch));
-    await this.#jetStream.publish(subjects.log(id, stream), payload);
+    await this.#publishStored(subjects.log(id, stream), payload);
+  }
+
+  /** The newest batch kept of each stream of one enclave's log: where a reader that restarts goes on. */
+  lastLogs(id: string): Promise<LogMessage[]> {
+    return lastLogs(this.#manager, id);
   }
 
   /** Log lines of one enclave, the kept ones first; with `follow` it goes on. */
@@ -180,6 +187,12 @@ export class Bus implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** Publishes until the server has stored it. One message id for all attempts: the server keeps only the first that arrives. */
+  async #publishStored(subject: string, payload: Buffer): Promise<void> {
+    const msgID = randomUUID();
+    await untilStored(this.#connection, () => this.#jetStream.publish(subject, payload, { msgID }));
   }
 
   /** Calls `listener` with `false` when the server is lost and `true` when it is back. */

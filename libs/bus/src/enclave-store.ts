@@ -1,17 +1,22 @@
-import type { KV } from 'nats';
+import type { KV, NatsConnection } from 'nats';
 import { BusError } from './bus-error.ts';
 import { type EnclaveRecord, enclaveRecordSchema } from './enclave.ts';
+import { untilStored } from './retry.ts';
 
 /** The records of all enclaves of this host in the KV bucket. The supervisor writes, the others read. */
 export class EnclaveStore {
+  readonly #connection: NatsConnection;
   readonly #bucket: KV;
 
-  constructor(bucket: KV) {
+  constructor(connection: NatsConnection, bucket: KV) {
+    this.#connection = connection;
     this.#bucket = bucket;
   }
 
+  /** Resolves once the server has stored it, however long it is away. */
   async put(record: EnclaveRecord): Promise<void> {
-    await this.#bucket.put(record.id, JSON.stringify(enclaveRecordSchema.parse(record)));
+    const value = JSON.stringify(enclaveRecordSchema.parse(record));
+    await untilStored(this.#connection, () => this.#bucket.put(record.id, value));
   }
 
   async get(id: string): Promise<EnclaveRecord | undefined> {

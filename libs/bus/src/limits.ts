@@ -13,6 +13,6 @@ export const limits = {
   eventBytes: 64 * 1024 * 1024,
   /** Log bytes kept for `enclaver logs`: the oldest go first. */
   logBytes: 256 * 1024 * 1024,
-  /** Publishes of one process that the server has not acknowledged yet; beyond it publishing waits. */
-  unacknowledged: 256,
+  /** Pause before a state, event or log message that the server did not store is sent again. */
+  storeRetryMs: 250,
 } as const;
