@@ -1,0 +1,163 @@
+/* The life of one relayed pair: made, watched, closed. */
+#define _GNU_SOURCE
+#include "relay.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+struct conn *conn_create(struct thread *thread, uint16_t flags, void *owner) {
+  struct conn *conn = calloc(1, sizeof *conn);
+  if (!conn) return NULL;
+  if (!timer_reserve(thread)) {
+    free(conn);
+    return NULL;
+  }
+  conn->timer.kind = TIMER_CONN;
+  conn->flags = flags;
+  conn->side[0].fd = conn->side[1].fd = -1;
+  conn->last = thread->now;
+  struct conn **list;
+  if (flags & CONN_JOIN) {
+    conn->join = owner;
+    list = &thread->joins;
+  } else {
+    conn->lane = owner;
+    list = &conn->lane->conns;
+  }
+  conn->next = *list;
+  if (*list) (*list)->prev = conn;
+  *list = conn;
+  return conn;
+}
+
+void side_adopt(struct side *side, int fd, int family, bool hybrid) {
+  side->fd = fd;
+  if (family == AF_VSOCK) side->flags |= SIDE_VSOCK;
+  if (family == AF_INET || family == AF_INET6) side->flags |= SIDE_TCP;
+  if (hybrid) side->flags |= SIDE_HYBRID;
+}
+
+bool side_watch(struct thread *thread, struct conn *conn, int which, bool out) {
+  struct side *side = &conn->side[which];
+  const bool listed = side->flags & SIDE_LISTED;
+  if (listed && out == !!(side->flags & SIDE_OUT_ARMED)) return true;
+  struct epoll_event event = {
+      .events = EPOLLIN | EPOLLRDHUP | EPOLLET | (out ? (uint32_t)EPOLLOUT : 0u),
+      .data.u64 = (uint64_t)(uintptr_t)conn | (uint64_t)which,
+  };
+  if (epoll_ctl(thread->epoll, listed ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, side->fd, &event) < 0) return false;
+  side->flags |= SIDE_LISTED;
+  if (out) side->flags |= SIDE_OUT_ARMED;
+  else side->flags &= ~(uint32_t)SIDE_OUT_ARMED;
+  return true;
+}
+
+void pending_drop(struct thread *thread, struct side *side) {
+  if (!side->out) return;
+  thread->pending_bytes -= side->out->length;
+  free(side->out);
+  side->out = NULL;
+}
+
+static void side_close(struct thread *thread, struct side *side) {
+  pending_drop(thread, side);
+  if (side->fd < 0) return;
+  /* close() alone leaves the entry while another descriptor (a Node socket, a forked child) shares the socket. */
+  if (side->flags & SIDE_LISTED) epoll_ctl(thread->epoll, EPOLL_CTL_DEL, side->fd, NULL);
+  close(side->fd);
+  side->fd = -1;
+}
+
+void conn_close(struct thread *thread, struct conn *conn, enum reason reason, int error) {
+  if (conn->flags & CONN_GONE) return;
+  conn->flags |= CONN_GONE;
+  timer_clear(thread, &conn->timer);
+  thread->timers--;
+  if (reason == REASON_RESET) {
+    /* A TCP peer must not take a stream that broke off for one that ended. */
+    const struct linger abort = {.l_onoff = 1, .l_linger = 0};
+    for (int i = 0; i < 2; i++) {
+      if ((conn->side[i].flags & SIDE_TCP) && !(conn->side[i].flags & SIDE_SHUT))
+        setsockopt(conn->side[i].fd, SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
+    }
+  }
+  side_close(thread, &conn->side[0]);
+  side_close(thread, &conn->side[1]);
+  if (conn->flags & CONN_DIALLING) free(conn->dial);
+  conn->flags &= (uint16_t)~CONN_DIALLING;
+  struct conn **list = conn->flags & CONN_JOIN ? &thread->joins : &conn->lane->conns;
+  if (conn->prev) conn->prev->next = conn->next;
+  else *list = conn->next;
+  if (conn->next) conn->next->prev = conn->prev;
+  if (conn->flags & CONN_JOIN) {
+    struct join *join = conn->join;
+    join->conn = NULL;
+    join->done.reason = (int)reason;
+    join->done.error = error;
+    join->done.bytes[0] = conn->bytes[0];
+    join->done.bytes[1] = conn->bytes[1];
+    relay_post(thread->relay, &join->done);
+  } else {
+    atomic_fetch_sub(&conn->lane->route->active, 1);
+    if (conn->lane->closing) thread->reap = true;
+  }
+  /* Events of this batch may still point here; the loop frees it after the batch, or when its queued turn comes up. */
+  if (!(conn->flags & CONN_QUEUED)) {
+    conn->next = thread->gone;
+    thread->gone = conn;
+  }
+}
+
+void join_release(struct join *join) {
+  if (atomic_fetch_sub(&join->references, 1) != 1) return;
+  for (int i = 0; i < 2; i++) {
+    if (join->fd[i] >= 0) close(join->fd[i]);
+    free(join->to[i]);
+    free(join->head[i]);
+  }
+  free(join);
+}
+
+static int family_of(int fd) {
+  int family = AF_UNSPEC;
+  socklen_t length = sizeof family;
+  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0) return AF_UNSPEC;
+  return family;
+}
+
+void join_start(struct thread *thread, struct join *join) {
+  struct conn *conn = conn_create(thread, CONN_JOIN, join);
+  if (!conn) {
+    join->done.reason = REASON_RESET;
+    join->done.error = ENOMEM;
+    relay_post(thread->relay, &join->done);
+    return;
+  }
+  join->conn = conn;
+  conn->idle_ms = join->idle_ms;
+  for (int i = 0; i < 2; i++) {
+    if (join->head[i]) {
+      conn->side[!i].out = join->head[i];
+      thread->pending_bytes += join->head[i]->length;
+      join->head[i] = NULL;
+    }
+    if (join->fd[i] < 0) continue;
+    const int family = family_of(join->fd[i]), on = 1;
+    side_adopt(&conn->side[i], join->fd[i], family, join->hybrid[i]);
+    join->fd[i] = -1;
+    if (conn->side[i].flags & SIDE_TCP) {
+      setsockopt(conn->side[i].fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+      setsockopt(conn->side[i].fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    }
+  }
+  if (!join->to[0] && !join->to[1]) {
+    conn_open(thread, conn);
+    return;
+  }
+  const struct endpoint *const to[2] = {join->to[0], join->to[1]};
+  dial_start(thread, conn, to, join->connect_ms);
+}

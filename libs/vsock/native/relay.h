@@ -1,0 +1,242 @@
+/*
+ * The relay engine: moves bytes between pairs of stream sockets on its own threads, with no knowledge of Node.
+ * A thread owns everything it serves; other threads reach it only through post_command() and the atomic counters.
+ */
+#ifndef ENCLAVER_RELAY_H
+#define ENCLAVER_RELAY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+/* One turn of one direction: others get their share after this many bytes. */
+#define TURN_BYTES (512u * 1024u)
+/* Single vsock writes above this size gain nothing, and throughput collapses above 512 KiB. */
+#define VSOCK_WRITE_BYTES (64u * 1024u)
+/* Connections taken from one listener before the others are served. */
+#define ACCEPT_BATCH 64
+/* Pause of a listener after EMFILE and the like. */
+#define ACCEPT_PAUSE_MS 100
+/* After one side is gone for good: how long the other may still talk before it is cut. */
+#define LINGER_MS 2000
+/* A half-close that cannot be passed on is held this long without a byte in the other direction. */
+#define HOLD_MS 60000
+/* First and longest wait before a Unix connect is tried again after EAGAIN (its queue is full and cannot be polled). */
+#define RETRY_FIRST_MS 1
+#define RETRY_MAX_MS 64
+/* "OK 4294967295\n" is 14 bytes; anything that needs more is no answer. */
+#define OK_LINE_MAX 32
+
+enum reason { REASON_CLOSED, REASON_RESET, REASON_IDLE, REASON_CANCELLED, REASON_CONNECT_FAILED };
+enum event_type { EVENT_JOIN_CONNECTED, EVENT_JOIN_DONE, EVENT_ROUTE_CLOSED, EVENT_STOPPED };
+enum timer_kind { TIMER_CONN, TIMER_ROUTE };
+enum command_type { COMMAND_ROUTE_ADD, COMMAND_ROUTE_CLOSE, COMMAND_JOIN, COMMAND_CANCEL, COMMAND_STOP };
+/* Low bits of epoll's data word: what the pointer above them is. */
+enum tag { TAG_SIDE_A, TAG_SIDE_B, TAG_ROUTE, TAG_WAKE };
+
+enum side_flag {
+  SIDE_READABLE = 1,   /* may have bytes or an end to give */
+  SIDE_BLOCKED = 2,    /* the last write was refused; waits for EPOLLOUT */
+  SIDE_EOF = 4,        /* nothing more will be read */
+  SIDE_SHUT = 8,       /* its writing half was shut, or is held */
+  SIDE_DEAD = 16,      /* writes fail for good: what is meant for it is dropped */
+  SIDE_HYBRID = 32,    /* no half-close across this socket */
+  SIDE_VSOCK = 64,
+  SIDE_TCP = 128,
+  SIDE_OUT_ARMED = 256,
+  SIDE_LISTED = 512,   /* in the epoll set */
+  SIDE_HUNG = 1024,    /* the end was announced: read on after a short read */
+  SIDE_CLOSED = 2048   /* the peer is gone in both directions */
+};
+
+enum conn_flag { CONN_DIALLING = 1, CONN_JOIN = 2, CONN_QUEUED = 4, CONN_GONE = 8, CONN_LINGER = 16, CONN_HELD = 32, CONN_LOST = 64 };
+
+struct timer {
+  uint64_t when; /* ms, monotonic */
+  uint32_t slot; /* place in the heap + 1; 0 = not set */
+  uint32_t kind;
+};
+
+struct event {
+  struct event *next;
+  enum event_type type;
+  uint32_t id;
+  int reason;
+  int error;
+  uint64_t bytes[2];
+};
+
+struct endpoint {
+  socklen_t length;
+  struct sockaddr_storage address;
+  bool handshake; /* CONNECT <port>\n first */
+  bool hybrid;
+  uint32_t connect_port;
+};
+
+struct pending {
+  uint32_t offset, length; /* what is left is data[offset, length) */
+  unsigned char data[];
+};
+
+struct side {
+  int fd;
+  uint32_t flags;
+  struct pending *out; /* bytes that wait to be written to this side */
+};
+
+enum dial_stage { DIAL_NONE, DIAL_RETRY, DIAL_CONNECTING, DIAL_ANSWER };
+
+struct dial {
+  const struct endpoint *to[2];
+  uint64_t deadline[2], retry_at[2];
+  uint32_t retry_ms[2];
+  enum dial_stage stage[2];
+};
+
+struct thread;
+struct route;
+struct join;
+
+struct lane; /* a route's part in one thread */
+
+struct conn {
+  struct timer timer;
+  struct conn *prev, *next;
+  union {
+    struct dial *dial;     /* while CONN_DIALLING */
+    struct conn *ready;    /* next in the queue of unfinished turns, after it */
+  };
+  union {
+    struct lane *lane;
+    struct join *join; /* with CONN_JOIN */
+  };
+  struct side side[2];
+  uint64_t bytes[2]; /* delivered from this side to the other */
+  uint64_t last;     /* ms of the last byte */
+  uint32_t idle_ms;
+  uint16_t flags;
+  int16_t error;
+};
+
+struct lane {
+  struct timer timer; /* end of an accept pause, or of draining */
+  struct route *route;
+  struct lane *prev, *next;
+  struct conn *conns;
+  bool listening, closing, drained;
+};
+
+struct route {
+  atomic_uint references, listening, open;
+  atomic_uint active;
+  atomic_ullong accepted, refused, failed_connects, accept_errors, bytes[2];
+  struct relay *relay;
+  struct endpoint target;
+  uint32_t max_connections, connect_ms, idle_ms;
+  int fd;
+  int family;
+  bool hybrid;
+  char *path; /* of a Unix listener */
+  dev_t device;
+  ino_t inode;
+  uint32_t *peers;
+  uint32_t peer_count;
+  struct event closed;
+  struct lane lanes[];
+};
+
+struct join {
+  atomic_uint references;
+  struct thread *thread;
+  struct conn *conn; /* touched by the thread alone */
+  int fd[2];
+  bool hybrid[2];
+  struct endpoint *to[2];
+  uint32_t connect_ms[2], idle_ms;
+  struct pending *head[2]; /* read from this side before the relay got it */
+  struct event connected, done;
+};
+
+struct command {
+  struct command *next;
+  enum command_type type;
+  union {
+    struct { struct lane *lane; uint32_t drain_ms; };
+    struct join *join;
+  };
+};
+
+struct thread {
+  struct relay *relay;
+  pthread_t id;
+  int epoll, wake;
+  pthread_mutex_t lock;
+  struct command *commands, **commands_end;
+  unsigned char *buffer;
+  size_t buffer_size, pending_bytes, pending_limit;
+  struct timer **heap;
+  uint32_t heap_length, heap_capacity, timers;
+  struct conn *ready_first, *ready_last, *gone, *joins;
+  struct lane *lanes;
+  uint64_t now;
+  bool stop, reap;
+};
+
+struct relay {
+  void *owner;
+  void (*notify)(struct relay *relay);
+  pthread_mutex_t lock;
+  struct event *events, **events_end;
+  atomic_uint running;
+  struct event stopped;
+  uint32_t thread_count, next_thread;
+  struct thread *threads;
+};
+
+/* loop.c */
+struct relay *relay_create(uint32_t threads, size_t buffer_size, size_t pending_limit,
+                           void (*notify)(struct relay *), void *owner);
+void relay_destroy(struct relay *relay); /* after every thread has ended */
+void relay_stop(struct relay *relay);    /* asynchronous; EVENT_STOPPED follows */
+void relay_wait(struct relay *relay);    /* joins the threads */
+struct event *relay_take_events(struct relay *relay);
+void relay_post(struct relay *relay, struct event *event);
+bool post_command(struct thread *thread, const struct command *command);
+void timer_set(struct thread *thread, struct timer *timer, uint64_t when);
+bool timer_reserve(struct thread *thread); /* room for one more; before its owner lives */
+void timer_clear(struct thread *thread, struct timer *timer);
+
+/* pump.c */
+void conn_move(struct thread *thread, struct conn *conn);
+void conn_event(struct thread *thread, struct conn *conn, int which, uint32_t events);
+void conn_idle_timer(struct thread *thread, struct conn *conn);
+bool conn_open(struct thread *thread, struct conn *conn);
+
+/* conn.c */
+struct conn *conn_create(struct thread *thread, uint16_t flags, void *owner);
+void conn_close(struct thread *thread, struct conn *conn, enum reason reason, int error);
+bool side_watch(struct thread *thread, struct conn *conn, int which, bool out);
+void side_adopt(struct side *side, int fd, int family, bool hybrid);
+void pending_drop(struct thread *thread, struct side *side);
+void join_start(struct thread *thread, struct join *join);
+void join_release(struct join *join);
+
+/* dial.c */
+bool dial_start(struct thread *thread, struct conn *conn, const struct endpoint *const to[2], const uint32_t timeout_ms[2]);
+void dial_event(struct thread *thread, struct conn *conn, int which, uint32_t events);
+void dial_timer(struct thread *thread, struct conn *conn);
+
+/* route.c */
+void lane_add(struct thread *thread, struct lane *lane);
+void lane_accept(struct thread *thread, struct lane *lane, unsigned limit);
+void lane_close(struct thread *thread, struct lane *lane, uint32_t drain_ms);
+void lane_timer(struct thread *thread, struct lane *lane);
+void lanes_reap(struct thread *thread);
+void route_release(struct route *route);
+
+#endif

@@ -1,0 +1,256 @@
+import { constants } from 'node:os';
+import type { Duplex } from 'node:stream';
+import { type Addon, addon, type JoinHandle, type NativeSide, type RelayHandle } from './addon.ts';
+import { describeAddress, type Endpoint, type ListenAddress, nativeEndpoint, sockaddr } from './address.ts';
+import { listenError, VsockError } from './errors.ts';
+import { limits } from './limits.ts';
+import { NativeRoute, type RelayLimits, type RelayRoute } from './route.ts';
+import { type Taken, takeOver } from './takeover.ts';
+import { systemError } from './watch.ts';
+
+/**
+ * One end of a pair: an open stream, which is taken over (the JavaScript object is destroyed), or an address to dial.
+ * `head` are bytes already read from this end; the other end gets them first. For an address that makes it the place
+ * for what the other end shall hear once the connection stands, such as an HTTP 200 to a CONNECT.
+ */
+export type RelayPeer =
+  | { readonly stream: Duplex; readonly head?: Buffer }
+  | { readonly connect: Endpoint; readonly timeoutMs: number; readonly head?: Buffer };
+
+/**
+ * How a pair ended. `closed`: both directions ended in order. `reset`: broken off, bytes may be missing.
+ * `connect-failed`: an address could not be reached; streams are then given back open, so that they can be answered.
+ */
+export interface RelayResult {
+  bytesAToB: number;
+  bytesBToA: number;
+  reason: 'closed' | 'reset' | 'idle' | 'cancelled' | 'connect-failed';
+  errno?: number;
+}
+
+export interface JoinOptions {
+  /** Cut after so long without a byte; 0, the default, is never (dead TCP peers are found by keep-alive). */
+  idleTimeoutMs?: number;
+  signal?: AbortSignal;
+}
+
+interface Join {
+  readonly handle: JoinHandle;
+  readonly taken: readonly Taken[];
+  readonly resolve: (result: RelayResult) => void;
+}
+
+const REASONS = ['closed', 'reset', 'idle', 'cancelled', 'connect-failed'] as const;
+const JOIN_CONNECTED = 0;
+const JOIN_DONE = 1;
+const ROUTE_CLOSED = 2;
+const STOPPED = 3;
+const EVENT_WORDS = 6;
+const CANCELLED: RelayResult = { bytesAToB: 0, bytesBToA: 0, reason: 'cancelled' };
+
+/**
+ * Moves bytes between sockets on native threads; JavaScript decides and hears the result.
+ * It keeps the process alive only while it has a route or a pair.
+ */
+export class Relay {
+  readonly #addon: Addon;
+  readonly #handle: RelayHandle;
+  readonly #joins = new Map<number, Join>();
+  readonly #routes = new Map<number, NativeRoute>();
+  readonly #stopped = Promise.withResolvers<void>();
+  #nextId = 0;
+  #pending = 0;
+  #closing = false;
+
+  constructor(options: { threads?: number; bufferSize?: number } = {}) {
+    const { threads = 1, bufferSize = limits.relayBufferBytes } = options;
+    within('threads', threads, 1, limits.relayThreads);
+    within('bufferSize', bufferSize, 4096, limits.relayBufferMaxBytes);
+    this.#addon = addon();
+    const handle = this.#addon.relayCreate(threads, bufferSize, limits.relayPendingBytes, (words) =>
+      this.#onEvents(words),
+    );
+    if (typeof handle === 'number') throw systemError('starting the relay threads', -handle);
+    this.#handle = handle;
+  }
+
+  /**
+   * Accepts at `address` and connects each to `target`, without JavaScript.
+   * @throws VsockError ADDRESS_IN_USE, LISTEN_FAILED, NO_VSOCK, ADDRESS_INVALID, OPTION_INVALID, RELAY_CLOSED
+   */
+  async listen(address: ListenAddress, target: Endpoint, bounds: RelayLimits): Promise<RelayRoute> {
+    this.#check();
+    within('maxConnections', bounds.maxConnections, 1, limits.connectionsMax);
+    within('connectTimeoutMs', bounds.connectTimeoutMs, 1, limits.timeoutMaxMs);
+    within('idleTimeoutMs', bounds.idleTimeoutMs, 0, limits.timeoutMaxMs);
+    const id = this.#id();
+    const handle = this.#addon.relayListen(
+      this.#handle,
+      id,
+      sockaddr(address),
+      limits.backlog,
+      address.type === 'tcp' && address.reusePort === true,
+      address.type === 'unix' && address.hybrid === true,
+      address.type === 'vsock' ? (address.peerCids ?? null) : null,
+      nativeEndpoint(target),
+      bounds.maxConnections,
+      bounds.connectTimeoutMs,
+      bounds.idleTimeoutMs,
+    );
+    if (typeof handle === 'number') throw listenError(describeAddress(address), -handle);
+    const route = new NativeRoute(this.#handle, handle, address);
+    this.#routes.set(id, route);
+    this.#hold();
+    return route;
+  }
+
+  /**
+   * Joins two ends until both directions have ended. Streams are stopped in this very call, so that no byte is lost.
+   * @throws VsockError STREAM_UNSUPPORTED, STREAM_CLOSED, STREAM_BUSY, ADDRESS_INVALID, OPTION_INVALID, RELAY_FULL, RELAY_CLOSED
+   */
+  async join(a: RelayPeer, b: RelayPeer, options: JoinOptions = {}): Promise<RelayResult> {
+    this.#check();
+    const { idleTimeoutMs = 0, signal } = options;
+    within('idleTimeoutMs', idleTimeoutMs, 0, limits.timeoutMaxMs);
+    if (this.#joins.size + this.#pending >= limits.relayJoins)
+      throw new VsockError('RELAY_FULL', `the relay has ${limits.relayJoins} pairs already`);
+    const sideA = prepare(a);
+    let sideB: Prepared;
+    try {
+      sideB = prepare(b);
+    } catch (error) {
+      sideA.taken?.giveBack();
+      throw error;
+    }
+    const taken = [sideA.taken, sideB.taken].filter((side) => side !== undefined);
+    if (taken.some((side) => side.flushed)) {
+      this.#pending++;
+      try {
+        await Promise.all(taken.map((side) => side.flushed));
+      } catch (error) {
+        for (const side of taken) side.release();
+        throw error;
+      } finally {
+        this.#pending--;
+      }
+    }
+    if (signal?.aborted || this.#closing) {
+      for (const side of taken) side.release();
+      return { ...CANCELLED };
+    }
+    return await this.#start(sideA, sideB, taken, idleTimeoutMs, signal);
+  }
+
+  /** Cuts everything, ends the threads. */
+  async close(): Promise<void> {
+    if (!this.#closing) {
+      this.#closing = true;
+      this.#addon.relayRef(this.#handle, true);
+      this.#addon.relayClose(this.#handle);
+    }
+    await this.#stopped.promise;
+  }
+
+  async #start(
+    a: Prepared,
+    b: Prepared,
+    taken: readonly Taken[],
+    idleMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<RelayResult> {
+    const id = this.#id();
+    const handle = this.#addon.relayJoin(this.#handle, id, a.side, b.side, idleMs);
+    if (typeof handle === 'number') {
+      for (const side of taken) side.release();
+      throw systemError('handing the streams to the relay', -handle);
+    }
+    const done = Promise.withResolvers<RelayResult>();
+    // While an address is being dialled the streams are kept, unread, for an answer in case that fails.
+    const dialling = taken.length < 2;
+    if (!dialling) for (const side of taken) side.release();
+    this.#joins.set(id, { handle, taken: dialling ? taken : [], resolve: done.resolve });
+    this.#hold();
+    const cancel = (): void => {
+      if (this.#joins.has(id) && !this.#closing) this.#addon.joinCancel(this.#handle, handle);
+    };
+    signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      return await done.promise;
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  #onEvents(words: number[]): void {
+    for (let i = 0; i < words.length; i += EVENT_WORDS) {
+      const [type, id, reason, errno, bytesAToB, bytesBToA] = words.slice(i, i + EVENT_WORDS) as [
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+      ];
+      if (type === JOIN_CONNECTED) {
+        for (const side of this.#joins.get(id)?.taken ?? []) side.release();
+      } else if (type === JOIN_DONE) {
+        const result: RelayResult = { bytesAToB, bytesBToA, reason: REASONS[reason] ?? 'reset' };
+        if (errno !== 0) result.errno = errno;
+        this.#onDone(id, result);
+      } else if (type === ROUTE_CLOSED) {
+        this.#routes.get(id)?.onClosed();
+        this.#routes.delete(id);
+      } else if (type === STOPPED) {
+        this.#stopped.resolve();
+      }
+    }
+    if (!this.#closing) this.#hold();
+  }
+
+  #onDone(id: number, result: RelayResult): void {
+    const join = this.#joins.get(id);
+    this.#joins.delete(id);
+    for (const side of join?.taken ?? []) {
+      if (result.reason === 'connect-failed') side.giveBack();
+      else side.release();
+    }
+    join?.resolve(result);
+  }
+
+  #id(): number {
+    do this.#nextId = (this.#nextId + 1) >>> 0;
+    while (this.#joins.has(this.#nextId) || this.#routes.has(this.#nextId));
+    return this.#nextId;
+  }
+
+  #hold(): void {
+    this.#addon.relayRef(this.#handle, this.#joins.size + this.#routes.size > 0);
+  }
+
+  #check(): void {
+    if (this.#closing) throw new VsockError('RELAY_CLOSED', 'the relay is closed');
+  }
+}
+
+interface Prepared {
+  readonly side: NativeSide;
+  readonly taken: Taken | undefined;
+}
+
+function prepare(peer: RelayPeer): Prepared {
+  const head = peer.head ?? Buffer.alloc(0);
+  if ('stream' in peer) {
+    const taken = takeOver(peer.stream, head);
+    return { side: [taken.fd, taken.hybrid, null, 0, taken.head], taken };
+  }
+  within('timeoutMs', peer.timeoutMs, 1, limits.timeoutMaxMs);
+  within('head.length', head.length, 0, limits.headBytes);
+  return { side: [null, false, nativeEndpoint(peer.connect), peer.timeoutMs, head], taken: undefined };
+}
+
+function within(name: string, value: number, lowest: number, highest: number): void {
+  if (Number.isInteger(value) && value >= lowest && value <= highest) return;
+  throw new VsockError('OPTION_INVALID', `${name} is ${value}; it is a whole number from ${lowest} to ${highest}`, {
+    errno: constants.errno.EINVAL,
+  });
+}

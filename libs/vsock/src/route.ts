@@ -1,0 +1,88 @@
+import { SocketAddress } from 'node:net';
+import { addon, type RelayHandle, type RouteHandle } from './addon.ts';
+import type { ListenAddress } from './address.ts';
+import { systemError } from './watch.ts';
+
+export interface RelayLimits {
+  /** Open connections; more are closed at once and counted as refused. */
+  maxConnections: number;
+  /** For the connect to the target, with the CONNECT/OK exchange where there is one. */
+  connectTimeoutMs: number;
+  /** A connection without a byte for so long is cut; 0 = never. */
+  idleTimeoutMs: number;
+}
+
+/** `in` is from the listener's side to the target. */
+export interface RelayStats {
+  active: number;
+  accepted: number;
+  refused: number;
+  failedConnects: number;
+  acceptErrors: number;
+  bytesIn: number;
+  bytesOut: number;
+}
+
+export interface RelayRoute {
+  readonly address: { host?: string; port?: number; path?: string };
+  stats(): RelayStats;
+  /** Stops accepting at once, lets connections finish for up to `drainMs` (default 0), then cuts. */
+  close(options?: { drainMs?: number }): Promise<void>;
+}
+
+export class NativeRoute implements RelayRoute {
+  readonly address: { host?: string; port?: number; path?: string };
+  readonly #relay: RelayHandle;
+  readonly #route: RouteHandle;
+  readonly #closed = Promise.withResolvers<void>();
+  #over = false;
+
+  constructor(relay: RelayHandle, route: RouteHandle, asked: ListenAddress) {
+    this.#relay = relay;
+    this.#route = route;
+    this.address = asked.type === 'unix' ? { path: asked.path } : boundAddress(addon().routeAddress(route));
+  }
+
+  stats(): RelayStats {
+    const words = new Float64Array(7);
+    addon().routeStats(this.#route, words);
+    const [active, accepted, refused, failedConnects, acceptErrors, bytesIn, bytesOut] = words as unknown as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    return { active, accepted, refused, failedConnects, acceptErrors, bytesIn, bytesOut };
+  }
+
+  async close(options: { drainMs?: number } = {}): Promise<void> {
+    if (!this.#over) addon().routeClose(this.#relay, this.#route, options.drainMs ?? 0);
+    await this.#closed.promise;
+  }
+
+  onClosed(): void {
+    this.#over = true;
+    this.#closed.resolve();
+  }
+}
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+
+/** What the kernel bound: `struct sockaddr_in`, `_in6` (ports big-endian) or `_vm` (native order). */
+function boundAddress(bytes: Buffer | number): { host?: string; port: number } {
+  if (typeof bytes === 'number') throw systemError('asking for the bound address', -bytes);
+  const family = bytes.readUInt16LE(0);
+  if (family === AF_INET) return { host: bytes.subarray(4, 8).join('.'), port: bytes.readUInt16BE(2) };
+  if (family === AF_INET6) {
+    const groups = bytes.toString('hex', 8, 24).match(/.{4}/g) ?? [];
+    return {
+      host: new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address,
+      port: bytes.readUInt16BE(2),
+    };
+  }
+  return { port: bytes.readUInt32LE(4) };
+}

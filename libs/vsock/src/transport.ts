@@ -1,0 +1,50 @@
+import type { Endpoint, ListenAddress } from './address.ts';
+import { type ConnectOptions, connectStream } from './connect.ts';
+import { StreamListener } from './listener.ts';
+import type { VsockStream } from './stream.ts';
+
+/** Ways to the other side of the vsock: another machine on AF_VSOCK, or a vsock device's Unix sockets. */
+export interface VsockTransport {
+  connect(port: number, options?: ConnectOptions): Promise<VsockStream>;
+  listen(port: number, onStream: (stream: VsockStream) => void): Promise<{ close(): Promise<void> }>;
+  /** What to give the relay to dial `port` of the other side. */
+  endpoint(port: number): Endpoint;
+  /** What to give the relay to be dialled at `port`. */
+  listenAddress(port: number): ListenAddress;
+}
+
+function transport(
+  endpoint: (port: number) => Endpoint,
+  listenAddress: (port: number) => ListenAddress,
+): VsockTransport {
+  return {
+    endpoint,
+    listenAddress,
+    connect: (port, options) => connectStream(endpoint(port), options),
+    listen: async (port, onStream) => {
+      const listener = new StreamListener(listenAddress(port), onStream);
+      return { close: async () => listener.close() };
+    },
+  };
+}
+
+/** AF_VSOCK. `cid` is the other side; listeners take only the peers named, by default anyone. */
+export function nativeTransport(options: { cid: number; peerCids?: readonly number[] }): VsockTransport {
+  const { cid, peerCids } = options;
+  return transport(
+    (port) => ({ type: 'vsock', cid, port }),
+    (port) => (peerCids ? { type: 'vsock', port, peerCids } : { type: 'vsock', port }),
+  );
+}
+
+/**
+ * A guest behind Firecracker or vhost-device-vsock: dialled through the socket at `path`, listened for at `path_<port>`.
+ * No half-close goes across: the end of one direction is seen as the end of both.
+ */
+export function unixTransport(options: { path: string }): VsockTransport {
+  const { path } = options;
+  return transport(
+    (port) => ({ type: 'unix', path, connectPort: port }),
+    (port) => ({ type: 'unix', path: `${path}_${port}`, hybrid: true }),
+  );
+}
