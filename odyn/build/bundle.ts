@@ -2,8 +2,8 @@ import { type BuildFailure, build } from 'esbuild';
 import { BuildError } from './build-error.ts';
 import { CHECKOUT } from './pinned.ts';
 
-/** Where the addon lies inside the enclave. */
-export const ADDON_PATH = '/odyn/vsock.node';
+/** Path of the native part of libs/vsock in ramdisk 0. */
+export const ADDON_PATH = 'odyn/vsock.node';
 
 /**
  * One file with everything a program imports, minified. CommonJS, because Node reads and compiles it in one go; its
@@ -23,7 +23,16 @@ export async function bundle(entry: string): Promise<Buffer> {
       legalComments: 'none',
       // Sources are looked up by real path, so that a bundle does not depend on how the workspaces are linked
       preserveSymlinks: false,
-      define: { 'import.meta.url': '"file:///odyn/odyn.js"', 'import.meta.dirname': '"/odyn"' },
+      // In place of whatever tsconfig.json lies above the sources: it would show in the result
+      tsconfigRaw: {
+        compilerOptions: { alwaysStrict: true, verbatimModuleSyntax: true, useDefineForClassFields: true },
+      },
+      define: {
+        'import.meta.url': '"file:///odyn/odyn.js"',
+        'import.meta.dirname': '"/odyn"',
+        // Where libs/vsock looks for its native part first
+        'process.env.ENCLAVER_VSOCK_ADDON': JSON.stringify(`/${ADDON_PATH}`),
+      },
       write: false,
       logLevel: 'silent',
     });

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CpioEntry, S_IFDIR, S_IFREG } from '@enclaver/eif';
 import { BuildError } from './build-error.ts';
-import { bundle } from './bundle.ts';
+import { ADDON_PATH, bundle } from './bundle.ts';
 import { C_PROGRAMS, C_SOURCES, compileC } from './compile-c.ts';
 import { type Pinned, readPinned } from './pinned.ts';
 import { runTool } from './run-tool.ts';
@@ -29,6 +29,8 @@ const MOUNT_POINTS = ['dev', 'proc', 'run', 'sys', 'tmp'] as const;
 /** Where the program interpreter has to be; all other libraries are in Debian's search path. */
 const INTERPRETER = 'ld-linux-x86-64.so.2';
 
+const SYMBOL_VERSION = /\b(?:GLIBC|GLIBCXX|CXXABI|GCC)_[0-9]+(?:\.[0-9]+)*\b/g;
+
 export interface PartSources {
   pinned: Pinned;
   /** The program that becomes `/odyn/odyn.js`. */
@@ -45,7 +47,7 @@ export async function collectParts(sources: PartSources, scratch: string): Promi
     compiled('launch', 'odyn/launch', scratch),
     strippedNode(pinned, scratch),
     bundle(sources.entry).then((data): Part => ({ path: 'odyn/odyn.js', mode: 0o644, data })),
-    addon(sources.addon),
+    addon(pinned, sources.addon),
     ...MODULES.map((name) => module(pinned, name)),
     ...[...pinned.libraries].map(async ([name, file]): Promise<Part> => {
       const folder = name === INTERPRETER ? 'lib64' : 'lib/x86_64-linux-gnu';
@@ -70,11 +72,31 @@ async function strippedNode(pinned: Pinned, scratch: string): Promise<Part> {
   return { path: 'odyn/node', mode: 0o755, data: await readFile(input) };
 }
 
-async function addon(path: string): Promise<Part> {
+async function addon(pinned: Pinned, path: string): Promise<Part> {
+  let data: Buffer;
   try {
-    return { path: 'odyn/vsock.node', mode: 0o755, data: await readFile(path) };
+    data = await readFile(path);
   } catch (cause) {
     throw new BuildError('INPUT_MISSING', `cannot read the vsock addon ${path}`, { cause, remedy: 'npm run build' });
+  }
+  await checkSymbolVersions(pinned, data);
+  return { path: ADDON_PATH, mode: 0o755, data };
+}
+
+/** A compiler on a newer system links against symbols that the pinned libraries lack; that would show only inside. */
+async function checkSymbolVersions(pinned: Pinned, program: Buffer): Promise<void> {
+  const needed = new Set(program.toString('latin1').match(SYMBOL_VERSION));
+  for (const file of pinned.libraries.values()) {
+    for (const found of (await readPinned(file)).toString('latin1').match(SYMBOL_VERSION) ?? []) {
+      needed.delete(found);
+    }
+  }
+  if (needed.size > 0) {
+    throw new BuildError(
+      'ADDON_TOO_NEW',
+      `the vsock addon needs ${[...needed].join(', ')}, which the enclave's libraries do not have`,
+      { remedy: 'build it on a system with an older C library (Debian 12), or pin newer libraries' },
+    );
   }
 }
 

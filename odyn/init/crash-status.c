@@ -13,6 +13,8 @@
 
 /* The parent asks for the status every 250 ms until it has one; past this it is not asking. */
 #define SERVE_MILLISECONDS 5000
+/* After one answer: it may have gone to a connection that the parent had given up; its next try comes within this time. */
+#define AGAIN_MILLISECONDS 300
 /* After the line: time for the reader to close, because a power-off under way would cut the line off. */
 #define CLOSE_SECONDS 1
 
@@ -48,7 +50,7 @@ static int listen_on_status_port(void)
 	return fd;
 }
 
-/* 1 if the reader has taken the line, which shows in its closing the connection. */
+/* 1 if the line went out, after the reader has closed the connection or had the time to read. */
 static int answer(int fd, const char *line, size_t length)
 {
 	struct timeval limit = { .tv_sec = CLOSE_SECONDS };
@@ -57,8 +59,9 @@ static int answer(int fd, const char *line, size_t length)
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) ||
 	    send(fd, line, length, MSG_NOSIGNAL) != (ssize_t)length)
 		return 0;
-	ssize_t received = recv(fd, ignored, sizeof ignored, 0);
-	return received == 0 || (received < 0 && errno == ECONNRESET);
+	/* Whatever it gives: end, time over, or a request that nobody can serve any more. */
+	recv(fd, ignored, sizeof ignored, 0);
+	return 1;
 }
 
 void crash_status_serve(const char *error)
@@ -79,10 +82,9 @@ void crash_status_serve(const char *error)
 		int fd = accept(listener, NULL, NULL);
 		if (fd < 0)
 			continue;
-		int taken = answer(fd, line, (size_t)length);
+		if (answer(fd, line, (size_t)length) && end > now_milliseconds() + AGAIN_MILLISECONDS)
+			end = now_milliseconds() + AGAIN_MILLISECONDS;
 		close(fd);
-		if (taken)
-			break;
 	}
 	close(listener);
 }
