@@ -37,18 +37,20 @@ export class VsockError extends Error {
 
 const { errno } = constants;
 const NO_DEVICE: readonly number[] = [errno.EAFNOSUPPORT, errno.ENODEV, errno.ENOENT, errno.ENXIO];
+/** ECONNRESET: a closed port on AF_VSOCK. ENOENT, EPIPE: a vsock device that is not there yet, or whose guest is not. */
+const REFUSED: readonly number[] = [errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOENT, errno.EPIPE];
 
 /** ECONNRESET → "ECONNRESET", for messages. */
 export function errnoName(number: number): string {
   return getSystemErrorName(-number);
 }
 
-/** The error for a connect to `where` that failed with this errno. Closed ports answer ECONNRESET on AF_VSOCK. */
+/** The error for a connect to `where` that failed with this errno. */
 export function connectError(where: string, number: number): VsockError {
   const name = errnoName(number);
   const options = { errno: number };
   if (number === errno.ETIMEDOUT) return new VsockError('CONNECT_TIMEOUT', `${where} did not answer in time`, options);
-  if (number === errno.ECONNREFUSED || number === errno.ECONNRESET)
+  if (REFUSED.includes(number))
     return new VsockError('CONNECT_REFUSED', `${where} refused the connection (${name})`, options);
   return noVsock(where, number) ?? new VsockError('CONNECT_FAILED', `connecting to ${where} failed (${name})`, options);
 }
@@ -67,7 +69,7 @@ export function listenError(where: string, number: number): VsockError {
 }
 
 function noVsock(where: string, number: number): VsockError | undefined {
-  if (!where.startsWith('vsock') || !NO_DEVICE.includes(number)) return undefined;
+  if (!/^vsock (any|[0-9])/.test(where) || !NO_DEVICE.includes(number)) return undefined;
   return new VsockError('NO_VSOCK', `${where}: this kernel offers no vsock (${errnoName(number)})`, {
     errno: number,
     remedy: 'load the vsock modules and pass /dev/vsock into the container, or use the Unix-socket transport',
