@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { start } from '../stack/enclaver.ts';
+
+/** Processes whose command line names a folder, other than this one. */
+async function processesOf(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '');
+    if (line.includes(folder) || environment.includes(`=${folder}/`)) found.push(line.replaceAll('\0', ' '));
+  }
+  return found;
+}
+
+async function privateStacks(): Promise<string[]> {
+  return (await readdir(tmpdir())).filter((name) => /^enclaver-[A-Za-z0-9]{6}$/.test(name));
+}
+
+describe('a private stack', function () {
+  this.timeout(120_000);
+
+  it('leaves nothing behind when its command is killed', async () => {
+    const before = new Set(await privateStacks());
+    // Long enough under way to be caught: the stack comes up before the missing image is found out
+    const run = start(['run', 'enclaver-test/no-such-image:e2e'], { DOCKER_HOST: 'unix:///nowhere.sock' });
+    let folder: string | undefined;
+    while (folder === undefined) {
+      await sleep(20);
+      const made = (await privateStacks()).find((name) => !before.has(name));
+      if (made !== undefined && (await processesOf(`${tmpdir()}/${made}`)).length >= 3) folder = `${tmpdir()}/${made}`;
+    }
+    run.process.kill('SIGKILL');
+    await run.finished;
+    while ((await processesOf(folder)).length > 0) await sleep(100);
+    assert.deepEqual(
+      (await privateStacks()).filter((name) => !before.has(name)),
+      [],
+    );
+  });
+});

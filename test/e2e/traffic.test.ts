@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { Agent, createServer, request as httpRequest, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Running, start } from '../stack/enclaver.ts';
+import { freePort } from '../stack/free-port.ts';
+import { TestStack } from '../stack/stack.ts';
+import { buildEnclave } from './build-image.ts';
+
+const MIB = 1024 * 1024;
+
+/** The bytes that the app's /blob gives: a 64 KiB block that counts. */
+function* blob(bytes: number): Generator<Buffer> {
+  for (let sent = 0, turn = 0; sent < bytes; sent += 65536, turn++) {
+    yield Buffer.alloc(Math.min(65536, bytes - sent), turn & 0xff);
+  }
+}
+
+/** What the app got through the proxy. */
+interface Answer {
+  status: number;
+  text: string;
+}
+
+function blobHash(bytes: number): string {
+  const hash = createHash('sha256');
+  for (const block of blob(bytes)) hash.update(block);
+  return hash.digest('hex');
+}
+
+describe('traffic through a booted enclave', function () {
+  this.timeout(300_000);
+
+  let work: string;
+  let stack: TestStack;
+  let run: Running;
+  let app: string;
+  let onParent: Server;
+  let onName: Server;
+  let openPort: number;
+  let closedPort: number;
+
+  before(async () => {
+    work = await mkdtemp(join(tmpdir(), 'enclaver-e2e-'));
+    stack = await TestStack.start({
+      'allowed.test': '127.0.0.9',
+      'rebind.test': '127.0.0.1',
+      'denied.allowed.test': '127.0.0.9',
+    });
+    onParent = createServer((request, response) => response.end(`parent answers ${request.url}`));
+    onParent.listen(0, '127.0.0.1');
+    await once(onParent, 'listening');
+    openPort = (onParent.address() as AddressInfo).port;
+    onName = createServer((request, response) =>
+      response.end(`name answers ${request.url} as ${request.headers.host}`),
+    );
+    onName.listen(openPort, '127.0.0.9');
+    await once(onName, 'listening');
+    closedPort = await freePort();
+    const { eif } = await buildEnclave({
+      work,
+      name: 'traffic',
+      context: { folder: new URL('./traffic/', import.meta.url).pathname },
+      manifest: [
+        'defaults: { cpu_count: 2, memory_mb: 1024 }',
+        'ingress:',
+        '  - listen_port: 8080',
+        'egress:',
+        // The name resolves to a loopback address: only the address rule beside it opens that
+        `  allow: ["host:${openPort}", "host:${closedPort}", "*.test", "**.allowed.test", "127.0.0.9"]`,
+        '  deny: ["denied.allowed.test"]',
+        '',
+      ].join('\n'),
+      env: stack.env,
+    });
+    const port = await freePort();
+    app = `http://127.0.0.1:${port}`;
+    run = start(['run', eif, '-p', `127.0.0.1:${port}:8080`], stack.env);
+    await run.seen(/ e-[0-9a-f]{12} ready/);
+  });
+
+  after(async () => {
+    if (run?.process.exitCode === null) {
+      run.process.kill('SIGTERM');
+      await run.finished;
+    }
+    onParent?.close();
+    onName?.close();
+    await stack?.[Symbol.asyncDispose]();
+    await rm(work, { recursive: true, force: true });
+  });
+
+  const json = async <T = Answer>(path: string) => (await (await fetch(app + path)).json()) as T;
+
+  it("gives the app its image's arguments, environment, user and folder, and the manifest", async () => {
+    const about = await json<Record<string, unknown> & { env: Record<string, string> }>('/about');
+    assert.deepEqual(about.argv, ['/app/server.js', 'from', 'cmd']);
+    assert.equal(about.cwd, '/app');
+    assert.equal(about.uid, 1234);
+    assert.equal(about.gid, 2345);
+    assert.equal(about.env.FROM_IMAGE, 'kept as it is');
+    for (const name of ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY']) {
+      assert.equal(about.env[name], 'http://127.0.0.1:10000/', name);
+    }
+    assert.equal(about.env.no_proxy, 'localhost,127.0.0.1');
+    assert.equal(about.env.NO_PROXY, 'localhost,127.0.0.1');
+    assert.equal(about.manifest, await readFile(join(work, 'traffic', 'enclaver.yaml'), 'utf8'));
+  });
+
+  it('answers 1,000 requests, 200 at a time', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 200 });
+    const ask = (n: number) =>
+      new Promise<string>((resolve, reject) => {
+        const request = httpRequest(`${app}/hello?${n}`, { agent }, (response) => {
+          let text = '';
+          response.setEncoding('utf8').on('data', (part: string) => {
+            text += part;
+          });
+          response.on('end', () => resolve(`${response.statusCode} ${text}`));
+        });
+        request.on('error', reject).end();
+      });
+    const answers = await Promise.all(Array.from({ length: 1000 }, (_, n) => ask(n)));
+    agent.destroy();
+    assert.deepEqual(new Set(answers), new Set(['200 hello']));
+  });
+
+  it('carries 100 MB in and 100 MB out unharmed', async () => {
+    const bytes = 100 * MIB;
+    const expected = blobHash(bytes);
+    const upload = await fetch(`${app}/hash`, {
+      method: 'POST',
+      body: ReadableStream.from(blob(bytes)),
+      duplex: 'half',
+    });
+    assert.equal(await upload.text(), expected);
+    const hash = createHash('sha256');
+    const download = await fetch(`${app}/blob?bytes=${bytes}`);
+    for await (const chunk of download.body ?? []) hash.update(chunk);
+    assert.equal(hash.digest('hex'), expected);
+  });
+
+  describe('egress', () => {
+    const viaConnect = (to: string) => json(`/connect?to=${encodeURIComponent(to)}`);
+    const viaGet = (url: string) => json(`/get?url=${encodeURIComponent(url)}`);
+    const refused = { status: 401, text: 'blocked by egress security policy' };
+
+    it('reaches an allowed name, by CONNECT and in absolute form', async () => {
+      assert.match((await viaConnect(`allowed.test:${openPort}`)).text, /name answers \/tunnelled/);
+      assert.deepEqual(await viaGet(`http://allowed.test:${openPort}/x?y=1`), {
+        status: 200,
+        text: `name answers /x?y=1 as allowed.test:${openPort}`,
+      });
+    });
+
+    it('reaches an allowed address and the parent under its keyword', async () => {
+      assert.equal((await viaGet(`http://127.0.0.9:${openPort}/a`)).status, 200);
+      assert.deepEqual(await viaGet(`http://host:${openPort}/p`), { status: 200, text: 'parent answers /p' });
+      assert.match((await viaConnect(`host:${openPort}`)).text, /parent answers \/tunnelled/);
+    });
+
+    it('refuses what no rule allows: names, addresses, the ports of the parent that are not listed', async () => {
+      assert.deepEqual(await viaConnect('example.com:443'), refused);
+      assert.deepEqual(await viaGet('http://example.com/'), refused);
+      assert.deepEqual(await viaGet('http://169.254.169.254/latest/meta-data/'), refused);
+      assert.deepEqual(await viaGet(`http://127.0.0.1:${openPort}/`), refused);
+      assert.deepEqual(await viaGet(`http://host:${openPort === 80 ? 81 : 80}/`), refused);
+    });
+
+    it('refuses what a deny rule names, however it is spelled', async () => {
+      assert.deepEqual(await viaConnect(`denied.allowed.test:${openPort}`), refused);
+      assert.deepEqual(await viaConnect(`DENIED.allowed.test.:${openPort}`), refused);
+    });
+
+    it('refuses an allowed name that leads to loopback, which the parent could make any name do', async () => {
+      assert.deepEqual(await viaConnect(`rebind.test:${openPort}`), refused);
+      assert.deepEqual(await viaGet(`http://rebind.test:${openPort}/`), refused);
+    });
+
+    it('says so when nobody answers at an allowed target', async () => {
+      const answer = await viaGet(`http://host:${closedPort}/`);
+      assert.equal(answer.status, 503);
+      assert.match(answer.text, /os_err: 111: /);
+    });
+  });
+
+  it('gives every line the app writes, each stream in order, a line of 100,000 bytes among them', async () => {
+    const lines = 5000;
+    const before = { stdout: run.stdout.length, stderr: run.stderr.length };
+    await json(`/log?lines=${lines}`);
+    while (!run.stdout.includes('long end')) await once(run.process.stdout as NodeJS.ReadableStream, 'data');
+    const numbers = (text: string) => [...text.matchAll(/^line (\d+) of/gm)].map((match) => Number(match[1]));
+    const every = (first: number) => Array.from({ length: lines / 2 }, (_, n) => first + 2 * n);
+    assert.deepEqual(numbers(run.stdout.slice(before.stdout)), every(0));
+    while (numbers(run.stderr.slice(before.stderr)).length < lines / 2) {
+      await once(run.process.stderr as NodeJS.ReadableStream, 'data');
+    }
+    assert.deepEqual(numbers(run.stderr.slice(before.stderr)), every(1));
+    assert.ok(run.stdout.includes(`\n${'long '.repeat(20_000)}end\n`));
+  });
+
+  it('passes a stop on to the app, and ends with 109 when interrupted', async () => {
+    run.process.kill('SIGTERM');
+    const { code, stdout, stderr } = await run.finished;
+    assert.match(stdout, /got SIGTERM/);
+    assert.match(stderr, /exited: code 42/);
+    assert.equal(code, 109);
+  });
+});
