@@ -21,9 +21,14 @@ archive_open() {
   local suite=$1 folder=$WORK/apt/$1 mirror
   if [ ! -e "$folder/ready" ]; then
     mirror=$(archive_mirror)
+    # A fresh machine has no lists yet, so apt cannot tell which of its sources is Debian's archive.
+    if [ -z "$mirror" ] && [ "$(id -u)" -eq 0 ]; then
+      host_update
+      mirror=$(archive_mirror)
+    fi
     if [ -z "$mirror" ]; then
       fail "this machine's apt sources name no Debian mirror" \
-        "set ENCLAVER_DEBIAN_MIRROR to the base address of one (http://HOST/debian)"
+        "set ENCLAVER_DEBIAN_MIRROR to the base address of one (http://HOST/debian), or run apt-get update"
     fi
     mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial"
     echo "deb [arch=amd64 signed-by=$ARCHIVE_KEYRING] $mirror $suite main" >"$folder/sources.list"
@@ -42,7 +47,12 @@ Dir::State::Lists "$folder/lists";
 Dir::State::status "$folder/status";
 Dir::Cache "$folder/cache";
 CONF
-    retry apt-get -c "$folder/apt.conf" -qq -o APT::Update::Error-Mode=any update >&2 || return 1
+    # Whether an expired index counts is the machine's own apt setting: a frozen mirror needs it off.
+    if ! retry apt-get -c "$folder/apt.conf" -qq -o APT::Update::Error-Mode=any update >&2; then
+      say "could not read the suite $suite from the Debian mirror (apt says above why; a snapshot's index is \"expired\""
+      say "  until the machine's apt configuration says Acquire::Check-Valid-Until \"false\")"
+      return 1
+    fi
     touch "$folder/ready"
   fi
   echo "$folder/apt.conf"
