@@ -69,14 +69,13 @@ export function checkSignature(raw: Uint8Array, pcr0: string): EifSignature {
     throw refuse(`the signature section has ${raw.length} bytes; at most ${MAX_SIGNATURE_BYTES} are allowed`);
   }
   const [entry] = decode(raw, sectionSchema, 'the signature section');
-  const certificate = parseCertificate(entry.signing_certificate);
+  const { certificate, key } = parseCertificate(entry.signing_certificate);
   const [protectedBytes, , payloadBytes, signature] = decode(entry.signature, coseSchema, 'the COSE_Sign1 message');
   const header = decode(protectedBytes, protectedSchema, 'the protected header');
   const algorithm = ALGORITHMS.get(header.get(1));
   if (algorithm === undefined || header.size !== 1) {
     throw refuse('the protected header names no algorithm that is allowed (ES256, ES384, ES512), or more than that');
   }
-  const key = certificate.publicKey;
   const curve = curveOf(key);
   if (curve !== algorithm.curve) {
     throw refuse(`${algorithm.name} needs a key on ${algorithm.curve}, the certificate has one on ${curve}`);
@@ -114,22 +113,29 @@ export function verifySignature(eif: { signature?: EifSignature }, { at }: { at:
   const { signature } = eif;
   if (signature === undefined) throw refuse('the image is not signed');
   const { validFrom, validTo } = signature;
-  if (at < validFrom || at > validTo) {
+  // Written so that an invalid date, which compares as false to everything, is refused too.
+  if (!(at >= validFrom && at <= validTo)) {
     throw new EifError(
       'EIF_SIGNATURE',
       `the signing certificate is valid from ${validFrom.toISOString()} to ${validTo.toISOString()}, ` +
-        `not at ${at.toISOString()}`,
+        `not at ${Number.isNaN(at.getTime()) ? 'an invalid date' : at.toISOString()}`,
       { remedy: 'sign the image again with a certificate that is valid now, and check the clock' },
     );
   }
   return signature;
 }
 
-function parseCertificate(pem: Buffer): X509Certificate {
+function parseCertificate(pem: Buffer): { certificate: X509Certificate; key: KeyObject } {
   // X509Certificate takes DER too, which no other reader of this section does.
   if (!pem.includes('-----BEGIN CERTIFICATE-----')) throw refuse('the signing certificate is not in PEM form');
   try {
-    return new X509Certificate(pem);
+    const certificate = new X509Certificate(pem);
+    // A certificate can be well-formed around a key that is none: OpenSSL looks only when asked for it.
+    const key = certificate.publicKey;
+    if (Number.isNaN(certificate.validFromDate.getTime()) || Number.isNaN(certificate.validToDate.getTime())) {
+      throw new RangeError('its validity is not a pair of dates');
+    }
+    return { certificate, key };
   } catch (cause) {
     throw refuse('the signing certificate cannot be read', cause);
   }
