@@ -1,3 +1,4 @@
+import { MAX_SHOWN_LENGTH } from './limits.ts';
 import { DEFAULT_PROXY_PORT } from './schema.ts';
 
 /** Ports that Enclaver and the boot protocol use on vsock: boot heartbeat, status, log, egress. */
@@ -93,9 +94,16 @@ function isMap(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** `ingress[0].listen_port` */
+/** `ingress[0].listen_port`; a key that is no plain word stands as `["such one"]`, cut when it is long. */
 export function showPath(path: readonly PropertyKey[]): string {
   return path
-    .map((key, index) => (typeof key === 'number' ? `[${key}]` : `${index === 0 ? '' : '.'}${String(key)}`))
+    .map((key, index) => {
+      if (typeof key === 'number') return `[${key}]`;
+      const text = String(key);
+      if (!/^[\w-]+$/.test(text) || text.length > MAX_SHOWN_LENGTH) {
+        return `[${JSON.stringify(text.slice(0, MAX_SHOWN_LENGTH))}]`;
+      }
+      return index === 0 ? text : `.${text}`;
+    })
     .join('');
 }

@@ -1,6 +1,6 @@
 import { domainToASCII } from 'node:url';
 import { type Cidr, parseCidr } from './address.ts';
-import { MAX_DOMAIN_LENGTH, MAX_LABEL_LENGTH } from './limits.ts';
+import { MAX_DOMAIN_LENGTH, MAX_LABEL_LENGTH, MAX_PATTERN_LENGTH } from './limits.ts';
 
 /** Both ends count. */
 export interface PortRange {
@@ -45,6 +45,9 @@ export function parseEgressPattern(text: string): EgressPattern {
 
 function split(text: string): { body: string; ports?: string; bracketed: boolean } {
   if (text === '') throw new EgressPatternError('the pattern is empty');
+  if (text.length > MAX_PATTERN_LENGTH) {
+    throw new EgressPatternError(`it has ${text.length} characters; at most ${MAX_PATTERN_LENGTH} are allowed`);
+  }
   if (/\s/.test(text)) throw new EgressPatternError('the pattern holds white space');
   if (text.includes('://')) throw new EgressPatternError('a pattern has no scheme');
   if (text.startsWith('[')) {

@@ -13,6 +13,9 @@ export const MAX_ALIASES = 100;
 /** Longest DNS name in text form (RFC 1035, section 2.3.4, without the root label). */
 export const MAX_DOMAIN_LENGTH = 253;
 
+/** Longest egress pattern: the longest domain, its closing dot, and a range of ports. */
+export const MAX_PATTERN_LENGTH = MAX_DOMAIN_LENGTH + '.:10000-65535'.length;
+
 /** Longest DNS label. */
 export const MAX_LABEL_LENGTH = 63;
 

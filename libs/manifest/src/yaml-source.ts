@@ -14,7 +14,7 @@ import {
   parseDocument,
 } from 'yaml';
 import { ManifestError, type ManifestProblem } from './errors.ts';
-import { MAX_ALIASES, MAX_DEPTH, MAX_ENTRIES, MAX_MANIFEST_BYTES } from './limits.ts';
+import { MAX_ALIASES, MAX_DEPTH, MAX_ENTRIES, MAX_MANIFEST_BYTES, MAX_SHOWN_LENGTH } from './limits.ts';
 
 export type Path = readonly PropertyKey[];
 export type Place = Pick<ManifestProblem, 'file' | 'line' | 'column'>;
@@ -59,7 +59,7 @@ export function readYaml(text: string, file: string): YamlSource {
         code: 'YAML',
         ...placeAt(start),
         path: '',
-        found: message,
+        found: oneLine(message),
         allowed: ALLOWED[code] ?? 'YAML 1.2',
       })),
     );
@@ -113,9 +113,14 @@ function toValue(document: Document, place: Place): unknown {
     // The library throws ReferenceError for aliases that expand too far, and for those without an anchor.
     if (!(cause instanceof ReferenceError)) throw cause;
     const allowed = `aliases of anchors that stand before them, expanding to at most ${MAX_ALIASES} nodes`;
-    const problem: ManifestProblem = { code: 'YAML', ...place, path: '', found: cause.message, allowed };
+    const problem: ManifestProblem = { code: 'YAML', ...place, path: '', found: oneLine(cause.message), allowed };
     throw new ManifestError('MANIFEST_YAML', [problem], { cause });
   }
+}
+
+/** The library's words, which may repeat any part of the file, as they are fit for a terminal. */
+function oneLine(message: string): string {
+  return message.replaceAll(/\p{Cc}+/gu, ' ').slice(0, 2 * MAX_SHOWN_LENGTH);
 }
 
 /** The nodes at a path: as far as it can be followed. */

@@ -115,7 +115,8 @@ describe('parseEgressPattern', () => {
     refused('a-.com', /not a domain label/);
     refused('a,b', /not a domain label/);
     refused(`${'a'.repeat(64)}.com`, /not a domain label/);
-    refused(`${'a.'.repeat(130)}com`, /at most 253/);
+    refused(`${'a.'.repeat(126)}com`, /at most 253/);
+    refused(`${'a.'.repeat(200)}com`, /at most 266/);
     refused('bücher.de', /"xn--bcher-kva\.de"/);
     refused('a b', /white space/);
     refused('https://example.com', /no scheme/);

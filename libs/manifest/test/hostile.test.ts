@@ -65,8 +65,27 @@ describe('hostile YAML', () => {
   it('does not merge with <<, which YAML 1.2 does not know', () => {
     assert.deepEqual(
       problemsOf(minimal('<<: {api: {listen_port: 1}}\n')).map(({ path }) => path),
-      ['<<'],
+      ['["<<"]'],
     );
+  });
+
+  it('keeps messages short and on their lines, whatever the keys and values', () => {
+    const long = 'x'.repeat(100_000);
+    for (const more of [
+      `${long}: 1`,
+      `"a\\nb\\e[31m": 1`,
+      `egress: {allow: ["${long}", "${long}é", "[${long}]", "10.0.0.0/${long}", "a:${long}", "${'a.'.repeat(50_000)}"]}`,
+      `api: {listen_port: "${long}"}`,
+      `api: !${long} 1`,
+      `api: *${long}`,
+      `api: !\u001b[31m 1`,
+      `egress: {allow: [a]}\nkms_proxy: {listen_port: 1, endpoints: {"${long}": a, us-east-1: "${long}!"}}`,
+    ]) {
+      const { message, problems } = refusalOf(minimal(more));
+      assert.equal(message.split('\n').length, problems.length);
+      assert.ok(message.length < 1000 * problems.length, `${message.length}`);
+      assert.equal(message.includes('\u001b'), false);
+    }
   });
 
   it('fails with its own error alone, on any text', () => {

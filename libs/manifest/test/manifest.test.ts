@@ -218,7 +218,10 @@ describe('parseManifest', () => {
         'egress: {allow: [a]}\nkms_proxy: {listen_port: 1, endpoints: {us-east-1: "x:99999"}}',
         'kms_proxy.endpoints.us-east-1',
       ],
-      ['egress: {allow: [a]}\nkms_proxy: {listen_port: 1, endpoints: {"US EAST": x}}', 'kms_proxy.endpoints.US EAST'],
+      [
+        'egress: {allow: [a]}\nkms_proxy: {listen_port: 1, endpoints: {"US EAST": x}}',
+        'kms_proxy.endpoints["US EAST"]',
+      ],
     ] as const;
     for (const [line, path] of more) {
       assert.deepEqual(
