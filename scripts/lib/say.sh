@@ -10,17 +10,13 @@ fail() {
   exit 1
 }
 
-# retry COMMAND…: three tries, for what crosses the network.
+# retry COMMAND…: a second try, for what crosses the network. apt itself repeats a broken download three times; this is
+# for a mirror that was just being renewed.
 retry() {
-  local try
-  for try in 1 2 3; do
-    if "$@"; then return 0; fi
-    if [ "$try" -lt 3 ]; then
-      say "try $try of 3 failed: $*"
-      sleep "$try"
-    fi
-  done
-  return 1
+  if "$@"; then return 0; fi
+  say "trying once more: $*"
+  sleep 3
+  "$@"
 }
 
 sha256() { sha256sum <"$1" | cut -d' ' -f1; }

@@ -16,7 +16,8 @@ archive_mirror() {
     awk -F'|' '$1 == "Debian" && $2 == "Debian" && $3 == "main" { print $4; exit }'
 }
 
-# archive_open SUITE: prepares the suite's private configuration once per run and prints the path of it.
+# archive_open SUITE: prepares the suite's private configuration once per run and prints the path of it. Returns 1 where
+# the mirror does not carry the suite, and 3 where it cannot be read, which must not pass for that.
 archive_open() {
   local suite=$1 folder=$WORK/apt/$1 mirror
   if [ ! -e "$folder/ready" ]; then
@@ -27,8 +28,9 @@ archive_open() {
       mirror=$(archive_mirror)
     fi
     if [ -z "$mirror" ]; then
-      fail "this machine's apt sources name no Debian mirror" \
-        "set ENCLAVER_DEBIAN_MIRROR to the base address of one (http://HOST/debian), or run apt-get update"
+      say "error: this machine's apt sources name no Debian mirror"
+      say "  remedy: set ENCLAVER_DEBIAN_MIRROR to the base address of one (http://HOST/debian), or run apt-get update"
+      return 3
     fi
     mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial"
     echo "deb [arch=amd64 signed-by=$ARCHIVE_KEYRING] $mirror $suite main" >"$folder/sources.list"
@@ -47,35 +49,42 @@ Dir::State::Lists "$folder/lists";
 Dir::State::status "$folder/status";
 Dir::Cache "$folder/cache";
 CONF
-    # Whether an expired index counts is the machine's own apt setting: a frozen mirror needs it off.
-    if ! retry apt-get -c "$folder/apt.conf" -qq -o APT::Update::Error-Mode=any update >&2; then
-      say "could not read the suite $suite from the Debian mirror (apt says above why; a snapshot's index is \"expired\""
-      say "  until the machine's apt configuration says Acquire::Check-Valid-Until \"false\")"
-      return 1
+    if ! retry archive_update "$folder"; then
+      if grep -qE '404 |does not have a Release file' "$folder/log"; then return 1; fi
+      cat "$folder/log" >&2
+      # Whether an expired index counts is the machine's own apt setting.
+      say "error: could not read the suite $suite from the Debian mirror (apt says above why)"
+      say "  remedy: a frozen mirror's index is expired: Acquire::Check-Valid-Until \"false\" in the machine's apt"
+      say "  configuration allows it; else see to the network or set ENCLAVER_DEBIAN_MIRROR"
+      return 3
     fi
     touch "$folder/ready"
   fi
   echo "$folder/apt.conf"
 }
 
+archive_update() {
+  LC_ALL=C apt-get -c "$1/apt.conf" -qq -o APT::Update::Error-Mode=any update >"$1/log" 2>&1
+}
+
 # archive_has SUITE PACKAGE VERSION
 archive_has() {
   local conf
-  conf=$(archive_open "$1") || return 1
+  conf=$(archive_open "$1") || return
   apt-cache -c "$conf" madison "$2" | awk -F' *[|] *' -v wanted="$3" '$2 == wanted { found = 1 } END { exit !found }'
 }
 
 # archive_newest SUITE PACKAGE: the newest version, or nothing.
 archive_newest() {
   local conf
-  conf=$(archive_open "$1") || return 1
+  conf=$(archive_open "$1") || return
   apt-cache -c "$conf" policy "$2" | awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }'
 }
 
 # archive_newest_kernel SUITE SERIES: the package name of the newest signed cloud kernel of a series such as 6.12.
 archive_newest_kernel() {
   local conf
-  conf=$(archive_open "$1") || return 1
+  conf=$(archive_open "$1") || return
   apt-cache -c "$conf" pkgnames linux-image- |
     grep -E "^linux-image-${2/./\\.}\.[0-9][^-]*-cloud-amd64$" | sort -V | tail -n 1
 }
@@ -84,7 +93,7 @@ archive_newest_kernel() {
 archive_tree() {
   local conf folder=$WORK/trees/$2_$3
   if [ ! -d "$folder" ]; then
-    conf=$(archive_open "$1") || return 1
+    conf=$(archive_open "$1") || return
     rm -rf "$folder.get"
     mkdir -p "$folder.get"
     (cd "$folder.get" && retry apt-get -c "$conf" -qq download "$2=$3" >&2) || return 1

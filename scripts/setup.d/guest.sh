@@ -34,11 +34,12 @@ guest_copy() {
 # version where a mirror still has it, else the newest) or "newest".
 guest_choose() {
   local group=$1 name=$2 version=$3 suite=$4 wish=$5 series other found
-  if [ "$wish" = pinned ] && archive_has "$suite" "$name" "$version"; then
-    echo "$name $version $suite"
-    return
-  fi
   for other in "$suite" trixie bookworm-backports; do
+    archive_open "$other" >/dev/null || if [ $? -eq 1 ]; then continue; else exit 1; fi
+    if [ "$wish" = pinned ] && [ "$other" = "$suite" ] && archive_has "$suite" "$name" "$version"; then
+      echo "$name $version $suite"
+      return
+    fi
     if [ "$group" = kernel ]; then
       series=$(sed -E 's/^linux-image-([0-9]+\.[0-9]+).*/\1/' <<<"$name")
       found=$(archive_newest_kernel "$other" "$series") || continue
