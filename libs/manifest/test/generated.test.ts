@@ -6,11 +6,11 @@ import { manifestJsonSchema, parseManifest } from '../src/index.ts';
 const read = (path: string): Promise<string> => readFile(new URL(path, import.meta.url), 'utf8');
 
 describe('what is made from the schema', () => {
-  it('the JSON Schema file is up to date (else run libs/manifest/scripts/generate.ts)', async () => {
+  it('the JSON Schema file is up to date (else: npm run generate -w @enclaver/manifest)', async () => {
     assert.deepEqual(JSON.parse(await read('../enclaver.schema.json')), manifestJsonSchema());
   });
 
-  it('the table in docs/manifest.md is up to date (else run libs/manifest/scripts/generate.ts)', async () => {
+  it('the table in docs/manifest.md is up to date (else: npm run generate -w @enclaver/manifest)', async () => {
     const document = await read('../../../docs/manifest.md');
     assert.equal(document, withTable(document, referenceTable()));
     assert.ok(document.indexOf(TABLE_START) < document.indexOf(TABLE_END));
