@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 /**
  * Who may import whom: the folder table of docs/architecture.md, as rules. A package is reached through its public
  * surface, never through a path into it.
@@ -36,13 +38,19 @@ for (const [room, allowed] of Object.entries(rooms)) {
   });
 }
 
+/** Files that a package's `exports` names: what others may see of it. */
+function publicFiles(room) {
+  const { exports = {} } = JSON.parse(readFileSync(new URL(`../${room}/package.json`, import.meta.url), 'utf8'));
+  return Object.values(exports).map((file) => `^${room}/${file.replace('./', '').replaceAll('.', '\\.')}$`);
+}
+
 for (const room of Object.keys(rooms)) {
   forbidden.push({
     name: `${room.replace('/', '-')}-public-surface`,
-    comment: `others see only the index of ${room}`,
+    comment: `others see of ${room} only what its package.json exports`,
     severity: 'error',
     from: { pathNot: `^${room}/`, path: '/src/' },
-    to: { path: `^${room}/`, pathNot: `^${room}/src/(index|main)\\.ts$` },
+    to: { path: `^${room}/`, pathNot: publicFiles(room) },
   });
 }
 

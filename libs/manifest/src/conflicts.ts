@@ -3,7 +3,6 @@ import { DEFAULT_PROXY_PORT } from './schema.ts';
 
 /** Ports that Enclaver and the boot protocol use on vsock: boot heartbeat, status, log, egress. */
 export const RESERVED_VSOCK_PORTS: ReadonlyMap<number, string> = new Map([
-  [9000, 'the boot heartbeat'],
   [17000, 'the status of the enclave'],
   [17001, 'its log'],
   [17002, 'its egress'],
