@@ -1,0 +1,35 @@
+export type BuilderErrorCode =
+  | 'BASE_IMAGE_MISSING'
+  | 'BUILDER_BUSY'
+  | 'CONFIG_INVALID'
+  | 'DISK_FULL'
+  | 'ENGINE_ERROR'
+  | 'ENGINE_UNREACHABLE'
+  | 'IMAGE_ARCH'
+  | 'IMAGE_DIGEST_MISMATCH'
+  | 'IMAGE_INVALID'
+  | 'IMAGE_NOT_FOUND'
+  | 'IMAGE_NO_COMMAND'
+  | 'IMAGE_NO_EIF'
+  | 'IMAGE_PATH_ESCAPE'
+  | 'IMAGE_TOO_LARGE'
+  | 'IMAGE_TRUNCATED'
+  | 'NOT_IN_THIS_RELEASE'
+  | 'OUTPUT_INVALID'
+  | 'PULL_FAILED'
+  | 'RUNTIME_INVALID'
+  | 'RUNTIME_MISSING';
+
+/** The one error class of this package. The message says what was found and what is allowed. */
+export class BuilderError extends Error {
+  override readonly name = 'BuilderError';
+  readonly code: BuilderErrorCode;
+  /** What the reader of the message can do about it, in one line. */
+  readonly remedy?: string;
+
+  constructor(code: BuilderErrorCode, message: string, options: { remedy?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    this.code = code;
+    if (options.remedy !== undefined) this.remedy = options.remedy;
+  }
+}

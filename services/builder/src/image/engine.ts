@@ -1,0 +1,189 @@
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { parseImageReference } from '@enclaver/manifest';
+import Dockerode from 'dockerode';
+import { BuilderError } from '../builder-error.ts';
+import type { WorkDir } from '../work-dir.ts';
+import { archiveStore, openOrClose } from './blob-store.ts';
+import { openDockerArchive } from './docker-archive.ts';
+import type { Image } from './image.ts';
+import { checkPlatform } from './image-config.ts';
+
+/** Text of a pull or a save for people, with bytes where the engine tells them. */
+export type EngineProgress = (update: {
+  stage: 'pull' | 'resolve';
+  text: string;
+  done?: number;
+  total?: number;
+}) => void;
+
+interface EngineImage {
+  /** As the engine knows it. */
+  id: string;
+  size: number;
+  repoDigest?: string;
+}
+
+/** A Docker Engine, found as the docker client finds it (DOCKER_HOST, or the usual socket). */
+export class Engine {
+  readonly docker: Dockerode;
+
+  constructor() {
+    this.docker = new Dockerode();
+  }
+
+  /** Throws ENGINE_UNREACHABLE. */
+  async ping(): Promise<void> {
+    await this.docker.ping().catch((cause: unknown) => {
+      throw engineError(cause, 'ping');
+    });
+  }
+
+  /** Undefined when the engine has no such image. */
+  async inspect(reference: string): Promise<EngineImage | undefined> {
+    try {
+      const found = await this.docker.getImage(reference).inspect();
+      checkPlatform(found.Os, found.Architecture, reference);
+      const repoDigest = found.RepoDigests?.[0];
+      return { id: found.Id, size: found.Size, ...(repoDigest === undefined ? {} : { repoDigest }) };
+    } catch (error) {
+      if (error instanceof BuilderError) throw error;
+      if (statusCode(error) === 404) return undefined;
+      throw engineError(error, `inspect ${reference}`);
+    }
+  }
+
+  /** Fetches one image. Throws IMAGE_NOT_FOUND, PULL_FAILED, ENGINE_UNREACHABLE. */
+  async pull(reference: string, onProgress?: EngineProgress): Promise<void> {
+    try {
+      const stream = await this.docker.pull(reference, { platform: 'linux/amd64' });
+      await new Promise<void>((resolve, reject) => {
+        this.docker.modem.followProgress(
+          stream,
+          (error) => (error === null ? resolve() : reject(error)),
+          (event: { status?: string; id?: string }) => {
+            const text = [event.id, event.status].filter((part) => part !== undefined).join(' ');
+            onProgress?.({ stage: 'pull', text });
+          },
+        );
+      });
+    } catch (cause) {
+      if (statusCode(cause) === 404) {
+        throw new BuilderError(
+          'IMAGE_NOT_FOUND',
+          `neither the engine nor a registry has ${reference}: ${text(cause)}`,
+          {
+            remedy: 'check the name; for a private registry, `docker pull` the image first',
+            cause,
+          },
+        );
+      }
+      if (unreachable(cause)) throw engineError(cause, 'pull');
+      throw new BuilderError('PULL_FAILED', `could not pull ${reference}: ${text(cause)}`, {
+        remedy: 'for a private registry, `docker pull` the image first; else check the name and the network',
+        cause,
+      });
+    }
+  }
+
+  /** Saves an image into the work folder and opens it. Throws as `openDockerArchive`, and ENGINE_ERROR, DISK_FULL. */
+  async save(
+    reference: string,
+    found: EngineImage,
+    work: WorkDir,
+    file: string,
+    onProgress?: EngineProgress,
+  ): Promise<Image> {
+    const archive = await work.newFile(file);
+    let done = 0;
+    const counted = async function* (source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+      for await (const chunk of source) {
+        await work.charge(chunk.length);
+        done += chunk.length;
+        onProgress?.({ stage: 'resolve', text: `reading ${reference} from the engine`, done, total: found.size });
+        yield chunk;
+      }
+    };
+    try {
+      // By id: between inspect and get, the name may have moved to another image
+      const stream = await this.docker.getImage(found.id).get();
+      await pipeline(stream as Readable, counted, archive.createWriteStream({ autoClose: false }));
+    } catch (error) {
+      if (error instanceof BuilderError) throw error;
+      throw engineError(error, `save ${reference}`);
+    }
+
+    const store = await archiveStore(join(work.path, file), { private: true });
+    const image = await openOrClose(store, () => openDockerArchive(store));
+    image.name = reference;
+    if (found.repoDigest !== undefined) image.repoDigest = found.repoDigest;
+    return image;
+  }
+}
+
+/**
+ * The image of a reference: the engine's own, or pulled where it has none or `pull` asks for it. A name without tag or
+ * digest means `:latest`, as for the docker client; the engine itself would fetch every tag.
+ */
+export async function openEngineImage(
+  engine: Engine,
+  reference: string,
+  work: WorkDir,
+  options: { pull: boolean; onProgress?: EngineProgress },
+): Promise<Image> {
+  const full = fullReference(reference);
+  let found = options.pull ? undefined : await engine.inspect(full);
+  if (found === undefined) {
+    await engine.pull(full, options.onProgress);
+    found = await engine.inspect(full);
+  }
+  if (found === undefined) {
+    throw new BuilderError('PULL_FAILED', `the engine pulled ${full} and does not have it`, {
+      remedy: 'look into the log of the Docker Engine',
+    });
+  }
+  return engine.save(full, found, work, 'image.tar', options.onProgress);
+}
+
+export function fullReference(reference: string): string {
+  const { tag, digest } = parseImageReference(reference);
+  return tag === undefined && digest === undefined ? `${reference}:latest` : reference;
+}
+
+export function engineError(cause: unknown, doing: string): BuilderError {
+  if (unreachable(cause)) {
+    return new BuilderError('ENGINE_UNREACHABLE', `no Docker Engine answers: ${text(cause)}`, {
+      remedy:
+        'start one or set DOCKER_HOST; without: sources.app from docker-archive:, oci-archive: or oci:, and --eif-only',
+      cause,
+    });
+  }
+  return new BuilderError('ENGINE_ERROR', `the Docker Engine failed (${doing}): ${text(cause)}`, {
+    remedy: 'look into the log of the Docker Engine',
+    cause,
+  });
+}
+
+export function statusCode(error: unknown): number | undefined {
+  const code = (error as { statusCode?: unknown } | null)?.statusCode;
+  return typeof code === 'number' ? code : undefined;
+}
+
+function unreachable(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  return [
+    'ECONNREFUSED',
+    'ENOENT',
+    'EACCES',
+    'ENOTFOUND',
+    'EAI_AGAIN',
+    'ETIMEDOUT',
+    'ECONNRESET',
+    'EHOSTUNREACH',
+  ].includes(String(code));
+}
+
+function text(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

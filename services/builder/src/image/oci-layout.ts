@@ -1,0 +1,156 @@
+import * as z from 'zod';
+import { BuilderError } from '../builder-error.ts';
+import { limits } from '../limits.ts';
+import { type BlobStore, readBlob } from './blob-store.ts';
+import type { Image } from './image.ts';
+import { checkPlatform, decodeJson, digestSchema } from './image-config.ts';
+import { checkDigest, openParts } from './open-image.ts';
+
+const descriptorSchema = z.object({
+  mediaType: z.string(),
+  digest: digestSchema,
+  size: z.number().int().min(0),
+  platform: z.object({ os: z.string(), architecture: z.string() }).nullish(),
+  annotations: z.record(z.string(), z.string()).nullish(),
+});
+const indexSchema = z.object({ manifests: z.array(descriptorSchema).max(limits.indexEntries) });
+const manifestSchema = z.object({ config: descriptorSchema, layers: z.array(descriptorSchema).max(limits.layers) });
+const layoutSchema = z.object({ imageLayoutVersion: z.literal('1.0.0') });
+
+type Descriptor = z.infer<typeof descriptorSchema>;
+interface Candidate {
+  manifest: Descriptor;
+  /** Of the manifest itself, or of an index on the way to it. */
+  names: readonly string[];
+}
+
+const INDEX_TYPES: readonly string[] = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+];
+const MANIFEST_TYPES: readonly string[] = [
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+];
+const CONFIG_TYPES: readonly string[] = [
+  'application/vnd.oci.image.config.v1+json',
+  'application/vnd.docker.container.image.v1+json',
+];
+const LAYER_TYPES =
+  /^application\/vnd\.(oci\.image\.layer(\.nondistributable)?\.v1\.tar(\+gzip|\+zstd)?|docker\.image\.rootfs\.diff\.tar(\.gzip|\.zstd)?)$/;
+const NAME_ANNOTATIONS = ['org.opencontainers.image.ref.name', 'io.containerd.image.name'];
+
+/**
+ * The image for linux/amd64 in an OCI layout (OCI image specification, `image-layout.md`), by `reference` where there are
+ * several. Throws IMAGE_NOT_FOUND, IMAGE_INVALID, IMAGE_DIGEST_MISMATCH, IMAGE_ARCH.
+ */
+export async function openOciLayout(store: BlobStore, reference: string | undefined): Promise<Image> {
+  decodeJson(await readBlob(store, 'oci-layout', limits.smallFileBytes), layoutSchema, `oci-layout of ${store.shown}`);
+  const index = decodeJson(
+    await readBlob(store, 'index.json', limits.manifestBytes),
+    indexSchema,
+    `index.json of ${store.shown}`,
+  );
+  const candidates = await collect(store, index.manifests, [], 0);
+  const { manifest } = await choose(store, candidates, reference);
+  const bytes = await readVerified(store, manifest);
+  const { config, layers } = decodeJson(bytes, manifestSchema, `a manifest of ${store.shown}`);
+  if (!CONFIG_TYPES.includes(config.mediaType)) throw notAnImage(store, config.mediaType);
+  for (const layer of layers) if (!LAYER_TYPES.test(layer.mediaType)) throw notAnImage(store, layer.mediaType);
+  return openParts(store, {
+    configPath: blobPath(config.digest),
+    configDigest: config.digest,
+    layers: layers.map((layer) => ({ path: blobPath(layer.digest), digest: layer.digest, size: layer.size })),
+    shown: store.shown,
+  });
+}
+
+async function collect(
+  store: BlobStore,
+  descriptors: readonly Descriptor[],
+  names: readonly string[],
+  depth: number,
+): Promise<Candidate[]> {
+  const found: Candidate[] = [];
+  for (const descriptor of descriptors) {
+    const own = NAME_ANNOTATIONS.map((key) => descriptor.annotations?.[key]).filter((name) => name !== undefined);
+    const allNames = [...names, ...own];
+    if (MANIFEST_TYPES.includes(descriptor.mediaType)) {
+      // Build attestations stand in an index beside the images they speak of
+      if (descriptor.annotations?.['vnd.docker.reference.type'] === undefined) {
+        found.push({ manifest: descriptor, names: allNames });
+      }
+    } else if (INDEX_TYPES.includes(descriptor.mediaType)) {
+      if (depth >= limits.indexDepth) throw malformed(store, `indexes within indexes deeper than ${limits.indexDepth}`);
+      const bytes = await readVerified(store, descriptor);
+      const nested = decodeJson(bytes, indexSchema, `an index of ${store.shown}`);
+      found.push(...(await collect(store, nested.manifests, allNames, depth + 1)));
+    }
+    if (found.length > limits.indexEntries) throw malformed(store, `more than ${limits.indexEntries} images`);
+  }
+  return found;
+}
+
+async function choose(store: BlobStore, all: readonly Candidate[], reference: string | undefined): Promise<Candidate> {
+  const named =
+    reference === undefined ? all : all.filter(({ names }) => names.some((name) => matches(name, reference)));
+  const shownNames = [...new Set(all.flatMap(({ names }) => names))].join(', ') || 'none with a name';
+  if (named.length === 0) {
+    throw new BuilderError(
+      'IMAGE_NOT_FOUND',
+      `${store.shown} holds no image${reference === undefined ? '' : ` named ${reference}`}; there are: ${shownNames}`,
+      { remedy: 'name one of them after the path, or none where there is only one' },
+    );
+  }
+  const platforms = await Promise.all(named.map((candidate) => platformOf(store, candidate)));
+  const fitting = named.filter((_, index) => platforms[index] === 'linux/amd64');
+  const [only, other] = fitting;
+  if (only === undefined) {
+    const [os = 'unknown', architecture = 'unknown'] = (platforms[0] ?? '').split('/');
+    checkPlatform(os, platforms.length === 1 ? architecture : `{${platforms.join(', ')}}`, store.shown);
+    throw malformed(store, 'no image');
+  }
+  if (other !== undefined && fitting.some(({ manifest }) => manifest.digest !== only.manifest.digest)) {
+    throw new BuilderError('IMAGE_INVALID', `${store.shown} holds several images for linux/amd64: ${shownNames}`, {
+      remedy: 'name one of them after the path: oci:PATH:NAME',
+    });
+  }
+  return only;
+}
+
+async function platformOf(store: BlobStore, { manifest }: Candidate): Promise<string> {
+  if (manifest.platform != null) return `${manifest.platform.os}/${manifest.platform.architecture}`;
+  const { config } = decodeJson(await readVerified(store, manifest), manifestSchema, `a manifest of ${store.shown}`);
+  const bytes = await readVerified(store, config);
+  const { os, architecture } = decodeJson(bytes, z.object({ os: z.string(), architecture: z.string() }), store.shown);
+  return `${os}/${architecture}`;
+}
+
+/** `1.0` or `app:1.0` of `registry.example.com/app:1.0`. */
+function matches(name: string, reference: string): boolean {
+  return name === reference || name.endsWith(`:${reference}`) || name.endsWith(`/${reference}`);
+}
+
+async function readVerified(store: BlobStore, { digest }: Descriptor): Promise<Buffer> {
+  const bytes = await readBlob(store, blobPath(digest), limits.configBytes);
+  checkDigest(bytes, digest, `${blobPath(digest)} of ${store.shown}`);
+  return bytes;
+}
+
+function blobPath(digest: string): string {
+  return `blobs/${digest.replace(':', '/')}`;
+}
+
+function malformed(store: BlobStore, what: string): BuilderError {
+  return new BuilderError('IMAGE_INVALID', `${store.shown} holds ${what}`, { remedy: 'export the image again' });
+}
+
+function notAnImage(store: BlobStore, mediaType: string): BuilderError {
+  return new BuilderError(
+    'IMAGE_INVALID',
+    `${store.shown} holds a part of type ${mediaType}; that is no container image`,
+    {
+      remedy: 'give an unencrypted container image',
+    },
+  );
+}

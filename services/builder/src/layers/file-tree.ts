@@ -1,0 +1,191 @@
+import { BuilderError } from '../builder-error.ts';
+import { limits } from '../limits.ts';
+import { latin1, type TarEntry } from '../tar/tar-read.ts';
+import { type DirNode, type Node, plainDir, type Slot } from './node.ts';
+import { components, resolveDir } from './resolve.ts';
+
+const WHITEOUT = '.wh.';
+const OPAQUE = '.wh..wh..opq';
+/** AUFS kept its own files under this prefix; engines skip them. */
+const WHITEOUT_META = '.wh..wh.';
+
+/** What cpio does not carry, and so was left out. */
+export interface LeftOut {
+  /** Entries with extended attributes (file capabilities, SELinux labels, ACLs). */
+  xattrs: number;
+}
+
+/** A file tree that layers are applied to in order (OCI image specification, "Image Layer Filesystem Changeset"). */
+export class FileTree {
+  readonly root: DirNode = plainDir();
+  readonly leftOut: LeftOut = { xattrs: 0 };
+  #entries = 0;
+  #nameBytes = 0;
+
+  /** Applies one entry of a layer; `layer` counts from 0. Throws IMAGE_PATH_ESCAPE, IMAGE_INVALID, IMAGE_TOO_LARGE. */
+  apply(entry: TarEntry, layer: number): void {
+    this.#count(entry);
+    const parts = components(entry.name);
+    const base = parts.pop();
+    if (base === undefined) {
+      if (entry.type !== 'directory') throw refuse(entry, 'is the root, which must be a folder');
+      setMeta(this.root, entry);
+      return;
+    }
+    if (base.startsWith(WHITEOUT) || parts.some((part) => part.startsWith(WHITEOUT_META))) {
+      this.#whiteout(entry, parts, base, layer);
+      return;
+    }
+    if (entry.xattrs > 0) this.leftOut.xattrs += 1;
+    if (entry.type === 'hard-link') {
+      const node = this.#linkTarget(entry);
+      this.put(parts, base, node, layer);
+      return;
+    }
+    if (entry.type === 'directory') {
+      const slot = this.#parent(parts, layer).children.get(base);
+      if (slot?.node.kind === 'directory') {
+        setMeta(slot.node, entry);
+        slot.layer = layer;
+        return;
+      }
+    }
+    this.put(parts, base, makeNode(entry, layer), layer);
+  }
+
+  /** Puts a node at a name, in place of what was there; missing parents are made. */
+  put(parts: readonly string[], base: string, node: Node, layer: number): void {
+    this.#parent(parts, layer).children.set(base, { node, layer });
+  }
+
+  /** Makes a folder, and its parents, unless something is there. */
+  makeDir(path: string, layer: number): void {
+    const parts = components(path);
+    const base = parts.pop();
+    if (base === undefined) return;
+    const { children } = this.#parent(parts, layer);
+    if (!children.has(base)) children.set(base, { node: plainDir(), layer });
+  }
+
+  /** What a path leads to without following its last name, or undefined. */
+  find(path: string): Node | undefined {
+    const parts = components(path);
+    const base = parts.pop();
+    if (base === undefined) return this.root;
+    return resolveDir(this.root, parts, undefined)?.children.get(base)?.node;
+  }
+
+  #parent(parts: readonly string[], layer: number): DirNode {
+    return resolveDir(this.root, parts, layer) ?? this.root;
+  }
+
+  #whiteout(entry: TarEntry, parts: readonly string[], base: string, layer: number): void {
+    if (base === OPAQUE) {
+      const dir = resolveDir(this.root, parts, undefined);
+      if (dir !== undefined) hideLower(dir, layer);
+      return;
+    }
+    if (base.startsWith(WHITEOUT_META) || !base.startsWith(WHITEOUT)) return;
+    const hidden = base.slice(WHITEOUT.length);
+    if (hidden === '' || hidden === '.' || hidden === '..') throw refuse(entry, 'is a whiteout of no name');
+    const dir = resolveDir(this.root, parts, undefined);
+    const slot = dir?.children.get(hidden);
+    if (dir !== undefined && slot !== undefined && !keepUpper(slot, layer)) dir.children.delete(hidden);
+  }
+
+  #linkTarget(entry: TarEntry): Node {
+    const node = this.find(entry.linkName);
+    const target = JSON.stringify(latin1(entry.linkName));
+    if (node === undefined) throw refuse(entry, `is a hard link to ${target}, which is not there`);
+    if (node.kind === 'directory') throw refuse(entry, `is a hard link to the folder ${target}`);
+    // Names of a symlink become symlinks of their own in the archive: each costs its target again
+    if (node.kind === 'symlink') this.#charge(node.target.length);
+    return node;
+  }
+
+  #count(entry: TarEntry): void {
+    this.#entries += 1;
+    if (this.#entries > limits.entries) {
+      throw new BuilderError('IMAGE_TOO_LARGE', `the image's layers have more than ${limits.entries} entries`, {
+        remedy: 'take files out of the image, or pack them into archives',
+      });
+    }
+    this.#charge(entry.name.length + entry.linkName.length);
+  }
+
+  #charge(bytes: number): void {
+    this.#nameBytes += bytes;
+    if (this.#nameBytes > limits.nameBytes) {
+      throw new BuilderError('IMAGE_TOO_LARGE', `the image's names have more than ${limits.nameBytes} bytes`, {
+        remedy: 'take files out of the image, or pack them into archives',
+      });
+    }
+  }
+}
+
+function makeNode(entry: TarEntry, layer: number): Node {
+  const owned = { mode: entry.mode, uid: checkOwner(entry, entry.uid), gid: checkOwner(entry, entry.gid) };
+  switch (entry.type) {
+    case 'directory':
+      return { ...plainDir(), ...owned };
+    case 'file':
+      return { kind: 'file', content: { spool: layer, offset: entry.offset, size: entry.size }, ...owned };
+    case 'symlink': {
+      const length = entry.linkName.length;
+      if (length === 0 || length > limits.linkTargetBytes) {
+        throw refuse(
+          entry,
+          `is a symlink with a target of ${length} bytes; allowed are 1 to ${limits.linkTargetBytes}`,
+        );
+      }
+      return { kind: 'symlink', target: entry.linkName, ...owned };
+    }
+    case 'char-device':
+    case 'block-device':
+      return { kind: entry.type, rdev: { major: entry.devMajor, minor: entry.devMinor }, ...owned };
+    case 'fifo':
+      return { kind: 'fifo', ...owned };
+    case 'hard-link':
+      throw new TypeError('a hard link has no node of its own');
+  }
+}
+
+function setMeta(dir: DirNode, entry: TarEntry): void {
+  dir.mode = entry.mode;
+  dir.uid = checkOwner(entry, entry.uid);
+  dir.gid = checkOwner(entry, entry.gid);
+}
+
+/** 0xffffffff means "leave as it is" to chown(2): no file can belong to it. */
+function checkOwner(entry: TarEntry, id: number): number {
+  if (id >= 0xffffffff) throw refuse(entry, `has owner ${id}; allowed are 0 to 4294967294`);
+  return id;
+}
+
+/** Takes out of a folder what layers below `layer` wrote. */
+function hideLower(dir: DirNode, layer: number): void {
+  if (dir.hiddenIn === layer) return;
+  dir.hiddenIn = layer;
+  for (const [name, slot] of dir.children) {
+    if (!keepUpper(slot, layer)) dir.children.delete(name);
+  }
+}
+
+/** Hides the lower layers' part of a name; false when nothing of it is left. */
+function keepUpper(slot: Slot, layer: number): boolean {
+  const { node } = slot;
+  if (node.kind !== 'directory') return slot.layer === layer;
+  hideLower(node, layer);
+  if (slot.layer === layer) return true;
+  if (node.children.size === 0) return false;
+  // The folder of the layers below is gone; this layer only implies one of that name
+  slot.node = { ...plainDir(), children: node.children, hiddenIn: layer };
+  slot.layer = layer;
+  return true;
+}
+
+function refuse(entry: TarEntry, why: string): BuilderError {
+  return new BuilderError('IMAGE_INVALID', `${JSON.stringify(latin1(entry.name))} of the image ${why}`, {
+    remedy: 'build or export the image again',
+  });
+}

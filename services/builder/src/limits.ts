@@ -1,0 +1,60 @@
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
+/** Bounds of one build. An image is hostile input: each of these is what stops one that was made to hurt. */
+export const limits = {
+  /** Tar headers of all layers together. The largest images in use have some 300,000; memory per entry is about 300 bytes. */
+  entries: 2_000_000,
+  /** Names and link targets of all layers together, since they stay in memory: 2,000,000 of average length 128 fit twice. */
+  nameBytes: 512 * MIB,
+  /** newc keeps a file's size in 32 bits. */
+  fileBytes: 4 * GIB - 1,
+  /** Bytes of all layers unpacked. An enclave unpacks its image into memory, and the largest parent has 768 GiB. */
+  unpackedBytes: 256 * GIB,
+  /** Left free on the data folder's disk: the bus and the other services write there too. */
+  diskReserveBytes: 512 * MIB,
+  /** Written between two looks at the free space. */
+  diskCheckBytes: 64 * MIB,
+  /** A path inside the enclave, without `rootfs/`: Linux takes 4096 bytes with prefix and NUL. */
+  pathBytes: 4096 - 'rootfs/'.length - 1,
+  /** A symlink's target, as Linux takes it from an initramfs. */
+  linkTargetBytes: 4095,
+  /** Symlinks followed for one name: Linux's own bound (MAXSYMLINKS). */
+  symlinkHops: 40,
+  /** One PAX header: extended attributes of 64 KiB each are legal, more than a few are not seen. */
+  paxBytes: MIB,
+  /** Layers of one image: Docker's own bound is 127. */
+  layers: 1024,
+  /** `manifest.json`, an index or an image manifest: registries take 4 MiB at most. */
+  manifestBytes: 4 * MIB,
+  /** An image's configuration: its history makes it the longest of the JSON files. */
+  configBytes: 8 * MIB,
+  /** Manifests in an index, nested ones counted. */
+  indexEntries: 1024,
+  /** Indexes within indexes: one level is usual. */
+  indexDepth: 4,
+  /** Members of an image archive: a few per layer. */
+  archiveEntries: 16_384,
+  /** Read from a file at once. */
+  readBytes: MIB,
+  /** Kernel and runtime.json are read whole or checked against this: Debian's kernel is 12 MB. */
+  kernelBytes: 128 * MIB,
+  smallFileBytes: MIB,
+  /** The EIF in a release image: bounded as the layers are. */
+  eifBytes: 256 * GIB,
+} as const;
+
+/** Bounds of the process. */
+export const serviceLimits = {
+  /** Builds at once: each is bound by disk and one core. */
+  running: 2,
+  /** Builds that may wait for their turn; one more is refused, so that the caller can go elsewhere. */
+  waiting: 16,
+  /** From SIGTERM to exit with builds still running: they leave nothing behind when cut off. */
+  shutdownMs: 20_000,
+  /** Progress messages of one build per second: more than a terminal can show. */
+  progressIntervalMs: 100,
+  /** Work folders older than this belong to a builder that was killed: a build may last an hour (`@enclaver/bus`). */
+  staleWorkMs: 2 * 3_600_000,
+} as const;
