@@ -19,7 +19,8 @@ export async function bundle(entry: string): Promise<Buffer> {
       target: 'node24',
       format: 'cjs',
       minify: true,
-      charset: 'utf8',
+      // Strings that V8 keeps at one byte a character, and the same bytes whatever encoding they are read in
+      charset: 'ascii',
       legalComments: 'none',
       // Sources are looked up by real path, so that a bundle does not depend on how the workspaces are linked
       preserveSymlinks: false,
@@ -28,11 +29,13 @@ export async function bundle(entry: string): Promise<Buffer> {
         compilerOptions: { alwaysStrict: true, verbatimModuleSyntax: true, useDefineForClassFields: true },
       },
       define: {
-        'import.meta.url': '"file:///odyn/odyn.js"',
+        'import.meta.url': '"file:///odyn/program.js"',
         'import.meta.dirname': '"/odyn"',
         // Where libs/vsock looks for its native part first
         'process.env.ENCLAVER_VSOCK_ADDON': JSON.stringify(`/${ADDON_PATH}`),
       },
+      // import() as require(): V8 scripts with a code cache cannot import
+      supported: { 'dynamic-import': false },
       write: false,
       logLevel: 'silent',
     });

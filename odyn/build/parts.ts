@@ -4,6 +4,7 @@ import { type CpioEntry, S_IFDIR, S_IFREG } from '@enclaver/eif';
 import { BuildError } from './build-error.ts';
 import { ADDON_PATH, bundle } from './bundle.ts';
 import { C_PROGRAMS, C_SOURCES, compileC } from './compile-c.ts';
+import { CACHE_PATH, LOADER_PATH, PROGRAM_PATH, withCodeCache } from './loader.ts';
 import { type Pinned, readPinned } from './pinned.ts';
 import { runTool } from './run-tool.ts';
 
@@ -33,7 +34,7 @@ const SYMBOL_VERSION = /\b(?:GLIBC|GLIBCXX|CXXABI|GCC)_[0-9]+(?:\.[0-9]+)*\b/g;
 
 export interface PartSources {
   pinned: Pinned;
-  /** The program that becomes `/odyn/odyn.js`. */
+  /** The program that `/odyn/odyn.js` starts. */
   entry: string;
   /** The compiled vsock addon. */
   addon: string;
@@ -46,7 +47,6 @@ export async function collectParts(sources: PartSources, scratch: string): Promi
     compiled('init', 'init', scratch),
     compiled('launch', 'odyn/launch', scratch),
     strippedNode(pinned, scratch),
-    bundle(sources.entry).then((data): Part => ({ path: 'odyn/odyn.js', mode: 0o644, data })),
     addon(pinned, sources.addon),
     ...MODULES.map((name) => module(pinned, name)),
     ...[...pinned.libraries].map(async ([name, file]): Promise<Part> => {
@@ -55,13 +55,22 @@ export async function collectParts(sources: PartSources, scratch: string): Promi
     }),
   ]);
   const order = Buffer.from(MODULES.map((name) => `${name}\n`).join(''));
-  return [...parts, { path: 'modules/order', mode: 0o644, data: order }];
+  return [...parts, ...(await program(sources, scratch)), { path: 'modules/order', mode: 0o644, data: order }];
 }
 
 async function compiled(program: keyof typeof C_PROGRAMS, path: string, scratch: string): Promise<Part> {
   const output = join(scratch, program);
   await compileC(C_SOURCES, C_PROGRAMS[program], output);
   return { path, mode: 0o755, data: await readFile(output) };
+}
+
+async function program(sources: PartSources, scratch: string): Promise<Part[]> {
+  const { loader, program, cache } = await withCodeCache(await bundle(sources.entry), sources.pinned, scratch);
+  return [
+    { path: LOADER_PATH, mode: 0o644, data: loader },
+    { path: PROGRAM_PATH, mode: 0o644, data: program },
+    { path: CACHE_PATH, mode: 0o644, data: cache },
+  ];
 }
 
 /** Symbols and debug notes are a fifth of the file, which lies in memory twice while the kernel unpacks it. */

@@ -16,7 +16,7 @@ const STAMP = 'inputs.json';
 export interface RuntimeOptions {
   /** Folder to put the bundle into; what is there is replaced at once when the new one is complete. */
   output: string;
-  /** Program that becomes `/odyn/odyn.js`. */
+  /** The program that `/odyn/odyn.js` starts. */
   entry: string;
   /** The compiled vsock addon. */
   addon: string;

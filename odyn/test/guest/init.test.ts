@@ -85,6 +85,7 @@ describe('init in a guest', function () {
     let report: Report;
     let heartbeats: number[];
     let ending: string;
+    let console: string;
 
     before(async () => {
       const optional = Buffer.from(
@@ -96,6 +97,7 @@ describe('init in a guest', function () {
       ]);
       ending = await booted.ended();
       heartbeats = booted.heartbeats;
+      console = booted.console;
       const line = /REPORT (\{.*\})/.exec(booted.console)?.[1];
       assert.ok(line, booted.console);
       report = JSON.parse(line) as Report;
@@ -103,6 +105,8 @@ describe('init in a guest', function () {
     });
 
     it('the parent has heard one heartbeat', () => assert.deepEqual(heartbeats, [0xb7]));
+
+    it('V8 takes the code cache of the bundle', () => assert.doesNotMatch(console, /code cache/));
 
     it('the machine is off when odyn has ended well', () => assert.equal(ending, 'guest-shutdown'));
 

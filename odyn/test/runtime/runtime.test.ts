@@ -103,7 +103,18 @@ describe('the runtime bundle', function () {
       }
     }
     assert.deepEqual(files, description.parts);
-    for (const path of ['dev', 'proc', 'run', 'sys', 'tmp', 'init', 'odyn/launch', 'odyn/node', 'odyn/odyn.js']) {
+    for (const path of [
+      'dev',
+      'proc',
+      'run',
+      'sys',
+      'tmp',
+      'init',
+      'odyn/launch',
+      'odyn/node',
+      'odyn/odyn.js',
+      'odyn/program.js',
+    ]) {
       assert.ok(seen.has(path), path);
     }
     assert.equal(description.arch, 'x86_64');
