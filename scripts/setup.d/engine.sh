@@ -29,7 +29,7 @@ engine_ensure() {
 # Bookworm's own engine is 20.10: trixie's programs run on bookworm's containerd, runc and iptables.
 engine_unpack() {
   local plugins=/usr/local/lib/docker/cli-plugins
-  host_install containerd runc iptables tini procps
+  host_install containerd runc iptables tini
   if ! has dockerd || [ "$(engine_version dockerd)" -lt 26 ]; then
     engine_take docker.io usr/sbin/dockerd /usr/local/sbin
     engine_take docker.io usr/sbin/docker-proxy /usr/local/sbin
