@@ -1,0 +1,19 @@
+import { EventEmitter } from 'node:events';
+
+/** How the app ended. */
+export type AppEnd = { readonly code: number } | { readonly signal: string };
+
+/** What happens inside, under the names that the same things have on the bus outside. */
+export interface OdynEvents {
+  /** odyn serves its status; its parts and the app are being started. */
+  starting: [];
+  /** The app runs and listens at every ingress port. */
+  ready: [];
+  /** The parent asked for a stop; the app has this long before it is killed. */
+  stopping: [{ readonly graceMs: number }];
+  exited: [AppEnd];
+  /** The app was never started. */
+  failed: [{ readonly error: string }];
+}
+
+export class Events extends EventEmitter<OdynEvents> {}

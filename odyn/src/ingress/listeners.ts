@@ -1,0 +1,41 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { readBounded } from '../bootstrap/read-bounded.ts';
+import { limits } from '../limits.ts';
+import { listeningPorts } from './socket-table.ts';
+
+/**
+ * Waits until the app listens at every one of `ports`, however long that takes. The kernel's socket table is read, since
+ * a connection to find out would be one that the app sees.
+ * @returns false when `signal` ended the wait
+ */
+export async function waitForListeners(
+  ports: readonly number[],
+  signal: AbortSignal,
+  procNet = '/proc/net',
+): Promise<boolean> {
+  const begun = performance.now();
+  while (!signal.aborted) {
+    const open = openPorts(procNet);
+    if (ports.every((port) => open.has(port))) return true;
+    const pause = performance.now() - begun < limits.readyFastMs ? limits.readyPollMs : limits.readySlowPollMs;
+    try {
+      await sleep(pause, undefined, { signal });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+  return false;
+}
+
+function openPorts(procNet: string): Set<number> {
+  const all = new Set<number>();
+  for (const name of ['tcp', 'tcp6']) {
+    const path = join(procNet, name);
+    // A kernel without IPv6 has no tcp6
+    if (!existsSync(path)) continue;
+    for (const port of listeningPorts(readBounded(path, limits.socketTableBytes).toString('latin1'))) all.add(port);
+  }
+  return all;
+}

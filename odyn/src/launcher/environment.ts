@@ -1,0 +1,28 @@
+/** What container engines give a process whose image sets no PATH. */
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+export interface EnvironmentOptions {
+  /** `NAME=value`, as in the image. */
+  readonly image: readonly string[];
+  readonly home: string;
+  /** Port of the egress proxy, where there is one. */
+  readonly proxyPort?: number;
+}
+
+/**
+ * The app's environment: what container engines add (PATH, HOSTNAME, HOME) unless the image sets it, the image's own,
+ * and the proxy variables, which replace the image's: without the proxy nothing outside can be reached.
+ */
+export function appEnvironment({ image, home, proxyPort }: EnvironmentOptions): Record<string, string> {
+  const env: Record<string, string> = { PATH: DEFAULT_PATH, HOSTNAME: 'enclave' };
+  for (const pair of image) {
+    const split = pair.indexOf('=');
+    env[pair.slice(0, split)] = pair.slice(split + 1);
+  }
+  env.HOME ??= home;
+  if (proxyPort === undefined) return env;
+  const proxy = `http://127.0.0.1:${proxyPort}/`;
+  for (const name of ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY']) env[name] = proxy;
+  for (const name of ['no_proxy', 'NO_PROXY']) env[name] = 'localhost,127.0.0.1';
+  return env;
+}

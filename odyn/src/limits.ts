@@ -1,0 +1,78 @@
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Bounds of odyn, each with its reason. */
+export const limits = {
+  /** `/proc/cmdline` is at most one page on x86. */
+  cmdlineBytes: 4 * KIB,
+  /** A real one is a few KiB; argv and env of a process cannot pass 2 MiB. */
+  launchDescriptionBytes: 4 * MIB,
+  /** `etc/passwd` and `etc/group` of the image, each: 10,000 users take under 1 MiB. */
+  accountFileBytes: 4 * MIB,
+  /** As in the kernel (MAXSYMLINKS). */
+  symlinks: 40,
+  /** Supplementary groups of the app: what the starter takes. */
+  groups: 256,
+
+  /** One supervisor, perhaps a second one taking over, and somebody who looks: the rest is a fault. */
+  statusClients: 16,
+  /** Unsent status of one client: some eight lines of the longest kind. */
+  statusBacklogBytes: 64 * KIB,
+
+  /** Each may hold two blocks beyond the ring. */
+  logClients: 16,
+  /** A reader says at once where to start. */
+  logHelloMs: 10_000,
+  /** Records held for readers: 32 times the original's, under 1 % of the smallest memory planned for an enclave. */
+  logRingBytes: 4 * MIB,
+  /** Records are packed into blocks of this size; what is dropped is a block, and one write sends at most one. */
+  logBlockBytes: 64 * KIB,
+  /** One read of the app's output. An empty line takes 1 byte here and 24 in the ring: 768 KiB for each of two streams at worst. */
+  outputReadBytes: 32 * KIB,
+  /** The app's output waits while a reader is this far behind: the reads under way still fit into the ring. */
+  logPauseBytes: 2 * MIB,
+  /** ... until the reader is this close again ... */
+  logResumeBytes: 1 * MIB,
+  /** ... or so much time has passed: slower than 1 MiB/s, a reader loses records and no longer holds up the app. */
+  logStallMs: 1_000,
+  /** How long the output may stay open after the app has ended: another process, outside its group, may hold it. */
+  outputDrainMs: 5_000,
+
+  /** A parent that cannot take a connection to itself within this is not going to. */
+  ingressConnectMs: 5_000,
+  /** Per port; about 16 KiB of kernel memory each on both sides. */
+  ingressConnections: 16_384,
+  /** Connections without a byte for this long are cut: long polls and database links stay far below. */
+  ingressIdleMs: 3_600_000,
+  /** After the app has ended its sockets are closed; this is for what clients have not taken yet. */
+  ingressDrainMs: 2_000,
+  /** How often the kernel's socket table is read for the app's listeners at first, and after `readyFastMs`. */
+  readyPollMs: 50,
+  readySlowPollMs: 500,
+  readyFastMs: 30_000,
+  /** The socket table is 150 bytes a row: 100,000 sockets. */
+  socketTableBytes: 16 * MIB,
+
+  /** Clients of the egress proxy. */
+  egressConnections: 8_192,
+  /** Head of a proxied request: more than the servers behind it take (8 to 16 KiB). */
+  egressHeaderBytes: 16 * KIB,
+  egressHeaders: 200,
+  egressHeadersMs: 30_000,
+  /** Idle time of a client's kept connection. */
+  egressKeepAliveMs: 65_000,
+  /** To the parent: it accepts in microseconds when it listens at all. */
+  egressConnectMs: 10_000,
+  /** For the parent's answer: name lookup and TCP connect, whose kernel default gives up after 127 s. */
+  egressReplyMs: 130_000,
+  egressIdleMs: 3_600_000,
+  /** Text of a parent's error that is passed on. */
+  egressErrorText: 500,
+  /** Destination named by a request: name, brackets, port. */
+  egressAuthority: 1_024,
+
+  /** How long the last word waits for readers before the machine is powered off. */
+  lastWordMs: 10_000,
+  /** How long a reader that has been sent the last word may keep its connection: it travels through the host meanwhile. */
+  lastWordLingerMs: 1_000,
+} as const;

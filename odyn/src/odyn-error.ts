@@ -1,0 +1,30 @@
+export type OdynErrorCode =
+  | 'APP_NOT_STARTED'
+  | 'CMDLINE_INVALID'
+  | 'FILE_UNREADABLE'
+  | 'LAUNCH_INVALID'
+  | 'NOT_IN_RELEASE'
+  | 'SIGNAL_UNKNOWN'
+  | 'TLS_NOT_BUILT'
+  | 'USER_UNKNOWN';
+
+/** Why the app could not be started; the message becomes the text of the status `fatal`. */
+export class OdynError extends Error {
+  readonly code: OdynErrorCode;
+  readonly remedy?: string;
+
+  constructor(code: OdynErrorCode, message: string, options: ErrorOptions & { remedy?: string } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'OdynError';
+    this.code = code;
+    if (options.remedy !== undefined) this.remedy = options.remedy;
+  }
+}
+
+/** Code and text of whatever was thrown, as `CODE: text (remedy)`. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = 'code' in error && typeof error.code === 'string' ? `${error.code}: ` : '';
+  const remedy = 'remedy' in error && typeof error.remedy === 'string' ? ` (${error.remedy})` : '';
+  return `${code}${error.message}${remedy}`;
+}

@@ -1,0 +1,177 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Relay, type VsockTransport } from '@enclaver/vsock';
+import type { BootTimes } from './bootstrap/boot-clock.ts';
+import { type Configuration, readConfiguration } from './bootstrap/configuration.ts';
+import { findInRoot } from './bootstrap/in-root.ts';
+import { readBounded } from './bootstrap/read-bounded.ts';
+import { Egress } from './egress/egress.ts';
+import { type AppEnd, Events } from './events.ts';
+import { Ingress } from './ingress/ingress.ts';
+import { waitForListeners } from './ingress/listeners.ts';
+import { type Account, resolveAccount } from './launcher/accounts.ts';
+import { App } from './launcher/app.ts';
+import { appEnvironment } from './launcher/environment.ts';
+import { closeWriters, openOutputFifos } from './launcher/output-fifos.ts';
+import { stopSignalNumber } from './launcher/signals.ts';
+import { limits } from './limits.ts';
+import { BackPressure } from './logs/back-pressure.ts';
+import { LogRing } from './logs/log-ring.ts';
+import { LogServer } from './logs/log-server.ts';
+import { OdynLog } from './logs/odyn-log.ts';
+import { OutputPipe } from './logs/output-pipe.ts';
+import { describeError } from './odyn-error.ts';
+import { StatusBoard } from './status/status-board.ts';
+import { StatusServer } from './status/status-server.ts';
+
+export interface OdynOptions {
+  /** To and from the parent. */
+  readonly transport: VsockTransport;
+  readonly boot: BootTimes;
+  /** The app's file tree. */
+  readonly root: string;
+  readonly launchDescription: string;
+  /** The starter of the app. */
+  readonly launchPath: string;
+  /** Where the named pipes `app.stdout` and `app.stderr` are. */
+  readonly outputDirectory: string;
+  /** How long the last word may wait for readers. */
+  readonly lastWordMs?: number;
+}
+
+/** The inside of an enclave, from the first listener to the last word about the app. */
+export class Odyn {
+  readonly #options: OdynOptions;
+  readonly #events = new Events();
+  readonly #ring = new LogRing(limits.logRingBytes);
+  readonly #log = new OdynLog(this.#ring);
+  readonly #backPressure = new BackPressure();
+  #app: App | undefined;
+  /** The grace time of a stop that was asked for. */
+  #stopGraceMs: number | undefined;
+
+  constructor(options: OdynOptions) {
+    this.#options = options;
+    this.#events.on('stopping', ({ graceMs }) => {
+      this.#log.info('stop asked for', { graceMs });
+      this.#stopGraceMs = graceMs;
+      this.#app?.stop(graceMs);
+    });
+  }
+
+  /**
+   * Runs the app to its end. Whatever goes wrong before the app runs is told as the status `fatal`; settled when a
+   * reader has had the last word, or `lastWordMs` have passed.
+   * @throws VsockError when not even the status can be served
+   */
+  async run(): Promise<void> {
+    const { transport, boot, lastWordMs = limits.lastWordMs } = this.#options;
+    const board = new StatusBoard(this.#events, boot);
+    const status = await StatusServer.listen(transport, board, this.#log, ({ graceMs }) =>
+      this.#events.emit('stopping', { graceMs }),
+    );
+    const logs = await LogServer.listen(transport, this.#ring, this.#log, this.#backPressure);
+    this.#events.emit('starting');
+    try {
+      const end = await this.#runApp();
+      this.#log.info('app ended', { ...end });
+      this.#ring.end();
+      this.#events.emit('exited', end);
+    } catch (error) {
+      const text = describeError(error);
+      this.#log.error('app not started', { error: text });
+      this.#ring.end();
+      this.#events.emit('failed', { error: text });
+    }
+    const late = new AbortController();
+    await Promise.race([
+      Promise.all([status.finished, logs.finished]),
+      sleep(lastWordMs, undefined, { signal: late.signal }).catch(() => {}),
+    ]);
+    late.abort();
+    await Promise.all([status.close(), logs.close()]);
+  }
+
+  async #runApp(): Promise<AppEnd> {
+    const configuration = readConfiguration(this.#options.root, this.#options.launchDescription);
+    const relay = new Relay();
+    try {
+      return await this.#runBetween(relay, configuration);
+    } finally {
+      await relay.close();
+    }
+  }
+
+  /** From the way out to the app's end. Closing the relay ends whatever was opened before something failed. */
+  async #runBetween(relay: Relay, configuration: Configuration): Promise<AppEnd> {
+    const { transport } = this.#options;
+    const { manifest } = configuration;
+    const ports = manifest.ingress.map(({ listenPort }) => listenPort);
+    const egress = await Egress.open(transport, relay, manifest.egress, this.#log);
+    try {
+      const ingress = await Ingress.open(transport, relay, ports);
+      const { app, outputs } = await this.#startApp(configuration, egress?.port);
+      const over = new AbortController();
+      const watch = this.#watchReady(ports, over.signal);
+      const end = await app.ended;
+      over.abort();
+      app.killGroup();
+      await Promise.all([watch, ingress.close(), ...outputs.map((output) => output.drain(limits.outputDrainMs))]);
+      this.#log.info('traffic', { ...egress?.counts(), ingress: JSON.stringify(ingress.stats()) });
+      return end;
+    } finally {
+      await egress?.close();
+    }
+  }
+
+  async #watchReady(ports: readonly number[], signal: AbortSignal): Promise<void> {
+    if (!(await waitForListeners(ports, signal)) || this.#stopGraceMs !== undefined) return;
+    this.#log.info('ready', { ports: ports.join(',') });
+    this.#events.emit('ready');
+  }
+
+  async #startApp(
+    { launch }: Configuration,
+    proxyPort: number | undefined,
+  ): Promise<{ app: App; outputs: readonly OutputPipe[] }> {
+    const { root, launchPath, outputDirectory } = this.#options;
+    const account = this.#accountOf(launch.user);
+    const stopSignal = stopSignalNumber(launch.stopSignal);
+    const env = appEnvironment({
+      image: launch.env,
+      home: account.home,
+      ...(proxyPort === undefined ? {} : { proxyPort }),
+    });
+    const fifos = openOutputFifos(outputDirectory);
+    const outputs = (['stdout', 'stderr'] as const).map(
+      (stream) => new OutputPipe(fifos.readers[stream], stream, this.#ring, this.#backPressure, this.#log),
+    );
+    let app: App;
+    try {
+      app = await App.start({
+        launchPath,
+        root,
+        argv: launch.argv,
+        env,
+        workdir: launch.workdir,
+        account,
+        stopSignal,
+        ...fifos.writers,
+      });
+    } finally {
+      closeWriters(fifos);
+    }
+    this.#log.info('app started', { pid: app.pid, uid: account.uid, gid: account.gid, program: launch.argv[0] ?? '' });
+    this.#app = app;
+    if (this.#stopGraceMs !== undefined) app.stop(this.#stopGraceMs);
+    return { app, outputs };
+  }
+
+  #accountOf(user: string): Account {
+    const { root } = this.#options;
+    const read = (path: string): string => {
+      const found = findInRoot(root, path);
+      return found === undefined ? '' : readBounded(found, limits.accountFileBytes).toString('utf8');
+    };
+    return resolveAccount(user, read('etc/passwd'), read('etc/group'));
+  }
+}

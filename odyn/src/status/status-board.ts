@@ -1,0 +1,43 @@
+import type { BootTimings, EnclaveStatus } from '@enclaver/wire';
+import { type BootTimes, bootNowMs } from '../bootstrap/boot-clock.ts';
+import type { AppEnd, Events } from '../events.ts';
+
+/** The enclave's state, made from what happens inside. */
+export class StatusBoard {
+  #current: EnclaveStatus;
+  #timings: BootTimings;
+  #onChange: (status: EnclaveStatus) => void = () => {};
+
+  constructor(events: Events, boot: BootTimes) {
+    this.#timings = { ...boot, startingMs: bootNowMs() };
+    this.#current = this.#running('starting');
+    events.on('ready', () => {
+      this.#timings = { ...this.#timings, readyMs: bootNowMs() };
+      this.#set(this.#running('ready'));
+    });
+    events.on('stopping', () => this.#set(this.#running('stopping')));
+    events.on('exited', (end) => this.#set(finalStatus(end)));
+    events.on('failed', ({ error }) => this.#set({ status: 'fatal', error }));
+  }
+
+  get current(): EnclaveStatus {
+    return this.#current;
+  }
+
+  set onChange(listener: (status: EnclaveStatus) => void) {
+    this.#onChange = listener;
+  }
+
+  #running(phase: 'starting' | 'ready' | 'stopping'): EnclaveStatus {
+    return { status: 'running', phase, timings: this.#timings };
+  }
+
+  #set(status: EnclaveStatus): void {
+    this.#current = status;
+    this.#onChange(status);
+  }
+}
+
+function finalStatus(end: AppEnd): EnclaveStatus {
+  return 'code' in end ? { status: 'exited', code: end.code } : { status: 'signaled', signal: end.signal };
+}
