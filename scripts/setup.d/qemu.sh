@@ -45,7 +45,7 @@ CONF
 # Where the kernel has no vhost-vsock, a process takes its place. Only Debian's development suites have the package.
 vhost_ensure() {
   local tree version
-  if [ -c /dev/vhost-vsock ] && [ "${ENCLAVER_SETUP_VHOST:-}" != always ]; then
+  if [ -c /dev/vhost-vsock ]; then
     there "/dev/vhost-vsock"
     return
   fi
