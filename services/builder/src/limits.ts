@@ -41,8 +41,6 @@ export const limits = {
   /** Kernel and runtime.json are read whole or checked against this: Debian's kernel is 12 MB. */
   kernelBytes: 128 * MIB,
   smallFileBytes: MIB,
-  /** The EIF in a release image: bounded as the layers are. */
-  eifBytes: 256 * GIB,
 } as const;
 
 /** Bounds of the process. */
@@ -51,9 +49,7 @@ export const serviceLimits = {
   running: 2,
   /** Builds that may wait for their turn; one more is refused, so that the caller can go elsewhere. */
   waiting: 16,
-  /** From SIGTERM to exit with builds still running: they leave nothing behind when cut off. */
-  shutdownMs: 20_000,
-  /** Progress messages of one build per second: more than a terminal can show. */
+  /** Between two progress messages of one stage: more a terminal cannot show. */
   progressIntervalMs: 100,
   /** Work folders older than this belong to a builder that was killed: a build may last an hour (`@enclaver/bus`). */
   staleWorkMs: 2 * 3_600_000,

@@ -32,6 +32,12 @@ export class StreamInput implements ByteInput {
     return Buffer.concat(parts);
   }
 
+  /** Some bytes, at most `max`; none at the end of the input. */
+  async some(max: number): Promise<Buffer> {
+    await this.#fill();
+    return this.#advance(Math.min(max, this.#chunk.length));
+  }
+
   async skip(length: number): Promise<boolean> {
     let missing = length;
     while (missing > 0 && (await this.#fill())) {

@@ -1,5 +1,6 @@
 import { access, readFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import { type ImageSpec, writeOciLayout } from './image.ts';
 import { tar } from './tar.ts';
 
 const COMMANDS = ['cat', 'echo', 'env', 'id', 'kill', 'ls', 'pwd', 'sh', 'sleep', 'true'];
@@ -14,6 +15,16 @@ export async function busyboxLayer(): Promise<Buffer> {
     { name: 'etc/passwd', content: 'root:x:0:0:root:/:/bin/sh\napp:x:1000:1000::/:/bin/sh\n' },
     { name: 'etc/group', content: 'root:x:0:\napp:x:1000:\n' },
   ]);
+}
+
+/** An OCI layout in `folder` of busybox that runs `command`. */
+export async function busyboxLayout(
+  folder: string,
+  command: readonly string[],
+  config: ImageSpec['config'] = {},
+): Promise<void> {
+  const image = { layers: [await busyboxLayer()], config: { Env: ['PATH=/bin'], ...config, Cmd: command } };
+  await writeOciLayout(folder, [{ image }]);
 }
 
 async function findBusybox(): Promise<string> {
