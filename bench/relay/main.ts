@@ -1,0 +1,212 @@
+// One relay hop, TCP client → relay → Unix server, ours beside others: `node bench/relay/main.ts [rounds]`.
+// Client, relay and server share one CPU, so that a figure is the total cost; rounds alternate between the relays, and
+// medians are compared within one run only. Prints a table in Markdown, with ratios, to stdout.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Peer, peers } from './peers.ts';
+
+const CPU = String(Math.min(1, cpus().length - 1));
+const BULK_1 = 1024 ** 3;
+const BULK_8 = 128 * 1024 ** 2;
+const RTT_SECONDS = 0.5;
+/** The kernel's connection tracking keeps each for two minutes and drops SYNs when its table is full: keep the total low. */
+const RATE_CONNECTIONS = 3000;
+const IDLE_CONNECTIONS = 2000;
+const FIRST_PORT = 21_000;
+const PAGE_KIB = 1024;
+
+const METRICS = ['up1', 'down1', 'up8', 'down8', 'p50', 'p99', 'p50x64', 'p99x64', 'rate', 'cpuUp', 'cpuDown'] as const;
+type Metric = (typeof METRICS)[number];
+/** Metrics where less is better. */
+const LESS: readonly Metric[] = ['p50', 'p99', 'p50x64', 'p99x64', 'cpuUp', 'cpuDown'];
+/** Seconds of CPU per GB cannot be told for what forks, and there is no relay in "direct". */
+const NAN_CPU = Number.NaN;
+
+interface Running {
+  readonly name: string;
+  readonly port: number;
+  readonly pid: number | undefined;
+  readonly samples: Record<Metric, number[]>;
+  idleBytes: number;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
+const target = join(folder, 'server.sock');
+const children: ChildProcess[] = [];
+
+function pinned(command: string[]): ChildProcess {
+  const child = spawn('taskset', ['-c', CPU, ...command], { stdio: ['pipe', 'pipe', 'inherit'] });
+  children.push(child);
+  return child;
+}
+
+function load(...args: (string | number)[]): number[] {
+  const output = execFileSync('taskset', ['-c', CPU, loadProgram, ...args.map(String)], {
+    encoding: 'utf8',
+    timeout: 120_000,
+  });
+  return output.trim().split(' ').map(Number);
+}
+
+async function answers(port: number): Promise<void> {
+  for (let i = 0; i < 200; i++) {
+    const socket = connect(port, '127.0.0.1');
+    const up = await Promise.race([
+      once(socket, 'connect').then(() => true),
+      once(socket, 'error').then(() => true),
+    ]).catch(() => false);
+    const connected = up && !socket.destroyed && socket.readyState === 'open';
+    socket.destroy();
+    if (connected) return;
+    await sleep(25);
+  }
+  throw new Error(`nothing listens at port ${port}`);
+}
+
+function cpuSeconds(pid: number | undefined): number {
+  if (pid === undefined) return NAN_CPU;
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+function anonymousBytes(pid: number): number {
+  const line = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Number(line?.[1]) * PAGE_KIB;
+}
+
+function measure(running: Running): void {
+  const add = (metric: Metric, value: number): number => running.samples[metric].push(value);
+  const bulk = (direction: 'up' | 'down'): void => {
+    const before = cpuSeconds(running.pid);
+    const [one] = load(direction, running.port, 1, BULK_1) as [number];
+    add(direction === 'up' ? 'cpuUp' : 'cpuDown', (cpuSeconds(running.pid) - before) / (BULK_1 / 1e9));
+    add(`${direction}1`, one / 1e9);
+    const [eight] = load(direction, running.port, 8, BULK_8) as [number];
+    add(`${direction}8`, eight / 1e9);
+  };
+  bulk('up');
+  bulk('down');
+  const [p50, p99] = load('rtt', running.port, 1, RTT_SECONDS) as [number, number];
+  const [p50x64, p99x64] = load('rtt', running.port, 64, RTT_SECONDS) as [number, number];
+  const [rate] = load('rate', running.port, 16, RATE_CONNECTIONS) as [number];
+  for (const [metric, value] of Object.entries({ p50, p99, p50x64, p99x64, rate })) add(metric as Metric, value);
+}
+
+/** Growth of the relay's own memory per open connection that does nothing. */
+async function idle(running: Running): Promise<number> {
+  if (running.pid === undefined) return Number.NaN;
+  const before = anonymousBytes(running.pid);
+  const holder = pinned([loadProgram, 'idle', String(running.port), String(IDLE_CONNECTIONS)]);
+  await once(holder.stdout as NodeJS.ReadableStream, 'data');
+  await sleep(500);
+  const grown = anonymousBytes(running.pid) - before;
+  holder.stdin?.end();
+  await once(holder, 'exit');
+  await sleep(300);
+  return grown / IDLE_CONNECTIONS;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2
+    ? (sorted[middle] as number)
+    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+}
+
+function show(value: number, digits: number): string {
+  return Number.isFinite(value) ? value.toFixed(digits) : '–';
+}
+
+function table(runs: readonly Running[]): string {
+  const rows = runs.map((run) => {
+    const m = Object.fromEntries(METRICS.map((metric) => [metric, median(run.samples[metric])])) as Record<
+      Metric,
+      number
+    >;
+    const cells = [
+      `${show(m.up1, 2)} / ${show(m.down1, 2)}`,
+      `${show(m.up8, 2)} / ${show(m.down8, 2)}`,
+      `${show(m.cpuUp, 2)} / ${show(m.cpuDown, 2)}`,
+      `${show(m.p50, 1)} / ${show(m.p99, 1)}`,
+      `${show(m.p50x64, 0)} / ${show(m.p99x64, 0)}`,
+      `${show(m.rate / 1000, 1)} k`,
+      show(run.idleBytes, 0),
+    ];
+    return `| ${run.name} | ${cells.join(' | ')} |`;
+  });
+  return [
+    '| | 1 up / down, GB/s | 8 up / down, GB/s | relay CPU s per GB up / down | 1 conn p50 / p99 µs | 64 conn p50 / p99 µs | conn/s | bytes per idle connection |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n');
+}
+
+/** How many times better than each other the first is; 1.00 is a tie, and so is anything within 10 %. */
+function ratios(runs: readonly Running[]): string {
+  const [first, ...others] = runs.filter((run) => run.name !== 'direct');
+  if (!first) return '';
+  const shown = METRICS.filter((metric) => !metric.startsWith('cpu'));
+  const row = (run: Running): string => {
+    const cells = shown.map((metric) => {
+      const [mine, its] = [median(first.samples[metric]), median(run.samples[metric])];
+      return show(LESS.includes(metric) ? its / mine : mine / its, 2);
+    });
+    return `| ${run.name} | ${cells.join(' | ')} |`;
+  };
+  return [
+    `| ${first.name} against | ${shown.join(' | ')} |`,
+    `| --- |${' --- |'.repeat(shown.length)}`,
+    ...others.map(row),
+  ].join('\n');
+}
+
+function fresh(name: string, port: number, pid: number | undefined): Running {
+  const samples = Object.fromEntries(METRICS.map((metric) => [metric, [] as number[]])) as Record<Metric, number[]>;
+  return { name, port, pid, samples, idleBytes: Number.NaN };
+}
+
+async function start(peer: Peer, port: number): Promise<Running> {
+  const child = pinned(peer.command(port, target, folder));
+  await answers(port);
+  return fresh(peer.name, port, peer.name.startsWith('socat') ? undefined : child.pid);
+}
+
+const build = join(import.meta.dirname, 'build');
+const loadProgram = join(build, 'load');
+mkdirSync(build, { recursive: true });
+execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', loadProgram, join(import.meta.dirname, 'load.c')], {
+  stdio: 'inherit',
+});
+if (!existsSync('/usr/bin/taskset')) throw new Error('taskset is missing; install util-linux');
+const rounds = Number(process.argv[2] ?? 5);
+if (!Number.isInteger(rounds) || rounds < 1)
+  throw new Error(`rounds is ${process.argv[2]}; it is a whole number from 1`);
+
+try {
+  const server = pinned([loadProgram, 'server', target, String(FIRST_PORT)]);
+  await once(server.stdout as NodeJS.ReadableStream, 'data');
+  const runs = [fresh('direct', FIRST_PORT, undefined)];
+  const missing: string[] = [];
+  let port = FIRST_PORT;
+  for (const peer of peers) {
+    port++;
+    if (peer.needs) missing.push(`${peer.name} (install ${peer.needs})`);
+    else runs.push(await start(peer, port));
+  }
+  for (const run of runs) if (run.name !== 'direct') run.idleBytes = await idle(run);
+  for (let round = 1; round <= rounds; round++) {
+    for (const run of runs) measure(run);
+    process.stderr.write(`round ${round} of ${rounds}\n`);
+  }
+  process.stdout.write(`${table(runs)}\n\n${ratios(runs)}\n`);
+  if (missing.length > 0) process.stdout.write(`\nNot measured, because not installed: ${missing.join(', ')}\n`);
+} finally {
+  for (const child of children) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+}

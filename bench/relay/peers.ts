@@ -1,0 +1,112 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** A relay under test: how it is started, listening at `port`, relaying to the Unix socket at `target`. */
+export interface Peer {
+  readonly name: string;
+  readonly needs: string | undefined;
+  command(port: number, target: string, folder: string): string[];
+}
+
+const NGINX_STREAM = '/usr/lib/nginx/modules/ngx_stream_module.so';
+
+function found(program: string): string | undefined {
+  return ['/usr/sbin', '/usr/bin', '/usr/local/bin']
+    .map((folder) => join(folder, program))
+    .find((path) => existsSync(path));
+}
+
+function ours(name: string, kind: string): Peer {
+  const program = join(import.meta.dirname, 'relay-process.ts');
+  return { name, needs: undefined, command: (port, target) => [process.execPath, program, kind, String(port), target] };
+}
+
+function haproxy(name: string, bufferBytes: number): Peer {
+  const program = found('haproxy');
+  return {
+    name,
+    needs: program ? undefined : 'haproxy',
+    command: (port, target, folder) => {
+      const file = join(folder, `haproxy-${port}.cfg`);
+      writeFileSync(
+        file,
+        `global
+  maxconn 9000
+  nbthread 1
+  tune.bufsize ${bufferBytes}
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+listen l
+  bind 127.0.0.1:${port}
+  server s unix@${target}
+`,
+      );
+      return [program as string, '-db', '-q', '-f', file];
+    },
+  };
+}
+
+function nginx(name: string, bufferBytes: number): Peer {
+  const program = found('nginx');
+  return {
+    name,
+    needs: !program ? 'nginx' : existsSync(NGINX_STREAM) ? undefined : 'libnginx-mod-stream',
+    command: (port, target, folder) => {
+      const file = join(folder, `nginx-${port}.conf`);
+      // Without proxy_half_close nginx cuts an upload when its client has ended it.
+      writeFileSync(
+        file,
+        `load_module ${NGINX_STREAM};
+daemon off;
+master_process off;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+pid ${join(folder, `nginx-${port}.pid`)};
+error_log /dev/null;
+events { worker_connections 9000; }
+stream {
+  access_log off;
+  server {
+    listen 127.0.0.1:${port} backlog=4096;
+    proxy_pass unix:${target};
+    proxy_half_close on;
+    proxy_buffer_size ${bufferBytes};
+    proxy_timeout 1h;
+    tcp_nodelay on;
+  }
+}
+`,
+      );
+      return [program as string, '-c', file, '-p', folder];
+    },
+  };
+}
+
+function socat(): Peer {
+  const program = found('socat');
+  return {
+    name: 'socat fork, 64 k',
+    needs: program ? undefined : 'socat',
+    command: (port, target) => [
+      program as string,
+      '-b65536',
+      '-t30',
+      `TCP-LISTEN:${port},bind=127.0.0.1,fork,reuseaddr,nodelay,backlog=4096`,
+      `UNIX-CONNECT:${target}`,
+    ],
+  };
+}
+
+export const peers: readonly Peer[] = [
+  ours('ours, native accept', 'native'),
+  ours('ours, JavaScript decides', 'decided'),
+  haproxy('HAProxy, default 16 k', 16384),
+  haproxy('HAProxy, 256 k', 262144),
+  nginx('nginx stream, default 16 k', 16384),
+  nginx('nginx stream, 256 k', 262144),
+  socat(),
+  ours('Node pipe', 'pipe'),
+];
