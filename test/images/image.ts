@@ -76,11 +76,14 @@ export function ociFiles(entries: readonly IndexEntry[]): Map<string, Buffer> {
   return files;
 }
 
-/** An archive of `docker save` in its old form: configuration and layers by name. */
-export function dockerArchive(spec: ImageSpec, tags: readonly string[] = []): Buffer {
+/**
+ * An archive of `docker save` in its old form: configuration and layers by name. `stored` are other bytes for the layers'
+ * files than those whose digests the configuration names.
+ */
+export function dockerArchive(spec: ImageSpec, tags: readonly string[] = [], stored = spec.layers): Buffer {
   const config = configBytes(spec);
   const hex = digestOf(config).slice('sha256:'.length);
-  const layers = spec.layers.map((content, number) => ({ name: `layer-${number}/layer.tar`, content }));
+  const layers = stored.map((content, number) => ({ name: `layer-${number}/layer.tar`, content }));
   const manifest = [{ Config: `${hex}.json`, RepoTags: tags, Layers: layers.map(({ name }) => name) }];
   return tar([
     { name: `${hex}.json`, content: config },

@@ -37,6 +37,8 @@ export interface BuildOptions {
   runtime: string;
   /** Base of the release image where the manifest names none. */
   baseImage?: string;
+  /** Most bytes of work files, which are the image's layers unpacked. Default: as `limits` says. */
+  maxUnpackedBytes?: number;
   onProgress?: (progress: BuildProgress) => void;
   /** What the image has and an enclave does not carry; for people. */
   onWarning?: (text: string) => void;
@@ -58,7 +60,7 @@ export async function buildEnclave(options: BuildOptions): Promise<BuildResult> 
     ? PendingFile.inStore(options.dataDir)
     : PendingFile.at(options.eifOnly));
   const runtime = await loadRuntime(options.runtime);
-  await using work = await WorkDir.create(options.dataDir);
+  await using work = await WorkDir.create(options.dataDir, options.maxUnpackedBytes);
   const { app } = manifest.sources;
   progress({ stage: 'resolve', text: app });
   await using image = await openSource(parseImageSource(app), app, {

@@ -6,7 +6,7 @@ import type { FileTree } from './layers/file-tree.ts';
 import type { Flattened, Spool } from './layers/flatten.ts';
 import { type FileNode, type Node, plainDir } from './layers/node.ts';
 import { walk } from './layers/walk.ts';
-import { latin1 } from './tar/tar-read.ts';
+import { showName } from './tar/tar-read.ts';
 
 const KINDS: Readonly<Record<Node['kind'], number>> = {
   directory: S_IFDIR,
@@ -105,7 +105,7 @@ function content(node: FileNode, spools: readonly Spool[], path: string): Pick<C
   const { spool: index, offset, size } = node.content;
   const spool = spools[index];
   if (spool === undefined)
-    throw new TypeError(`${latin1(path)} has its bytes in layer ${index}, which was not spooled`);
+    throw new TypeError(`${showName(path)} has its bytes in layer ${index}, which was not spooled`);
   if (size === 0) return {};
   return { data: readRange({ file: spool.file, offset: spool.base + offset, size }), size };
 }

@@ -11,14 +11,18 @@ export class WorkDir implements AsyncDisposable {
   #written = 0;
   #checkAt = 0;
 
-  private constructor(path: string) {
+  readonly #most: number;
+
+  private constructor(path: string, most: number) {
     this.path = path;
+    this.#most = most;
   }
 
-  static async create(dataDir: string): Promise<WorkDir> {
+  /** @param most bytes that may be written in all */
+  static async create(dataDir: string, most: number = limits.unpackedBytes): Promise<WorkDir> {
     const path = join(workRoot(dataDir), randomBytes(8).toString('hex'));
     await mkdir(path, { recursive: true, mode: 0o700 });
-    return new WorkDir(path);
+    return new WorkDir(path, most);
   }
 
   /** A new file for writing and reading, closed with the folder. */
@@ -31,10 +35,10 @@ export class WorkDir implements AsyncDisposable {
   /** To be called before `bytes` are written. Throws IMAGE_TOO_LARGE, DISK_FULL. */
   async charge(bytes: number): Promise<void> {
     this.#written += bytes;
-    if (this.#written > limits.unpackedBytes) {
+    if (this.#written > this.#most) {
       throw new BuilderError(
         'IMAGE_TOO_LARGE',
-        `the image has more than ${limits.unpackedBytes} bytes unpacked; an enclave could not hold it in memory`,
+        `the image has more than ${this.#most} bytes unpacked; an enclave could not hold it in memory`,
         { remedy: 'make the image smaller; if it should be small, do not trust it' },
       );
     }

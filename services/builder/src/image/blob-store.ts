@@ -4,7 +4,7 @@ import { BuilderError } from '../builder-error.ts';
 import { components } from '../layers/resolve.ts';
 import { limits } from '../limits.ts';
 import { FileInput } from '../tar/byte-input.ts';
-import { latin1, readTar, type TarEntry } from '../tar/tar-read.ts';
+import { readTar, type TarEntry } from '../tar/tar-read.ts';
 
 /** A range of an open file. */
 export interface Blob {
@@ -140,7 +140,7 @@ function findMember(members: ReadonlyMap<string, TarEntry>, name: string): TarEn
     const member = members.get(Buffer.from(path, 'utf8').toString('latin1'));
     if (member === undefined || member.type === 'file') return member;
     if (member.type !== 'symlink' && member.type !== 'hard-link') return undefined;
-    const target = latin1(member.linkName);
+    const target = Buffer.from(member.linkName, 'latin1').toString('utf8');
     path = join('/', member.type === 'symlink' ? join(path, '..', target) : target).slice(1);
   }
   return undefined;

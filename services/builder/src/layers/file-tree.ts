@@ -1,8 +1,8 @@
 import { BuilderError } from '../builder-error.ts';
 import { limits } from '../limits.ts';
-import { latin1, type TarEntry } from '../tar/tar-read.ts';
+import { showName, type TarEntry } from '../tar/tar-read.ts';
 import { type DirNode, type Node, plainDir, type Slot } from './node.ts';
-import { components, resolveDir } from './resolve.ts';
+import { checkLength, components, resolveDir } from './resolve.ts';
 
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
@@ -43,7 +43,7 @@ export class FileTree {
       return;
     }
     if (entry.type === 'directory') {
-      const slot = this.#parent(parts, layer).children.get(base);
+      const slot = this.#parent(parts, base, layer).children.get(base);
       if (slot?.node.kind === 'directory') {
         setMeta(slot.node, entry);
         slot.layer = layer;
@@ -55,7 +55,7 @@ export class FileTree {
 
   /** Puts a node at a name, in place of what was there; missing parents are made. */
   put(parts: readonly string[], base: string, node: Node, layer: number): void {
-    this.#parent(parts, layer).children.set(base, { node, layer });
+    this.#parent(parts, base, layer).children.set(base, { node, layer });
   }
 
   /** Makes a folder, and its parents, unless something is there. */
@@ -63,7 +63,7 @@ export class FileTree {
     const parts = components(path);
     const base = parts.pop();
     if (base === undefined) return;
-    const { children } = this.#parent(parts, layer);
+    const { children } = this.#parent(parts, base, layer);
     if (!children.has(base)) children.set(base, { node: plainDir(), layer });
   }
 
@@ -72,30 +72,33 @@ export class FileTree {
     const parts = components(path);
     const base = parts.pop();
     if (base === undefined) return this.root;
-    return resolveDir(this.root, parts, undefined)?.children.get(base)?.node;
+    return resolveDir(this.root, parts, undefined)?.dir.children.get(base)?.node;
   }
 
-  #parent(parts: readonly string[], layer: number): DirNode {
-    return resolveDir(this.root, parts, layer) ?? this.root;
+  /** The folder that a new name goes into. */
+  #parent(parts: readonly string[], base: string, layer: number): DirNode {
+    const { dir, bytes } = resolveDir(this.root, parts, layer) ?? { dir: this.root, bytes: 0 };
+    checkLength(bytes + base.length);
+    return dir;
   }
 
   #whiteout(entry: TarEntry, parts: readonly string[], base: string, layer: number): void {
     if (base === OPAQUE) {
-      const dir = resolveDir(this.root, parts, undefined);
+      const dir = resolveDir(this.root, parts, undefined)?.dir;
       if (dir !== undefined) hideLower(dir, layer);
       return;
     }
     if (base.startsWith(WHITEOUT_META) || !base.startsWith(WHITEOUT)) return;
     const hidden = base.slice(WHITEOUT.length);
     if (hidden === '' || hidden === '.' || hidden === '..') throw refuse(entry, 'is a whiteout of no name');
-    const dir = resolveDir(this.root, parts, undefined);
+    const dir = resolveDir(this.root, parts, undefined)?.dir;
     const slot = dir?.children.get(hidden);
     if (dir !== undefined && slot !== undefined && !keepUpper(slot, layer)) dir.children.delete(hidden);
   }
 
   #linkTarget(entry: TarEntry): Node {
     const node = this.find(entry.linkName);
-    const target = JSON.stringify(latin1(entry.linkName));
+    const target = showName(entry.linkName);
     if (node === undefined) throw refuse(entry, `is a hard link to ${target}, which is not there`);
     if (node.kind === 'directory') throw refuse(entry, `is a hard link to the folder ${target}`);
     // Names of a symlink become symlinks of their own in the archive: each costs its target again
@@ -185,7 +188,7 @@ function keepUpper(slot: Slot, layer: number): boolean {
 }
 
 function refuse(entry: TarEntry, why: string): BuilderError {
-  return new BuilderError('IMAGE_INVALID', `${JSON.stringify(latin1(entry.name))} of the image ${why}`, {
+  return new BuilderError('IMAGE_INVALID', `${showName(entry.name)} of the image ${why}`, {
     remedy: 'build or export the image again',
   });
 }

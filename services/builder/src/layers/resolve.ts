@@ -1,6 +1,6 @@
 import { BuilderError } from '../builder-error.ts';
 import { limits } from '../limits.ts';
-import { latin1 } from '../tar/tar-read.ts';
+import { showName } from '../tar/tar-read.ts';
 import { type DirNode, plainDir } from './node.ts';
 
 /**
@@ -10,11 +10,17 @@ import { type DirNode, plainDir } from './node.ts';
 export function components(name: string): string[] {
   const parts = name.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..')) {
-    throw new BuilderError('IMAGE_PATH_ESCAPE', `the image holds the name ${JSON.stringify(latin1(name))}, with ".."`, {
+    throw new BuilderError('IMAGE_PATH_ESCAPE', `the image holds the name ${showName(name)}, with ".."`, {
       remedy: 'build the image with a tool that writes plain names; do not trust this one',
     });
   }
   return parts;
+}
+
+export interface ResolvedDir {
+  dir: DirNode;
+  /** Length of its path with a slash at the end; 0 for the root. */
+  bytes: number;
 }
 
 /**
@@ -22,9 +28,13 @@ export function components(name: string): string[] {
  * target, absolute or with `..`, leads out. With `makeIn`, what is missing is made for that layer, else the answer is
  * undefined. Throws IMAGE_INVALID for a loop, a file on the way, or a path too long for the enclave.
  */
-export function resolveDir(root: DirNode, parts: readonly string[], makeIn: number | undefined): DirNode | undefined {
-  const shown = (): string => JSON.stringify(latin1(parts.join('/')));
-  const stack = [{ dir: root, bytes: 0 }];
+export function resolveDir(
+  root: DirNode,
+  parts: readonly string[],
+  makeIn: number | undefined,
+): ResolvedDir | undefined {
+  const shown = (): string => showName(parts.join('/'));
+  const stack: ResolvedDir[] = [{ dir: root, bytes: 0 }];
   const open = parts.toReversed();
   let hops = 0;
   for (let part = open.pop(); part !== undefined; part = open.pop()) {
@@ -38,7 +48,7 @@ export function resolveDir(root: DirNode, parts: readonly string[], makeIn: numb
     if (slot === undefined) {
       if (makeIn === undefined) return undefined;
       slot = { node: plainDir(), layer: makeIn };
-      checkLength(top.bytes + part.length + 1);
+      checkLength(top.bytes + part.length);
       top.dir.children.set(part, slot);
     }
     if (slot.node.kind === 'directory') {
@@ -55,20 +65,18 @@ export function resolveDir(root: DirNode, parts: readonly string[], makeIn: numb
     } else {
       throw new BuilderError(
         'IMAGE_INVALID',
-        `the image has a name below ${shown()}, where ${latin1(part)} is no folder`,
+        `the image has a name below ${shown()}, where ${showName(part)} is no folder`,
         {
           remedy: 'build or export the image again',
         },
       );
     }
   }
-  const { dir, bytes } = stack.at(-1) ?? { dir: root, bytes: 0 };
-  checkLength(bytes);
-  return dir;
+  return stack.at(-1);
 }
 
-/** A name below a folder at the bound may still pass here; the archive's writer refuses it. This one bounds the depth. */
-function checkLength(bytes: number): void {
+/** Throws IMAGE_INVALID for a path of `bytes` bytes that Linux would not take. This also bounds the tree's depth. */
+export function checkLength(bytes: number): void {
   if (bytes > limits.pathBytes) {
     throw new BuilderError('IMAGE_INVALID', `a path of the image has more than ${limits.pathBytes} bytes`, {
       remedy: 'Linux takes no longer paths: shorten the names',

@@ -100,7 +100,7 @@ function makeEntry(
   if (size > limits.fileBytes) {
     throw new BuilderError(
       'IMAGE_TOO_LARGE',
-      `${JSON.stringify(latin1(name))} has ${size} bytes; one file may have ${limits.fileBytes} at most`,
+      `${showName(name)} has ${size} bytes; one file may have ${limits.fileBytes} at most`,
       { remedy: 'keep files of 4 GiB and more out of the image' },
     );
   }
@@ -121,9 +121,13 @@ function makeEntry(
   };
 }
 
-/** Text of a byte string, for a message. */
-export function latin1(bytes: string): string {
-  return Buffer.from(bytes, 'latin1').toString('utf8');
+/** Characters of a name in a message: more would hide what the message says. */
+const SHOWN = 120;
+
+/** A byte string (latin1) as text for a message, quoted and cut. */
+export function showName(bytes: string): string {
+  const text = Buffer.from(bytes, 'latin1').toString('utf8');
+  return JSON.stringify(text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text);
 }
 
 function decimal(pax: ReadonlyMap<string, string>, key: string, other: number, at: number): number {
