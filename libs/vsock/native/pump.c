@@ -152,13 +152,24 @@ static void finish(struct thread *thread, struct conn *conn) {
   conn_close(thread, conn, lost ? REASON_RESET : REASON_CLOSED, lost ? conn->error : 0);
 }
 
-static void pass_end(struct conn *conn, int from) {
+/*
+ * Across a hybrid socket a half-close would end both directions. The end of the side that was dialled is passed on as the
+ * end of both: a server that ends has said all it had to say, and its client waits for that. The end of the side that
+ * dialled waits for the other's: a client may end its request and still wait for the answer. False when closed.
+ */
+static bool pass_end(struct thread *thread, struct conn *conn, int from) {
   struct side *source = &conn->side[from], *sink = &conn->side[!from];
-  if (!(source->flags & SIDE_EOF) || sink->out || (sink->flags & (SIDE_SHUT | SIDE_DEAD))) return;
+  if (!(source->flags & SIDE_EOF) || sink->out || (sink->flags & (SIDE_SHUT | SIDE_DEAD))) return true;
   sink->flags |= SIDE_SHUT;
-  /* Across a hybrid socket a half-close would end both directions: the end waits for the other side's. */
-  if (!(sink->flags & SIDE_HYBRID)) shutdown(sink->fd, SHUT_WR);
-  else if (!(sink->flags & SIDE_EOF)) conn->flags |= CONN_HELD;
+  if (!(sink->flags & SIDE_HYBRID)) {
+    shutdown(sink->fd, SHUT_WR);
+  } else if (from == DIALLED) {
+    finish(thread, conn);
+    return false;
+  } else if (!(sink->flags & SIDE_EOF)) {
+    conn->flags |= CONN_HELD;
+  }
+  return true;
 }
 
 /* A side that announced its end for good (HUP, ERR) hears nothing more once all it said is read. False when closed. */
@@ -186,8 +197,7 @@ static void settle(struct thread *thread, struct conn *conn) {
     finish(thread, conn);
     return;
   }
-  pass_end(conn, 0);
-  pass_end(conn, 1);
+  if (!pass_end(thread, conn, !DIALLED) || !pass_end(thread, conn, DIALLED)) return;
   if (conn->flags & CONN_LINGER) return;
   if ((done[0] && (side[0].flags & SIDE_DEAD)) || (done[1] && (side[1].flags & SIDE_DEAD))) {
     conn->flags |= CONN_LINGER;

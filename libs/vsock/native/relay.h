@@ -53,6 +53,9 @@ enum side_flag {
   SIDE_CLOSED = 2048   /* the peer is gone in both directions */
 };
 
+/* Index of the side that the relay dialled, or that the caller names second. */
+enum { DIALLED = 1 };
+
 enum conn_flag { CONN_DIALLING = 1, CONN_JOIN = 2, CONN_QUEUED = 4, CONN_GONE = 8, CONN_LINGER = 16, CONN_HELD = 32, CONN_LOST = 64 };
 
 struct timer {

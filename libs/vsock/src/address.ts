@@ -11,21 +11,26 @@ export const CID_PARENT = 3;
 /**
  * An address the relay can dial by itself. `host` is an IP literal.
  * `connectPort` makes a Unix socket a Firecracker-style vsock device: `CONNECT <port>\n` is sent and `OK <n>\n` awaited
- * first, and the stream has no half-close.
+ * first, and the stream has no half-close. `hybrid` says the same of an AF_VSOCK address behind such a device.
  */
 export type Endpoint =
   | { readonly type: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly type: 'vsock'; readonly cid: number; readonly port: number }
+  | { readonly type: 'vsock'; readonly cid: number; readonly port: number; readonly hybrid?: boolean }
   | { readonly type: 'unix'; readonly path: string; readonly connectPort?: number };
 
 /**
  * An address the relay can listen at. Peers whose CID is not in `peerCids` are closed at once and counted as refused.
- * A stale socket file at a Unix path is unlinked first; `hybrid` says that a vsock device connects there, so that the
- * streams have no half-close.
+ * A stale socket file at a Unix path is unlinked first; `hybrid` says that the streams come through a vsock device with
+ * Unix sockets and have no half-close.
  */
 export type ListenAddress =
   | { readonly type: 'tcp'; readonly host: string; readonly port: number; readonly reusePort?: boolean }
-  | { readonly type: 'vsock'; readonly port: number; readonly peerCids?: readonly number[] }
+  | {
+      readonly type: 'vsock';
+      readonly port: number;
+      readonly peerCids?: readonly number[];
+      readonly hybrid?: boolean;
+    }
   | { readonly type: 'unix'; readonly path: string; readonly hybrid?: boolean };
 
 export function isU32(value: number): boolean {
@@ -80,7 +85,12 @@ export function nativeEndpoint(endpoint: Endpoint): NativeEndpoint {
   const port = endpoint.type === 'unix' ? endpoint.connectPort : undefined;
   if (port !== undefined && !isU32(port))
     throw new VsockError('ADDRESS_INVALID', `${describeAddress(endpoint)}: the port is no unsigned 32-bit number`);
-  return [sockaddr(endpoint), port ?? null, port !== undefined];
+  return [sockaddr(endpoint), port ?? null, !carriesHalfClose(endpoint)];
+}
+
+/** Whether the end of one direction can be told across a stream to this address while the other goes on. */
+export function carriesHalfClose(endpoint: Endpoint): boolean {
+  return endpoint.type === 'unix' ? endpoint.connectPort === undefined : endpoint.type === 'tcp' || !endpoint.hybrid;
 }
 
 /** This machine's own CID. @throws VsockError NO_VSOCK */

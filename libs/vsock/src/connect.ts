@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import { addon } from './addon.ts';
-import { describeAddress, type Endpoint, sockaddr } from './address.ts';
+import { carriesHalfClose, describeAddress, type Endpoint, sockaddr } from './address.ts';
 import { connectError, VsockError } from './errors.ts';
 import { connectLine, parseAnswer } from './hybrid.ts';
 import { limits } from './limits.ts';
@@ -113,7 +113,7 @@ class Connecting {
   #succeed(rest: Buffer | undefined): void {
     this.#clean();
     const stream = new VsockStream(this.#watch as Watch, {
-      halfClose: !(this.#endpoint.type === 'unix' && this.#endpoint.connectPort !== undefined),
+      halfClose: carriesHalfClose(this.#endpoint),
       ...(this.#endpoint.type === 'vsock' ? { peerCid: this.#endpoint.cid } : {}),
     });
     if (rest && rest.length > 0) stream.unshift(rest);

@@ -63,7 +63,7 @@ export class StreamListener {
       watch.close();
       return;
     }
-    const halfClose = !(this.#address.type === 'unix' && this.#address.hybrid === true);
+    const halfClose = !(this.#address.type !== 'tcp' && this.#address.hybrid === true);
     const stream = new VsockStream(watch, vsock ? { halfClose, peerCid } : { halfClose });
     this.#open++;
     stream.once('close', () => this.#open--);

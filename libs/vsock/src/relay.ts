@@ -90,7 +90,7 @@ export class Relay {
       sockaddr(address),
       limits.backlog,
       address.type === 'tcp' && address.reusePort === true,
-      address.type === 'unix' && address.hybrid === true,
+      address.type !== 'tcp' && address.hybrid === true,
       address.type === 'vsock' ? (address.peerCids ?? null) : null,
       nativeEndpoint(target),
       bounds.maxConnections,

@@ -28,12 +28,21 @@ function transport(
   };
 }
 
-/** AF_VSOCK. `cid` is the other side; listeners take only the peers named, by default anyone. */
-export function nativeTransport(options: { cid: number; peerCids?: readonly number[] }): VsockTransport {
-  const { cid, peerCids } = options;
+export interface NativeOptions {
+  /** The other side. */
+  cid: number;
+  /** Listeners take only these peers; by default anyone. */
+  peerCids?: readonly number[];
+  /** The other side's device is one with Unix sockets, across which no half-close goes. */
+  hybrid?: boolean;
+}
+
+/** AF_VSOCK. */
+export function nativeTransport(options: NativeOptions): VsockTransport {
+  const { cid, peerCids, hybrid = false } = options;
   return transport(
-    (port) => ({ type: 'vsock', cid, port }),
-    (port) => (peerCids ? { type: 'vsock', port, peerCids } : { type: 'vsock', port }),
+    (port) => ({ type: 'vsock', cid, port, hybrid }),
+    (port) => (peerCids ? { type: 'vsock', port, peerCids, hybrid } : { type: 'vsock', port, hybrid }),
   );
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Endpoint, type ListenAddress, Relay, type RelayRoute, unixTransport } from '../src/index.ts';
 import { Bench, bounds, fakeDevice, portOf, readAll, readSlowly, until, writeSlowly } from './support.ts';
@@ -122,6 +122,20 @@ describe('relay: routes', () => {
     client.end('request');
     assert.equal((await readAll(client)).toString(), 'late answer');
     assert.equal(early, false);
+    await until('the pair is over', () => way.stats().active === 0);
+  });
+
+  it('passes the end of what it dialled on across a vsock device, as the end of both', async () => {
+    await bench.serve(bench.path('t'), (socket) => {
+      socket.once('data', () => socket.end('all there is'));
+    });
+    const way = await route(
+      { type: 'unix', path: bench.path('h'), hybrid: true },
+      { type: 'unix', path: bench.path('t') },
+    );
+    const client = connect(bench.path('h'));
+    client.write('a request whose writer waits for the end of the answer');
+    assert.equal((await readAll(client)).toString(), 'all there is');
     await until('the pair is over', () => way.stats().active === 0);
   });
 

@@ -1,0 +1,49 @@
+import { connect, type Socket } from 'node:net';
+import { constants } from 'node:os';
+import type { EgressReply, EgressRequest } from '@enclaver/wire';
+import { limits } from './limits.ts';
+
+/** The keyword by which an enclave reaches its parent; compared without case, as the original does. */
+const HOST_KEYWORD = 'host';
+const PARENT_ADDRESS = '127.0.0.1';
+
+export type Dialled = { socket: Socket; address: string } | { error: EgressReply };
+
+/**
+ * Looks the name up and connects, all its addresses tried. No policy here: what may be reached is decided inside, where
+ * the rules are measured. A failure is the reply that the enclave gets: errno, or 0 where there is none (names).
+ */
+export async function dial({ host, port }: EgressRequest, signal: AbortSignal): Promise<Dialled> {
+  const target = host.toLowerCase() === HOST_KEYWORD ? PARENT_ADDRESS : host;
+  const socket = connect({ host: target, port, noDelay: true, signal });
+  return await new Promise<Dialled>((resolve) => {
+    const fail = (error: NodeJS.ErrnoException) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve({ error: { Err: { os_code: errnoOf(error), message: messageOf(error) } } });
+    };
+    const timer = setTimeout(() => {
+      fail(Object.assign(new Error(`no connection within ${limits.egressConnectMs} ms`), { code: 'ETIMEDOUT' }));
+    }, limits.egressConnectMs);
+    socket.once('error', fail);
+    socket.once('connect', () => {
+      clearTimeout(timer);
+      socket.off('error', fail);
+      resolve({ socket, address: socket.remoteAddress ?? target });
+    });
+  });
+}
+
+function errnoOf(error: NodeJS.ErrnoException): number {
+  const numbers: Record<string, number> = constants.errno;
+  return numbers[firstError(error).code ?? ''] ?? 0;
+}
+
+function messageOf(error: NodeJS.ErrnoException): string {
+  return firstError(error).message.slice(0, limits.messageLength);
+}
+
+/** When a name has several addresses and none answers, Node gives one error per address: the first says enough. */
+function firstError(error: NodeJS.ErrnoException): NodeJS.ErrnoException {
+  return error instanceof AggregateError ? (error.errors[0] ?? error) : error;
+}

@@ -1,0 +1,43 @@
+import type { EnclaveRecord, PublishedPort } from '@enclaver/bus';
+import type { Relay } from '@enclaver/vsock';
+import type { Logger } from 'pino';
+import { Egress } from './egress.ts';
+import { type Ingress, openIngress } from './ingress.ts';
+import { limits } from './limits.ts';
+import { transportOf } from './transport.ts';
+
+/** All listeners of one enclave: one TCP port per published ingress, and the egress dialler if its manifest has egress. */
+export class EnclavePorts {
+  readonly #ingress: Ingress[] = [];
+  #egress: Egress | undefined;
+
+  /** Opens all or none. Errors: those of `openIngress`. */
+  static async open(relay: Relay, record: EnclaveRecord, logger: Logger): Promise<EnclavePorts> {
+    const ports = new EnclavePorts();
+    const transport = transportOf(record.vsock);
+    try {
+      if (record.egress) ports.#egress = await Egress.open(relay, transport, logger);
+      for (const published of record.ingress) ports.#ingress.push(await openIngress(relay, transport, published));
+    } catch (error) {
+      await ports.close(0);
+      throw error;
+    }
+    return ports;
+  }
+
+  /** The addresses that are listened on, free ports filled in. */
+  get ingress(): PublishedPort[] {
+    return this.#ingress.map(({ published }) => published);
+  }
+
+  stats(): object {
+    return {
+      ingress: this.#ingress.map(({ published, route }) => ({ ...published, ...route.stats() })),
+      egress: this.#egress?.stats,
+    };
+  }
+
+  async close(drainMs: number = limits.drainMs): Promise<void> {
+    await Promise.all([...this.#ingress.map(({ route }) => route.close({ drainMs })), this.#egress?.close(drainMs)]);
+  }
+}

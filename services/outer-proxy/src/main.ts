@@ -1,0 +1,14 @@
+import { runService, serviceEnvSchema } from '@enclaver/bus/service';
+import { OuterProxy } from './outer-proxy.ts';
+import { VERSION } from './version.ts';
+
+await runService({
+  name: 'outer-proxy',
+  env: serviceEnvSchema,
+  start: async ({ bus, logger }) => {
+    const proxy = new OuterProxy(bus, logger);
+    await proxy.start();
+    await bus.announce('outer-proxy', VERSION);
+    return proxy;
+  },
+});

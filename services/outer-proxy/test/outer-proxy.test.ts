@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Bus, type EnclaveEvent, type EnclaveRecord, type PublishedPort } from '@enclaver/bus';
+import { EGRESS_PORT, type EgressReply, EgressReplyDecoder, encodeEgress } from '@enclaver/wire';
+import { pino } from 'pino';
+import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
+import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
+import { OuterProxy } from '../src/outer-proxy.ts';
+
+const ID = 'e-00000000000a';
+
+describe('outer-proxy', () => {
+  let work: string;
+  let nats: NatsProcess;
+  let bus: Bus;
+  let proxy: OuterProxy;
+  let guest: FakeGuest;
+
+  before(async () => {
+    nats = await NatsProcess.start();
+  });
+
+  after(async () => {
+    await nats[Symbol.asyncDispose]();
+  });
+
+  beforeEach(async () => {
+    work = await mkdtemp(join(tmpdir(), 'enclaver-outer-proxy-'));
+    bus = await Bus.connect({ source: 'test', credentials: nats.credentials });
+    guest = await FakeGuest.start(join(work, 'vsock'));
+    proxy = new OuterProxy(bus, pino({ level: 'silent' }));
+    await proxy.start();
+  });
+
+  afterEach(async () => {
+    await proxy.close();
+    await guest[Symbol.asyncDispose]();
+    for (const record of await bus.enclaves.list()) await bus.enclaves.remove(record.id);
+    await bus.close();
+    await rm(work, { recursive: true });
+  });
+
+  const record = (ingress: PublishedPort[], id = ID): EnclaveRecord => ({
+    id,
+    name: 'test',
+    state: 'requested',
+    backend: 'qemu',
+    eif: '/x.eif',
+    measurements: { PCR0: '0'.repeat(96), PCR1: '1'.repeat(96), PCR2: '2'.repeat(96) },
+    cpuCount: 1,
+    memoryMb: 512,
+    debug: false,
+    vsock: { type: 'unix', path: join(work, 'vsock') },
+    ingress,
+    egress: true,
+    times: {},
+  });
+
+  const request = async (enclave: EnclaveRecord): Promise<EnclaveEvent> => {
+    const events = bus.events({ id: enclave.id });
+    await events.ready;
+    await bus.enclaves.put(enclave);
+    await bus.publishEvent(enclave.id, 'requested', { enclave });
+    for await (const event of events) if (event.name !== 'requested') return event;
+    throw new Error('the bus went away');
+  };
+
+  const requestPort = async (): Promise<number> => {
+    const event = await request(record([{ listenPort: 8080, host: '127.0.0.1', port: 0 }]));
+    assert.equal(event.name, 'egress-ready');
+    return event.data.ingress[0]?.port ?? 0;
+  };
+
+  const listen = async (onSocket: (socket: Socket) => void): Promise<Server & { port: number }> => {
+    const server = createServer(onSocket).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return Object.assign(server, { port: (server.address() as AddressInfo).port });
+  };
+
+  const textOf = async (socket: Socket): Promise<string> => {
+    let text = '';
+    for await (const chunk of socket) text += chunk;
+    return text;
+  };
+
+  it('leads an ingress port to the port inside', async () => {
+    guest.on(8080, (socket) => socket.once('data', (data) => socket.end(`inside got ${data}`)));
+    const socket = connect(await requestPort(), '127.0.0.1');
+    socket.write('hello');
+    assert.equal(await textOf(socket), 'inside got hello');
+  });
+
+  it('closes its listeners when the enclave has ended', async () => {
+    const port = await requestPort();
+    await bus.publishEvent(ID, 'exited', { result: { kind: 'exited', code: 0 } });
+    for (;;) {
+      const socket = connect(port, '127.0.0.1');
+      const refused = await Promise.race([
+        once(socket, 'error').then(() => true),
+        once(socket, 'close').then(() => false),
+      ]);
+      if (refused) break;
+    }
+  });
+
+  it('reports a port that is in use, by a program or by another enclave', async () => {
+    const taken = await listen((socket) => socket.destroy());
+    const failed = await request(record([{ listenPort: 8080, host: '127.0.0.1', port: taken.port }]));
+    assert.equal(failed.name, 'proxy-failed');
+    assert.equal(failed.data.error.code, 'PORT_IN_USE');
+    assert.match(failed.data.error.message, new RegExp(`127\\.0\\.0\\.1:${taken.port}`));
+    assert.notEqual(failed.data.error.remedy, undefined);
+    taken.close();
+    const port = await requestPort();
+    const second = await request(record([{ listenPort: 8080, host: '127.0.0.1', port }], 'e-00000000000b'));
+    assert.equal(second.name, 'proxy-failed');
+  });
+
+  it('takes up the enclaves that it finds after a restart, on their ports', async () => {
+    const port = await requestPort();
+    await bus.enclaves.put({ ...record([{ listenPort: 8080, host: '127.0.0.1', port }]), state: 'ready' });
+    await proxy.close();
+    proxy = new OuterProxy(bus, pino({ level: 'silent' }));
+    await proxy.start();
+    guest.on(8080, (socket) => socket.end('still here'));
+    assert.equal(await textOf(connect(port, '127.0.0.1')), 'still here');
+  });
+
+  describe('egress', () => {
+    /** Dials the outer-proxy as the enclave does. */
+    const dialOut = (): Socket => connect(join(work, `vsock_${EGRESS_PORT}`)).on('error', () => undefined);
+
+    const ask = async (
+      message: Parameters<typeof encodeEgress>[0],
+      early = '',
+    ): Promise<[EgressReply, Buffer, Socket]> => {
+      const socket = dialOut();
+      socket.write(Buffer.concat([encodeEgress(message), Buffer.from(early)]));
+      const decoder = new EgressReplyDecoder();
+      for (;;) {
+        const [chunk] = await once(socket, 'data');
+        const reply = decoder.push(chunk);
+        if (reply !== undefined) return [reply.message, reply.rest, socket];
+      }
+    };
+
+    beforeEach(requestPort);
+
+    it('connects, answers Ok and carries bytes both ways, those sent with the request among them', async () => {
+      const server = await listen((socket) => socket.once('data', (data) => socket.end(`echo ${data}`)));
+      const [reply, rest, socket] = await ask({ host: '127.0.0.1', port: server.port }, 'early bytes');
+      assert.equal(reply, 'Ok');
+      assert.equal(rest.toString() + (await textOf(socket)), 'echo early bytes');
+      server.close();
+    });
+
+    it('reports the address on request, and knows the parent under its keyword in any case', async () => {
+      const server = await listen((socket) => socket.end());
+      const [reply] = await ask({ host: 'HOST', port: server.port, report: true });
+      assert.deepEqual(reply, { Ok: { address: '127.0.0.1' } });
+      server.close();
+    });
+
+    it('answers with the errno when nobody is there, and 0 for a name that is not known', async () => {
+      const server = await listen((socket) => socket.end());
+      server.close();
+      const [refused] = await ask({ host: '127.0.0.1', port: server.port });
+      assert.deepEqual(refused, { Err: { os_code: 111, message: `connect ECONNREFUSED 127.0.0.1:${server.port}` } });
+      const [unknown] = await ask({ host: 'no-such-name.invalid', port: 80 });
+      assert.ok(typeof unknown === 'object' && 'Err' in unknown && unknown.Err.os_code === 0);
+    });
+
+    it('closes on a frame that is too large or is no request, and serves others after it', async () => {
+      for (const bytes of [Buffer.from([0xff, 0xff, 0x7b]), Buffer.from('\x02\x00{}'), Buffer.from('\x04\x00null')]) {
+        const socket = dialOut();
+        socket.write(bytes);
+        assert.equal(await textOf(socket), '');
+      }
+      const server = await listen((socket) => socket.end());
+      assert.equal((await ask({ host: '127.0.0.1', port: server.port }))[0], 'Ok');
+      server.close();
+    });
+  });
+});
