@@ -26,8 +26,11 @@ export class EnclaveStore {
   }
 
   async list(): Promise<EnclaveRecord[]> {
+    // All keys first: the client ends their iteration early when each is waited on
+    const keys: string[] = [];
+    for await (const key of await this.#bucket.keys()) keys.push(key);
     const records: EnclaveRecord[] = [];
-    for await (const key of await this.#bucket.keys()) {
+    for (const key of keys) {
       const record = await this.get(key);
       if (record !== undefined) records.push(record);
     }

@@ -8,6 +8,7 @@ import type { JetStreamSubscription, JsMsg } from 'nats';
 export class StreamWatch<T> implements AsyncIterable<T> {
   readonly ready: Promise<void>;
   readonly #opened: Promise<JetStreamSubscription | undefined>;
+  #closed: Promise<void> | undefined;
   readonly #map: (message: JsMsg) => T | undefined;
   readonly #isLast: (message: JsMsg) => boolean;
 
@@ -32,12 +33,13 @@ export class StreamWatch<T> implements AsyncIterable<T> {
         if (this.#isLast(message)) return;
       }
     } finally {
-      await messages.destroy();
+      await this.close();
     }
   }
 
-  async close(): Promise<void> {
-    const messages = await this.#opened;
-    await messages?.destroy();
+  /** Ends the loop, if one runs. */
+  close(): Promise<void> {
+    this.#closed ??= this.#opened.then((messages) => messages?.destroy());
+    return this.#closed;
   }
 }

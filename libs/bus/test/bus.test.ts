@@ -123,6 +123,10 @@ describe('bus', () => {
     await bus.enclaves.put(record);
     assert.deepEqual(await other.enclaves.get(record.id), record);
     assert.deepEqual(await other.enclaves.list(), [record]);
+    const more = Array.from({ length: 100 }, (_, index) => ({ ...record, id: `e-${String(index).padStart(12, '0')}` }));
+    for (const each of more) await bus.enclaves.put(each);
+    assert.deepEqual(await other.enclaves.list(), [record, ...more]);
+    for (const each of more) await bus.enclaves.remove(each.id);
     await bus.enclaves.remove(record.id);
     assert.equal(await other.enclaves.get(record.id), undefined);
     assert.deepEqual(await other.enclaves.list(), []);
