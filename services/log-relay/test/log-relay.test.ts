@@ -1,0 +1,268 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Bus, type EnclaveEventData, type EnclaveRecord, type LogMessage } from '@enclaver/bus';
+import { pino } from 'pino';
+import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
+import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
+import { LogRelay } from '../src/log-relay.ts';
+import { FakeLog } from './fake-log.ts';
+
+const logger = pino({ level: 'silent' });
+
+describe('log-relay', () => {
+  let nats: NatsProcess;
+  let bus: Bus;
+  let folder: string;
+  let guest: FakeGuest;
+  let log: FakeLog;
+  let record: EnclaveRecord;
+  let consoleServer: Server;
+  let console: Promise<Socket>;
+  const relays: LogRelay[] = [];
+  let count = 0;
+
+  before(async () => {
+    nats = await NatsProcess.start();
+    bus = await Bus.connect({ source: 'test', credentials: nats.credentials });
+  });
+
+  after(async () => {
+    await bus.close();
+    await nats[Symbol.asyncDispose]();
+  });
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'enclaver-log-relay-'));
+    guest = await FakeGuest.start(join(folder, 'vsock'));
+    log = new FakeLog(guest);
+    consoleServer = createServer();
+    consoleServer.listen(join(folder, 'console.sock'));
+    console = once(consoleServer, 'connection').then(([socket]) => socket as Socket);
+    count += 1;
+    record = {
+      id: `e-${count.toString(16).padStart(12, '0')}`,
+      name: 'hello',
+      state: 'launching',
+      backend: 'qemu',
+      eif: '/hello.eif',
+      measurements: { PCR0: 'a'.repeat(96), PCR1: 'b'.repeat(96), PCR2: 'c'.repeat(96) },
+      cpuCount: 1,
+      memoryMb: 512,
+      debug: false,
+      vsock: { type: 'unix', path: guest.path },
+      console: join(folder, 'console.sock'),
+      ingress: [],
+      egress: false,
+      times: {},
+    };
+  });
+
+  afterEach(async () => {
+    for (const relay of relays.splice(0)) await relay.close();
+    await guest[Symbol.asyncDispose]();
+    (await Promise.race([console, undefined]))?.destroy();
+    consoleServer.close();
+    await rm(folder, { recursive: true });
+  });
+
+  async function startRelay(): Promise<LogRelay> {
+    const relay = new LogRelay(bus, logger, 'off');
+    relays.push(relay);
+    await relay.start();
+    return relay;
+  }
+
+  async function launch(): Promise<void> {
+    await bus.enclaves.put(record);
+    await bus.publishEvent(record.id, 'launching', { enclave: record });
+  }
+
+  /** Totals of `log-ended`, and all that was published. */
+  async function ended(): Promise<{ totals: EnclaveEventData<'log-ended'>; messages: LogMessage[] }> {
+    for await (const event of bus.events({ id: record.id, replay: true })) {
+      if (event.name === 'log-ended') return { totals: event.data, messages: await published() };
+    }
+    throw new Error('the events ended');
+  }
+
+  async function published(): Promise<LogMessage[]> {
+    const messages: LogMessage[] = [];
+    for await (const message of bus.logs({ id: record.id })) messages.push(message);
+    return messages;
+  }
+
+  async function publishedLines(wanted: number): Promise<void> {
+    let seen = 0;
+    for await (const message of bus.logs({ id: record.id, follow: true })) {
+      seen += message.lines.length;
+      if (seen >= wanted) return;
+    }
+  }
+
+  it('publishes lines of all streams in order and says when the log has ended', async () => {
+    await startRelay();
+    for (let index = 0; index < 500; index += 1) log.add(index % 3 === 0 ? 'stderr' : 'stdout', `line ${index}`);
+    await launch();
+    log.add('odyn', '{"msg":"bye"}');
+    log.end();
+    const { totals, messages } = await ended();
+    assert.deepEqual(totals, { lines: 501, lost: 0 });
+    const lines = messages.flatMap((message) => message.lines.map((line) => ({ ...line, stream: message.stream })));
+    assert.deepEqual(
+      lines.map((line) => line.sequence),
+      Array.from({ length: 501 }, (_, index) => index),
+    );
+    assert.deepEqual(lines[3], { sequence: 3, time: '2023-11-14T22:13:20.000123Z', text: 'line 3', stream: 'stderr' });
+    assert.equal(lines[500]?.stream, 'odyn');
+  });
+
+  it('carries lines of any length and bytes that are not UTF-8 (D13, B-4)', async () => {
+    await startRelay();
+    const payload = 'ä'.repeat(8 * 1024);
+    for (let part = 0; part < 64; part += 1) log.add('stdout', payload, { continues: part < 63 });
+    log.add('stdout', Buffer.from([0xff, 0x00, 0x80]));
+    log.add('stdout', 'after');
+    log.end();
+    await launch();
+    const { messages } = await ended();
+    const lines = messages.flatMap((message) => message.lines);
+    assert.equal(
+      lines
+        .slice(0, 64)
+        .map((line) => line.text)
+        .join(''),
+      'ä'.repeat(512 * 1024),
+    );
+    assert.deepEqual(lines.map((line) => line.continues === true).indexOf(false), 63);
+    assert.deepEqual([lines[64]?.text, lines[64]?.encoding], ['/wCA', 'base64']);
+    assert.equal(lines[65]?.text, 'after');
+  });
+
+  it('says how many records were lost, where they were lost', async () => {
+    await startRelay();
+    log.add('stdout', 'first');
+    log.lose(41n);
+    log.add('stdout', 'second');
+    log.add('stdout', 'third', { sequence: 50n }); // a gap that the enclave does not own up to
+    log.end();
+    await launch();
+    const { totals, messages } = await ended();
+    assert.deepEqual(totals, { lines: 3, lost: 48 });
+    assert.deepEqual(
+      messages.map(({ stream, lines, lost }) => [stream, lost ?? lines.map((line) => line.text)]),
+      [
+        ['stdout', ['first']],
+        ['lost', 41],
+        ['stdout', ['second']],
+        ['lost', 7],
+        ['stdout', ['third']],
+      ],
+    );
+  });
+
+  it('goes on after a broken connection without losing or repeating a line', async () => {
+    await startRelay();
+    for (let index = 0; index < 10; index += 1) log.add('stdout', `line ${index}`);
+    await launch();
+    await publishedLines(10);
+    guest.cut();
+    for (let index = 10; index < 20; index += 1) log.add('stdout', `line ${index}`);
+    log.end();
+    const { messages } = await ended();
+    assert.deepEqual(
+      messages.flatMap(({ lines }) => lines.map(({ text }) => text)),
+      Array.from({ length: 20 }, (_, index) => `line ${index}`),
+    );
+    assert.equal(log.hellos.at(-1), 10n);
+  });
+
+  it('goes on where an earlier log-relay stopped', async () => {
+    const first = await startRelay();
+    log.add('stdout', 'one');
+    log.add('stderr', 'two');
+    await launch();
+    await publishedLines(2);
+    await first.close();
+    await startRelay();
+    log.add('stdout', 'three');
+    log.end();
+    const { messages } = await ended();
+    assert.deepEqual(
+      messages.flatMap(({ lines }) => lines.map(({ text }) => text)),
+      ['one', 'two', 'three'],
+    );
+    assert.deepEqual(log.hellos, [0n, 2n]);
+  });
+
+  it('relays the console, long and binary lines too, and reads it to its end when the machine is gone', async () => {
+    await startRelay();
+    await launch();
+    const socket = await console;
+    socket.write('Linux version 6.12\r\n');
+    socket.write(`${'x'.repeat(20_000)}\n`);
+    socket.write(Buffer.from([0xc3, 0x28, 0x0a]));
+    socket.end('Kernel panic - not syncing');
+    await guest[Symbol.asyncDispose]();
+    await bus.publishEvent(record.id, 'failed', { result: { kind: 'fatal', error: 'x' }, console: [] });
+    const { messages } = await ended();
+    const lines = messages.filter(({ stream }) => stream === 'console').flatMap((message) => message.lines);
+    assert.deepEqual(
+      lines.map((line) => line.sequence),
+      [0, 1, 2, 3, 4, 5],
+    );
+    assert.equal(lines[0]?.text, 'Linux version 6.12');
+    assert.equal(
+      lines
+        .slice(1, 4)
+        .map((line) => line.text)
+        .join(''),
+      'x'.repeat(20_000),
+    );
+    assert.deepEqual(
+      lines.slice(1, 4).map((line) => line.continues),
+      [true, true, undefined],
+    );
+    assert.equal(lines[4]?.encoding, 'base64');
+    assert.equal(lines[5]?.text, 'Kernel panic - not syncing');
+  });
+
+  it('ends the log of a machine that died, with what there was', async () => {
+    await startRelay();
+    log.add('stdout', 'last words');
+    await launch();
+    await publishedLines(1);
+    await guest[Symbol.asyncDispose]();
+    const since = performance.now();
+    await bus.publishEvent(record.id, 'lost', {
+      result: { kind: 'lost', error: { code: 'X', message: 'x' } },
+      console: [],
+    });
+    const { totals } = await ended();
+    assert.deepEqual(totals, { lines: 1, lost: 0 });
+    assert.ok(performance.now() - since < 2_000);
+  });
+
+  it('ends the log of an enclave that breaks the protocol or claims impossible numbers', async () => {
+    await startRelay();
+    log.add('stdout', 'fine', { timeUs: 0xffff_ffff_ffff_ffffn });
+    log.add('stdout', 'backwards', { sequence: 0n });
+    log.add('stdout', 'never seen');
+    await launch();
+    const { totals, messages } = await ended();
+    assert.deepEqual(totals, { lines: 1, lost: 0 });
+    assert.equal(messages[0]?.lines[0]?.time, '9999-12-31T23:59:59.999999Z');
+  });
+
+  it('ends the log of an enclave that was never launched', async () => {
+    await startRelay();
+    await bus.publishEvent(record.id, 'failed', {
+      result: { kind: 'failed', error: { code: 'X', message: 'x' } },
+      console: [],
+    });
+    assert.deepEqual((await ended()).totals, { lines: 0, lost: 0 });
+  });
+});
