@@ -166,10 +166,15 @@ export class Bus implements AsyncDisposable {
   /** Names of the services that answer a ping. */
   async services(): Promise<string[]> {
     const names: string[] = [];
-    for await (const identity of await this.#connection.services
-      .client({ strategy: RequestStrategy.Timer, maxWait: limits.pingMs })
-      .ping()) {
-      if (identity.name.startsWith(SERVICE_PREFIX)) names.push(identity.name.slice(SERVICE_PREFIX.length));
+    try {
+      for await (const identity of await this.#connection.services
+        .client({ strategy: RequestStrategy.Timer, maxWait: limits.pingMs })
+        .ping()) {
+        if (identity.name.startsWith(SERVICE_PREFIX)) names.push(identity.name.slice(SERVICE_PREFIX.length));
+      }
+    } catch (error) {
+      // On a server where nothing listens yet, no answer is an error
+      if (!(error instanceof NatsError) || error.code !== ErrorCode.NoResponders) throw error;
     }
     return names;
   }
