@@ -12,7 +12,7 @@ import { type Flattened, flatten } from './layers/flatten.ts';
 import { limits } from './limits.ts';
 import { PendingFile, sha256OfFile } from './output.ts';
 import { completeTree, contentBytes, ramdiskEntries } from './ramdisk.ts';
-import { releaseImage } from './release-image.ts';
+import { findBaseImage, releaseImage } from './release-image.ts';
 import { loadRuntime, type Runtime } from './runtime.ts';
 import { checkScope } from './scope.ts';
 import { checkSpace, WorkDir } from './work-dir.ts';
@@ -60,6 +60,8 @@ export async function buildEnclave(options: BuildOptions): Promise<BuildResult> 
     ? PendingFile.inStore(options.dataDir)
     : PendingFile.at(options.eifOnly));
   const runtime = await loadRuntime(options.runtime);
+  const baseName = manifest.sources.sleeve ?? options.baseImage ?? `enclaver/enclaver:${runtime.enclaverVersion}`;
+  const base = options.eifOnly === undefined ? await findBaseImage(baseName) : undefined;
   await using work = await WorkDir.create(options.dataDir, options.maxUnpackedBytes);
   const { app } = manifest.sources;
   progress({ stage: 'resolve', text: app });
@@ -78,14 +80,14 @@ export async function buildEnclave(options: BuildOptions): Promise<BuildResult> 
   const sha256 = await sha256OfFile(output.path);
   const sources = { app: imageInfo(image) };
   const { measurements, size } = written;
-  if (options.eifOnly !== undefined) {
+  if (base === undefined) {
     return { eif: { path: await output.place(sha256), size, sha256 }, measurements, sources };
   }
   const made = await releaseImage({
     eif: { path: output.path, size },
     manifest: manifestBytes,
     target: manifest.target,
-    base: manifest.sources.sleeve ?? options.baseImage ?? `enclaver/enclaver:${runtime.enclaverVersion}`,
+    base,
     work,
     onProgress: progress,
   });

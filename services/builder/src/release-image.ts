@@ -5,7 +5,7 @@ import type { BuildProgress, OperationResponse } from '@enclaver/bus';
 import * as z from 'zod';
 import { BuilderError } from './builder-error.ts';
 import { readRange } from './image/blob-store.ts';
-import { Engine, engineError, fullReference } from './image/engine.ts';
+import { Engine, type EngineImage, engineError, fullReference } from './image/engine.ts';
 import type { Image } from './image/image.ts';
 import { decodeJson } from './image/image-config.ts';
 import { type TarMember, tarSize, writeTar } from './tar/tar-write.ts';
@@ -16,10 +16,15 @@ export interface ReleaseImageOptions {
   manifest: Buffer;
   /** Name and tag. */
   target: string;
-  /** Image whose ENTRYPOINT runs /enclave/application.eif. */
-  base: string;
+  base: BaseImage;
   work: WorkDir;
   onProgress: (progress: BuildProgress) => void;
+}
+
+/** An image that the engine has, whose ENTRYPOINT runs /enclave/application.eif. */
+export interface BaseImage {
+  name: string;
+  found: EngineImage;
 }
 
 type ReleaseImage = NonNullable<OperationResponse<'builder', 'build'>['image']>;
@@ -33,23 +38,26 @@ const configSchema = z.looseObject({
   history: z.array(z.unknown()).nullish(),
 });
 
+/** Throws BASE_IMAGE_MISSING, ENGINE_UNREACHABLE. */
+export async function findBaseImage(reference: string): Promise<BaseImage> {
+  const name = fullReference(reference);
+  const found = await new Engine().inspect(name);
+  if (found !== undefined) return { name, found };
+  throw new BuilderError('BASE_IMAGE_MISSING', `the engine has no ${name}, the base of release images`, {
+    remedy: `in a checkout of Enclaver: docker build --target enclaver -t ${name} .  (or build with --eif-only)`,
+  });
+}
+
 /**
  * Makes the release image: the base plus one layer with `/enclave/application.eif` and `/enclave/enclaver.yaml`. Not by an
  * engine's build, which writes times into it: we write the archive and the engine loads it, so that the same base and EIF
- * give the same image. Throws BASE_IMAGE_MISSING, ENGINE_UNREACHABLE, ENGINE_ERROR.
+ * give the same image. Throws ENGINE_UNREACHABLE, ENGINE_ERROR.
  */
 export async function releaseImage(options: ReleaseImageOptions): Promise<ReleaseImage> {
-  const { target, work, onProgress } = options;
+  const { base, target, work, onProgress } = options;
   const engine = new Engine();
-  const base = fullReference(options.base);
-  onProgress({ stage: 'package', text: `base ${base}` });
-  const found = await engine.inspect(base);
-  if (found === undefined) {
-    throw new BuilderError('BASE_IMAGE_MISSING', `the engine has no ${base}, the base of release images`, {
-      remedy: `in a checkout of Enclaver: docker build --target enclaver -t ${base} .  (or build with --eif-only)`,
-    });
-  }
-  await using image = await engine.save(base, found, work, 'base.tar');
+  onProgress({ stage: 'package', text: `base ${base.name}` });
+  await using image = await engine.save(base.name, base.found, work, 'base.tar');
   const config = { id: '' };
   const archive = archiveMembers(options, image, config);
   let done = 0;
@@ -94,7 +102,7 @@ async function* archiveMembers(
   })();
   yield { name, mode: 0o644, size: tarSize(members), data: layerBytes };
   layers.push(name);
-  const bytes = extendConfig(image, `sha256:${hash.digest('hex')}`, options.base);
+  const bytes = extendConfig(image, `sha256:${hash.digest('hex')}`, options.base.name);
   const hex = createHash('sha256').update(bytes).digest('hex');
   config.id = `sha256:${hex}`;
   yield { name: `${hex}.json`, mode: 0o644, size: bytes.length, data: bytes };

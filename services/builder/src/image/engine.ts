@@ -18,7 +18,7 @@ export type EngineProgress = (update: {
   total?: number;
 }) => void;
 
-interface EngineImage {
+export interface EngineImage {
   /** As the engine knows it. */
   id: string;
   size: number;

@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { stat, writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type BuildProgress, Bus, BusError } from '@enclaver/bus';
+import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
+import type { TarEntry } from '../../../test/images/tar.ts';
+import { BuilderError } from '../src/builder-error.ts';
+import { throttle } from '../src/throttle.ts';
+import { WorkQueue } from '../src/work-queue.ts';
+import { Bench, manifest } from './support.ts';
+
+const main = new URL('../src/main.ts', import.meta.url).pathname;
+
+describe('builder service', () => {
+  let nats: NatsProcess;
+  let bench: Bench;
+  let bus: Bus;
+  let builder: ChildProcess;
+
+  before(async () => {
+    nats = await NatsProcess.start();
+    bench = await Bench.create();
+    await writeFile(bench.file('bus.json'), JSON.stringify(nats.credentials));
+    bus = await Bus.connect({ source: 'test', credentials: nats.credentials });
+    builder = spawn(process.execPath, [main], {
+      stdio: ['ignore', 'inherit', 'ignore'],
+      env: {
+        PATH: process.env.PATH,
+        ENCLAVER_BUS: bench.file('bus.json'),
+        ENCLAVER_DATA_DIR: bench.dataDir,
+        ENCLAVER_RUNTIME: bench.file('runtime'),
+        DOCKER_HOST: `unix://${bench.file('no.sock')}`,
+      },
+    });
+    while (!(await bus.services()).includes('builder')) assert.equal(builder.exitCode, null);
+  });
+
+  after(async () => {
+    if (builder.exitCode === null) {
+      builder.kill('SIGKILL');
+      await once(builder, 'exit');
+    }
+    await bus.close();
+    await nats[Symbol.asyncDispose]();
+    await bench[Symbol.asyncDispose]();
+  });
+
+  function build(buildId: string, text = manifest()) {
+    return bus.request('builder', 'build', {
+      buildId,
+      manifest: text,
+      manifestFile: 'my.yaml',
+      contextDir: bench.path,
+      eifOnly: bench.file(`${buildId}.eif`),
+    });
+  }
+
+  it('builds, and tells its progress in order', async () => {
+    await bench.writeImage([{ name: 'app', content: 'x'.repeat(3 << 20) }]);
+    const seen: BuildProgress[] = [];
+    const stop = await bus.onBuildProgress('one', (progress) => seen.push(progress));
+    const result = await build('one');
+    stop();
+    assert.equal((await stat(bench.file('one.eif'))).size, result.eif.size);
+    assert.deepEqual([...new Set(seen.map(({ stage }) => stage))], ['resolve', 'flatten', 'assemble']);
+    const flattened = seen.filter(({ stage }) => stage === 'flatten').at(-1);
+    assert.ok(flattened?.total !== undefined && flattened.done === flattened.total);
+  });
+
+  it('answers an error with its code, place and remedy', async () => {
+    const check = (code: string, text: RegExp) => (error: unknown) => {
+      assert.ok(error instanceof BusError);
+      assert.equal(error.code, code);
+      assert.match(error.message, text);
+      assert.ok(error.remedy);
+      return true;
+    };
+    await assert.rejects(build('two', 'version: v2'), check('MANIFEST_INVALID', /my\.yaml:1:10/));
+    await assert.rejects(build('three', manifest('oci:./none')), check('IMAGE_NOT_FOUND', /none/));
+    await assert.rejects(bus.request('builder', 'extract', { image: 'a:1' }), check('ENGINE_UNREACHABLE', /no Docker/));
+  });
+
+  it('on SIGTERM finishes the build that runs, leaves no work behind, and exits with 0', async () => {
+    const files = Array.from({ length: 20_000 }, (_, n): TarEntry => ({ name: `d/f${n}`, content: 'some bytes' }));
+    await bench.writeImage(files);
+    const begun = Promise.withResolvers<void>();
+    const stop = await bus.onBuildProgress('last', ({ stage }) => stage === 'flatten' && begun.resolve());
+    const building = build('last');
+    await begun.promise;
+    builder.kill('SIGTERM');
+    const [result, [code]] = await Promise.all([building, once(builder, 'exit')]);
+    stop();
+    assert.equal(code, 0);
+    assert.equal((await stat(bench.file('last.eif'))).size, result.eif.size);
+    assert.deepEqual(
+      (await bench.leavings()).filter((name) => name.startsWith('data')),
+      [],
+    );
+  });
+
+  it('refuses a configuration that is none, naming the variable, with status 2', async () => {
+    const child = spawn(process.execPath, [main], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { PATH: process.env.PATH, ENCLAVER_BUS: bench.file('bus.json'), ENCLAVER_DATA_DIR: 'relative' },
+    });
+    let text = '';
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+    });
+    const [code] = await once(child, 'close');
+    assert.equal(code, 2);
+    assert.match(text, /ENCLAVER_DATA_DIR/);
+  });
+});
+
+describe('work queue', () => {
+  it('runs so many at once, lets so many wait, refuses the next, and finishes what runs when closed', async () => {
+    const queue = new WorkQueue({ running: 1, waiting: 1 });
+    const gate = Promise.withResolvers<string>();
+    const first = queue.run(() => gate.promise);
+    const second = queue.run(async () => 'second');
+    const busy = (error: unknown): boolean => error instanceof BuilderError && error.code === 'BUILDER_BUSY';
+    await assert.rejects(
+      queue.run(async () => 'third'),
+      busy,
+    );
+    const closed = queue.close();
+    await assert.rejects(second, busy);
+    gate.resolve('first');
+    assert.equal(await first, 'first');
+    await closed;
+  });
+
+  it('goes on after a task that fails', async () => {
+    const queue = new WorkQueue({ running: 1, waiting: 4 });
+    const failing = queue.run(() => sleep(1).then(() => Promise.reject(new Error('no'))));
+    const next = queue.run(async () => 'next');
+    await assert.rejects(failing, /no/);
+    assert.equal(await next, 'next');
+  });
+});
+
+describe('progress', () => {
+  it('passes stages and their ends at once, and little of what lies between', () => {
+    const sent: BuildProgress[] = [];
+    let clock = 0;
+    const progress = throttle(
+      (update) => sent.push(update),
+      100,
+      () => clock,
+    );
+    progress({ stage: 'resolve', text: 'a' });
+    for (let done = 0; done <= 1000; done += 1) {
+      clock += 1;
+      progress({ stage: 'flatten', done, total: 1000 });
+    }
+    for (let done = 1; done <= 50; done += 1) progress({ stage: 'assemble', done });
+    progress({ stage: 'package', text: 'b' });
+    const flatten = sent.filter(({ stage }) => stage === 'flatten');
+    assert.ok(flatten.length >= 10 && flatten.length <= 13, String(flatten.length));
+    assert.equal(flatten.at(-1)?.done, 1000);
+    assert.deepEqual(
+      sent.filter(({ stage }) => stage === 'assemble').map(({ done }) => done),
+      [1, 50],
+    );
+    assert.equal(sent.at(-1)?.stage, 'package');
+  });
+});
