@@ -46,6 +46,11 @@ static size_t side_send(struct thread *thread, struct conn *conn, int which, con
     }
     if (errno == EINTR) continue;
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      if (!(side->flags & (SIDE_TCP | SIDE_VSOCK | SIDE_GROWN))) {
+        const int bytes = UNIX_SEND_BYTES;
+        side->flags |= SIDE_GROWN;
+        if (setsockopt(side->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes) == 0) continue;
+      }
       side->flags |= SIDE_BLOCKED;
       side->flags &= ~(uint32_t)SIDE_OUT_ARMED; /* arm anew: that looks again for room made meanwhile */
       if (!side_watch(thread, conn, which, true)) side_died(thread, conn, which, errno);

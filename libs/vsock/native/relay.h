@@ -17,6 +17,11 @@
 #define TURN_BYTES (512u * 1024u)
 /* Single vsock writes above this size gain nothing, and throughput collapses above 512 KiB. */
 #define VSOCK_WRITE_BYTES (64u * 1024u)
+/*
+ * Send buffer of a Unix socket once it was full: the default holds less than the shared buffer, so that every full read
+ * would end in a short write and a copy. Sockets that never fill theirs are spared the call.
+ */
+#define UNIX_SEND_BYTES (512 * 1024)
 /* Connections taken from one listener before the others are served. */
 #define ACCEPT_BATCH 64
 /* Pause of a listener after EMFILE and the like. */
@@ -50,7 +55,8 @@ enum side_flag {
   SIDE_OUT_ARMED = 256,
   SIDE_LISTED = 512,   /* in the epoll set */
   SIDE_HUNG = 1024,    /* the end was announced: read on after a short read */
-  SIDE_CLOSED = 2048   /* the peer is gone in both directions */
+  SIDE_CLOSED = 2048,  /* the peer is gone in both directions */
+  SIDE_GROWN = 4096    /* its send buffer was raised */
 };
 
 /* Index of the side that the relay dialled, or that the caller names second. */
@@ -201,7 +207,7 @@ struct relay {
   struct thread *threads;
 };
 
-/* loop.c */
+/* loop.c, timers.c */
 struct relay *relay_create(uint32_t threads, size_t buffer_size, size_t pending_limit,
                            void (*notify)(struct relay *), void *owner);
 void relay_destroy(struct relay *relay); /* after every thread has ended */

@@ -1,0 +1,22 @@
+/* A relay as a Node-API handle. */
+#ifndef ENCLAVER_RELAY_HANDLE_H
+#define ENCLAVER_RELAY_HANDLE_H
+
+#include "addon.h"
+#include "relay.h"
+
+struct relay_handle {
+  uv_async_t async;
+  struct instance *instance;
+  struct relay_handle *prev, *next;
+  struct relay *relay; /* NULL once its threads have ended */
+  napi_ref callback;
+  int holders;
+  bool closing;
+};
+
+/* The handle behind an external, while its threads live; else an exception. */
+bool get_relay(napi_env env, napi_value value, struct relay_handle **result);
+bool export_relay_calls(napi_env env, napi_value exports);
+
+#endif
