@@ -36,8 +36,7 @@ static void on_events(uv_poll_t *handle, int status, int events) {
   napi_env env = poll->instance->env;
   napi_handle_scope scope;
   if (poll->closing || napi_open_handle_scope(env, &scope) != napi_ok) return;
-  /* A watcher that failed is told as everything at once: the socket call that follows meets the error itself. */
-  const napi_value argv[1] = {make_int(env, status < 0 ? UV_READABLE | UV_WRITABLE : events)};
+  const napi_value argv[1] = {make_int(env, status < 0 ? -1 : events)};
   call_back(env, poll->callback, 1, argv);
   napi_close_handle_scope(env, scope);
 }
@@ -59,7 +58,7 @@ void polls_end(struct instance *instance) {
   while (instance->polls) end(instance->polls);
 }
 
-/* (fd, callback(events)) → handle, which owns the descriptor from here on; on failure the descriptor is closed */
+/* (fd, callback(events, or -1: an error is pending and the watcher stopped)) → handle, which owns the descriptor from here on; on failure the descriptor is closed */
 static napi_value pollCreate(napi_env env, napi_callback_info info) {
   napi_value argv[2], result;
   int fd;

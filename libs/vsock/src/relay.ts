@@ -19,7 +19,8 @@ export type RelayPeer =
 
 /**
  * How a pair ended. `closed`: both directions ended in order. `reset`: broken off, bytes may be missing.
- * `connect-failed`: an address could not be reached; streams are then given back open, so that they can be answered.
+ * `connect-failed`: an address could not be reached; streams are then given back open and paused, so that they can be
+ * answered: the caller ends and destroys them.
  */
 export interface RelayResult {
   bytesAToB: number;

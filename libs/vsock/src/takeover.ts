@@ -91,6 +91,7 @@ function stopSocket(socket: Socket): Source {
     known.readStop();
   };
   stop();
+  const { allowHalfOpen } = socket;
   // Neither Node's own end-of-stream handling nor a server's inactivity timer may touch the socket from here on.
   socket.allowHalfOpen = true;
   socket.setTimeout(0);
@@ -98,6 +99,7 @@ function stopSocket(socket: Socket): Source {
     fd: known.fd,
     stop,
     start: () => {
+      socket.allowHalfOpen = allowHalfOpen;
       known.reading = true;
       known.readStart();
     },

@@ -16,13 +16,23 @@ export class Watch {
   constructor(fd: number, onEvents: (events: number) => void) {
     this.fd = fd;
     this.onEvents = onEvents;
-    const poll = this.#addon.pollCreate(fd, (events) => this.onEvents(events));
+    const poll = this.#addon.pollCreate(fd, (events) => this.#told(events));
     if (typeof poll === 'number') throw systemError('watching a socket', -poll);
     this.#poll = poll;
   }
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** An error on the socket stops libuv's watcher: it goes on, and the next socket call meets the error itself. */
+  #told(events: number): void {
+    if (events < 0) {
+      const wanted = this.#wanted;
+      this.#wanted = 0;
+      this.want(wanted);
+    }
+    this.onEvents(events < 0 ? READABLE | WRITABLE : events);
   }
 
   want(events: number): void {

@@ -131,6 +131,24 @@ describe('unix transport: streams', () => {
     assert.ok(error.errno > 0);
   });
 
+  it('reads all that a peer said before it closed with unread bytes', async () => {
+    const got = Promise.withResolvers<VsockStream>();
+    const listener = await transport.listen(10, got.resolve);
+    bench.later(() => listener.close());
+    const guest = await bench.dial(`${bench.path('vm.vsock')}_10`);
+    guest.pause();
+    const stream = await got.promise;
+    stream.on('error', () => stream.destroy());
+    let length = 0;
+    stream.write('nobody reads this');
+    guest.write(Buffer.alloc(2e6), () => guest.destroy());
+    stream.on('data', (data: Buffer) => {
+      length += data.length;
+    });
+    await once(stream, 'close');
+    assert.equal(length, 2e6);
+  });
+
   it('rejects a write that was under way when the stream is destroyed', async () => {
     const got = Promise.withResolvers<VsockStream>();
     const listener = await transport.listen(9, got.resolve);
