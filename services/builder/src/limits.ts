@@ -41,6 +41,8 @@ export const limits = {
   /** Kernel and runtime.json are read whole or checked against this: Debian's kernel is 12 MB. */
   kernelBytes: 128 * MIB,
   smallFileBytes: MIB,
+  /** One line of progress from the engine: some 200 bytes are usual. */
+  engineLineBytes: MIB,
 } as const;
 
 /** Bounds of the process. */

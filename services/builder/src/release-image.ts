@@ -5,7 +5,7 @@ import type { BuildProgress, OperationResponse } from '@enclaver/bus';
 import * as z from 'zod';
 import { BuilderError } from './builder-error.ts';
 import { readRange } from './image/blob-store.ts';
-import { Engine, type EngineImage, engineError, fullReference } from './image/engine.ts';
+import { Engine, type EngineImage, fullReference } from './image/engine.ts';
 import type { Image } from './image/image.ts';
 import { decodeJson } from './image/image-config.ts';
 import { type TarMember, tarSize, writeTar } from './tar/tar-write.ts';
@@ -68,7 +68,7 @@ export async function releaseImage(options: ReleaseImageOptions): Promise<Releas
       yield chunk;
     }
   };
-  await load(engine, Readable.from(counted(), { objectMode: false }));
+  await engine.load(Readable.from(counted(), { objectMode: false }));
   return { id: config.id, name: fullReference(target) };
 }
 
@@ -122,17 +122,4 @@ function extendConfig(image: Image, diffId: string, base: string): Buffer {
     history: [...(config.history ?? []), step],
   };
   return Buffer.from(JSON.stringify(extended));
-}
-
-async function load(engine: Engine, archive: Readable): Promise<void> {
-  const failed = new Promise<never>((_, reject) => archive.once('error', reject));
-  try {
-    const answer = await Promise.race([engine.docker.loadImage(archive), failed]);
-    await new Promise<void>((resolve, reject) => {
-      engine.docker.modem.followProgress(answer, (error) => (error === null ? resolve() : reject(error)));
-    });
-  } catch (error) {
-    if (error instanceof BuilderError) throw error;
-    throw engineError(error, 'load the release image');
-  }
 }

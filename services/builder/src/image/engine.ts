@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { parseImageReference } from '@enclaver/manifest';
 import Dockerode from 'dockerode';
 import { BuilderError } from '../builder-error.ts';
 import type { WorkDir } from '../work-dir.ts';
 import { archiveStore, openOrClose } from './blob-store.ts';
 import { openDockerArchive } from './docker-archive.ts';
+import { followEvents } from './engine-events.ts';
 import type { Image } from './image.ts';
 import { checkPlatform } from './image-config.ts';
 
@@ -58,15 +58,8 @@ export class Engine {
   async pull(reference: string, onProgress?: EngineProgress): Promise<void> {
     try {
       const stream = await this.docker.pull(reference, { platform: 'linux/amd64' });
-      await new Promise<void>((resolve, reject) => {
-        this.docker.modem.followProgress(
-          stream,
-          (error) => (error === null ? resolve() : reject(error)),
-          (event: { status?: string; id?: string }) => {
-            const text = [event.id, event.status].filter((part) => part !== undefined).join(' ');
-            onProgress?.({ stage: 'pull', text });
-          },
-        );
+      await followEvents(stream as Readable, ({ id, status }) => {
+        onProgress?.({ stage: 'pull', text: [id, status].filter((part) => part !== undefined).join(' ') });
       });
     } catch (cause) {
       if (statusCode(cause) === 404) {
@@ -87,6 +80,18 @@ export class Engine {
     }
   }
 
+  /** Loads an archive of `docker save`. Throws ENGINE_UNREACHABLE, ENGINE_ERROR. */
+  async load(archive: Readable): Promise<void> {
+    const failed = new Promise<never>((_, reject) => archive.once('error', reject));
+    try {
+      const answer = await Promise.race([this.docker.loadImage(archive), failed]);
+      await followEvents(answer as Readable);
+    } catch (error) {
+      if (error instanceof BuilderError) throw error;
+      throw engineError(error, 'load an image');
+    }
+  }
+
   /** Saves an image into the work folder and opens it. Throws as `openDockerArchive`, and ENGINE_ERROR, DISK_FULL. */
   async save(
     reference: string,
@@ -97,18 +102,15 @@ export class Engine {
   ): Promise<Image> {
     const archive = await work.newFile(file);
     let done = 0;
-    const counted = async function* (source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-      for await (const chunk of source) {
-        await work.charge(chunk.length);
-        done += chunk.length;
-        onProgress?.({ stage: 'resolve', text: `reading ${reference} from the engine`, done, total: found.size });
-        yield chunk;
-      }
-    };
     try {
       // By id: between inspect and get, the name may have moved to another image
-      const stream = await this.docker.getImage(found.id).get();
-      await pipeline(stream as Readable, counted, archive.createWriteStream({ autoClose: false }));
+      const stream = (await this.docker.getImage(found.id).get()) as Readable;
+      for await (const chunk of stream as AsyncIterable<Buffer>) {
+        await work.charge(chunk.length);
+        for (let at = 0; at < chunk.length; ) at += (await archive.write(chunk, at)).bytesWritten;
+        done += chunk.length;
+        onProgress?.({ stage: 'resolve', text: `reading ${reference} from the engine`, done, total: found.size });
+      }
     } catch (error) {
       if (error instanceof BuilderError) throw error;
       throw engineError(error, `save ${reference}`);
