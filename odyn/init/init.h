@@ -18,6 +18,9 @@ const char *log_last_error(void);
 /* mount.c: the pseudo file systems below `root` ("" for init's own root, "/rootfs" for the app's). */
 int mount_system(const char *root);
 
+/* mount.c: lets the root grow to half of the memory. */
+int mount_resize_root(void);
+
 /* modules.c: loads what the list names, in its order. No list means that the kernel has everything built in. */
 int modules_load(const char *directory);
 

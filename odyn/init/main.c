@@ -39,7 +39,7 @@ static int prepare(void)
 	if (mount_system(""))
 		return -1;
 	log_open_console();
-	if (mount_system("/rootfs") || modules_load("/modules") || net_loopback_up())
+	if (mount_resize_root() || mount_system("/rootfs") || modules_load("/modules") || net_loopback_up())
 		return -1;
 	if (sethostname("enclave", strlen("enclave"))) {
 		log_error(errno, "E_HOSTNAME", "sethostname");

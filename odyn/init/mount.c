@@ -106,6 +106,19 @@ static int mount_entry(const char *root, const struct entry *entry)
 	return 0;
 }
 
+/*
+ * The kernel sized the root as half of the memory that was free beside the packed ramdisks. They are gone by now:
+ * half of what there is leaves the app more room to write.
+ */
+int mount_resize_root(void)
+{
+	if (mount(NULL, "/", NULL, MS_REMOUNT, "size=50%")) {
+		log_error(errno, "E_MOUNT", "resize /");
+		return -1;
+	}
+	return 0;
+}
+
 int mount_system(const char *root)
 {
 	char path[PATH_MAX];

@@ -18,6 +18,7 @@ interface Report {
   loopbackCarries: boolean;
   modules: string[];
   mounts: string[][];
+  rootShare: number;
   run: { mode: number; uid: number; gid: number; names: string[] };
   tmp: { mode: number; uid: number; gid: number; names: string[] };
   oomScore: string;
@@ -43,11 +44,17 @@ describe('init in a guest', function () {
     probe = await readFile(join(folder, 'probe'));
   });
 
-  after(() => rm(folder, { recursive: true, force: true }));
-
-  afterEach(async () => {
+  async function stopMachine(): Promise<void> {
     await machine?.stop();
     machine = undefined;
+  }
+
+  afterEach(stopMachine);
+
+  after(async () => {
+    // Once more, for a boot in a `before` that failed
+    await stopMachine();
+    await rm(folder, { recursive: true, force: true });
   });
 
   async function boot(ending: string, more: CpioEntry[] = [], options: Partial<MachineOptions> = {}): Promise<Machine> {
@@ -150,6 +157,8 @@ describe('init in a guest', function () {
         assert.equal(at.get(`${root}/run`), 'tmpfs');
       }
     });
+
+    it('the root may fill half of the memory', () => assert.ok(Math.abs(report.rootShare - 0.5) < 0.02));
 
     it('image content of /tmp stays, and an empty /run keeps its owner and mode', () => {
       assert.deepEqual(report.tmp.names, ['kept']);

@@ -104,7 +104,7 @@ export class Machine {
       () => /"event": "SHUTDOWN", "data": \{[^}]*"reason": "([a-z-]+)"/.exec(this.#events),
       'end of the machine',
     );
-    if (this.#qemu.exitCode === null) {
+    if (this.#qemu.exitCode === null && this.#qemu.signalCode === null) {
       await once(this.#qemu, 'exit');
     }
     return event[1] ?? '';

@@ -11,11 +11,12 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  statfsSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer, Socket } from 'node:net';
-import { hostname, networkInterfaces } from 'node:os';
+import { hostname, networkInterfaces, totalmem } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -101,6 +102,7 @@ async function report(): Promise<Record<string, unknown>> {
       .split('\n')
       .map((line) => line.split(' ')[0]),
     mounts: mounts(),
+    rootShare: (statfsSync('/').blocks * statfsSync('/').bsize) / totalmem(),
     run: look('/rootfs/run'),
     tmp: look('/rootfs/tmp'),
     oomScore: readFileSync('/proc/self/oom_score_adj', 'utf8').trim(),
