@@ -62,7 +62,8 @@ export class Engine {
         onProgress?.({ stage: 'pull', text: [id, status].filter((part) => part !== undefined).join(' ') });
       });
     } catch (cause) {
-      if (statusCode(cause) === 404) {
+      // Engines answer 404 or 500 for it, or 200 and tell it later: only the registry's words are the same
+      if (statusCode(cause) === 404 || /manifest unknown|name unknown|repository does not exist/.test(text(cause))) {
         throw new BuilderError(
           'IMAGE_NOT_FOUND',
           `neither the engine nor a registry has ${reference}: ${text(cause)}`,
@@ -82,11 +83,14 @@ export class Engine {
 
   /** Loads an archive of `docker save`. Throws ENGINE_UNREACHABLE, ENGINE_ERROR. */
   async load(archive: Readable): Promise<void> {
+    // A request whose body breaks off would wait for the rest for ever
+    const broken = new AbortController();
     const failed = new Promise<never>((_, reject) => archive.once('error', reject));
     try {
-      const answer = await Promise.race([this.docker.loadImage(archive), failed]);
+      const answer = await Promise.race([this.docker.loadImage(archive, { abortSignal: broken.signal }), failed]);
       await followEvents(answer as Readable);
     } catch (error) {
+      broken.abort();
       if (error instanceof BuilderError) throw error;
       throw engineError(error, 'load an image');
     }
