@@ -85,6 +85,8 @@ void conn_close(struct thread *thread, struct conn *conn, enum reason reason, in
         setsockopt(conn->side[i].fd, SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
     }
   }
+  /* Before the peers can see the end: who has seen it finds it counted. */
+  if (!(conn->flags & CONN_JOIN)) atomic_fetch_sub(&conn->lane->route->active, 1);
   side_close(thread, &conn->side[0]);
   side_close(thread, &conn->side[1]);
   if (conn->flags & CONN_DIALLING) free(conn->dial);
@@ -101,9 +103,8 @@ void conn_close(struct thread *thread, struct conn *conn, enum reason reason, in
     join->done.bytes[0] = conn->bytes[0];
     join->done.bytes[1] = conn->bytes[1];
     relay_post(thread->relay, &join->done);
-  } else {
-    atomic_fetch_sub(&conn->lane->route->active, 1);
-    if (conn->lane->closing) thread->reap = true;
+  } else if (conn->lane->closing) {
+    thread->reap = true;
   }
   /* Events of this batch may still point here; the loop frees it after the batch, or when its queued turn comes up. */
   if (!(conn->flags & CONN_QUEUED)) {
