@@ -1,0 +1,42 @@
+import type { EnclaveRecord, VsockAddress } from '@enclaver/bus';
+import type { Eif } from '@enclaver/eif';
+
+/** How a machine ended. */
+export interface MachineEnd {
+  /** `power-off`: by its own will. `reset`: a panic or reboot. `died`: its process ended without a word. `killed`: by us. */
+  reason: 'power-off' | 'reset' | 'died' | 'killed';
+  /** For people. */
+  detail: string;
+}
+
+/** A machine that runs an enclave. */
+export interface Machine {
+  /** The process that is the machine, where there is one. */
+  readonly pid: number | undefined;
+  /** Resolves when the machine is gone, within milliseconds and without asking. Never rejects. */
+  readonly gone: Promise<MachineEnd>;
+  /** Ends the machine and all that belongs to it. May be called at any time and again. */
+  kill(): Promise<void>;
+}
+
+export interface LaunchRequest {
+  /** The enclave's own folder, private to this user. */
+  folder: string;
+  eif: Eif;
+  cpuCount: number;
+  memoryMb: number;
+  vsock: VsockAddress;
+}
+
+/** A kind of machine. The lifecycle knows no other part of it. */
+export interface Backend {
+  readonly name: EnclaveRecord['backend'];
+  /** Throws a SupervisorError when this host cannot run this image with so much memory. */
+  check(eif: Eif, memoryMb: number): Promise<void>;
+  /** Where the enclave will be found; `used` are the addresses of the others. Throws `RUN_DIR_TOO_LONG`. */
+  place(folder: string, used: readonly VsockAddress[]): { vsock: VsockAddress; console?: string };
+  /** Starts the machine. Throws `MACHINE_FAILED`. */
+  launch(request: LaunchRequest): Promise<Machine>;
+  /** Takes up a machine that another supervisor started; undefined when it is gone. */
+  adopt(record: EnclaveRecord, folder: string): Promise<Machine | undefined>;
+}

@@ -1,0 +1,72 @@
+import type { ChildProcess } from 'node:child_process';
+import type { Machine, MachineEnd } from '../backend.ts';
+import type { QmpClient } from './qmp-client.ts';
+
+/** A process of the machine: our child, or one that an earlier supervisor started. */
+export interface MachineProcess {
+  pid: number;
+  /** Our child; its exit is told to us. */
+  child?: ChildProcess;
+}
+
+/**
+ * A running QEMU. Its end is noticed by whichever comes first: the exit of the process, or the close of its QMP socket,
+ * which also works for a process that is not our child. Nothing is polled.
+ */
+export class QemuMachine implements Machine {
+  readonly pid: number;
+  readonly gone: Promise<MachineEnd>;
+  readonly #qemu: MachineProcess;
+  readonly #vhost: MachineProcess | undefined;
+  readonly #qmp: QmpClient;
+  #killed = false;
+
+  constructor(qemu: MachineProcess, vhost: MachineProcess | undefined, qmp: QmpClient) {
+    this.#qemu = qemu;
+    this.#vhost = vhost;
+    this.#qmp = qmp;
+    this.pid = qemu.pid;
+    const gone = Promise.withResolvers<void>();
+    qemu.child?.once('exit', () => gone.resolve());
+    void qmp.closed.then(() => gone.resolve());
+    // Without its vsock a guest runs on, deaf and dumb: that machine is as good as dead
+    vhost?.child?.once('exit', () => {
+      signal(this.#qemu, 'SIGKILL');
+      gone.resolve();
+    });
+    this.gone = gone.promise.then(() => this.#end());
+  }
+
+  async kill(): Promise<void> {
+    this.#killed = true;
+    signal(this.#qemu, 'SIGKILL');
+    await this.gone;
+    if (this.#vhost !== undefined) signal(this.#vhost, 'SIGKILL');
+    this.#qmp.close();
+  }
+
+  #end(): MachineEnd {
+    const said = this.#qmp.shutdownReason;
+    if (this.#killed) return { reason: 'killed', detail: 'the machine was ended by the supervisor' };
+    if (said === 'guest-shutdown') return { reason: 'power-off', detail: 'the machine powered itself off' };
+    if (said === 'guest-reset' || said === 'guest-panic') {
+      return { reason: 'reset', detail: 'the kernel panicked or rebooted' };
+    }
+    return {
+      reason: 'died',
+      detail: `the machine's process ${this.pid} ended${said === undefined ? '' : ` (${said})`}`,
+    };
+  }
+}
+
+function signal({ pid, child }: MachineProcess, name: NodeJS.Signals): void {
+  if (child !== undefined) {
+    child.kill(name);
+    return;
+  }
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}

@@ -1,0 +1,42 @@
+/** Bounds of the supervisor, each with its reason. */
+export const limits = {
+  /** Enclaves at a time: AWS allows four on one parent, a development machine runs out of memory long before this. */
+  enclaves: 64,
+  /** Ended enclaves that are remembered, for `enclaver ps --all`. */
+  endedRecords: 50,
+  /** For the outer-proxy to open its listeners or to say why not. */
+  proxyMs: 15_000,
+  /** From the machine's start to init's heartbeat: 3 to 4 s without hardware virtualisation, ten times that on a busy host. */
+  heartbeatMs: 60_000,
+  /** Boots of one start: three in a hundred hang without `tsc_early_khz`, none were seen with it. */
+  boots: 2,
+  /** From the heartbeat to the first status. */
+  statusMs: 60_000,
+  /** One try to reach the status port, and the pause between two. A port that nobody listens at refuses at once. */
+  statusConnectMs: 2_000,
+  statusRetryMs: 50,
+  /** Silence of a status port that has spoken before: init reports a crash of odyn there for up to 5 s. */
+  statusSilenceMs: 6_500,
+  /** When a machine is gone, its last status may still be on its way through this host. */
+  lastStatusMs: 40,
+  /** When a machine ends during its boot, its last console lines are on their way over the bus. */
+  consoleMs: 300,
+  /** Last console lines in an enclave's final event, and characters of each. */
+  consoleLines: 50,
+  consoleLineLength: 500,
+  /** Grace time of a stop that names none: as `docker stop`. */
+  graceMs: 10_000,
+  /** Beyond the grace time, for the inside to report the end of the app. */
+  graceExtraMs: 5_000,
+  /** After the app's end: for the log-relay to publish what is left. */
+  logMs: 10_000,
+  /** For vhost-device-vsock and QEMU to open their sockets. */
+  socketMs: 10_000,
+  socketRetryMs: 10,
+  /** Longest QMP line: events and the greeting take under 1 KiB. */
+  qmpLineBytes: 64 * 1024,
+  /** `sun_path` of a Unix socket is 108 bytes with its NUL (unix(7)). */
+  socketPathBytes: 107,
+  /** What QEMU wrote about a start that failed. */
+  logTailBytes: 2_000,
+} as const;

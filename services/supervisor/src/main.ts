@@ -1,0 +1,20 @@
+import { runService } from '@enclaver/bus/service';
+import { QemuBackend } from './backends/qemu/qemu-backend.ts';
+import { envSchema } from './config.ts';
+import { Supervisor } from './supervisor.ts';
+import { VERSION } from './version.ts';
+
+await runService({
+  name: 'supervisor',
+  env: envSchema,
+  start: async ({ bus, env, logger }) => {
+    // Sockets of the machines are for this user only
+    process.umask(0o077);
+    const stopOnExit = env.ENCLAVER_STOP_ON_EXIT === '1';
+    const backend = new QemuBackend({ dieWithUs: stopOnExit });
+    const supervisor = new Supervisor({ bus, backend, logger, runDir: env.ENCLAVER_RUN_DIR, stopOnExit });
+    await supervisor.start();
+    await bus.serve('supervisor', VERSION, supervisor.handlers);
+    return supervisor;
+  },
+});
