@@ -1,5 +1,5 @@
 // Compiles native/*.c into build/vsock.node: same sources and compiler, same bytes, in any folder.
-// `--sanitize` makes build/vsock-asan.node instead, for `npm test` under AddressSanitizer (see docs/relay.md).
+// `--sanitize` makes build/vsock-asan.node instead, for the tests under AddressSanitizer (see docs/relay.md).
 // CC names another compiler, for instance one that builds for arm64.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, renameSync } from 'node:fs';
