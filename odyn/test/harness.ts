@@ -11,6 +11,7 @@ import {
   type EgressRequest,
   EgressRequestDecoder,
   type EnclaveStatus,
+  encodeControl,
   encodeEgress,
   encodeLogHello,
   LOG_PORT,
@@ -61,6 +62,7 @@ export class FakeParent {
   }
 
   async close(): Promise<void> {
+    await this.#stopEnclave();
     for (const socket of this.#sockets) socket.destroy();
     await new Promise<void>((resolve) => (this.#server ? this.#server.close(() => resolve()) : resolve()));
     await rm(this.#folder, { recursive: true, force: true });
@@ -83,6 +85,20 @@ export class FakeParent {
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
     }
+  }
+
+  /** After a test that failed an app may still run, and would for ever. */
+  async #stopEnclave(): Promise<void> {
+    const socket = connect(`${this.path}_${STATUS_PORT}`);
+    const over = new Promise((resolve) => socket.once('close', resolve));
+    // No enclave is the usual case
+    socket.on('error', () => socket.destroy());
+    socket.on('connect', () => socket.write(encodeControl({ command: 'stop', graceMs: 0 })));
+    const decoder = new StatusDecoder();
+    socket.on('data', (chunk: Buffer) => {
+      if (decoder.push(chunk).at(-1)?.status !== 'running') socket.destroy();
+    });
+    await over;
   }
 
   #accept(socket: Socket): void {

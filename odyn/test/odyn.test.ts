@@ -109,7 +109,7 @@ describe('odyn', function () {
   it('is ready only when the app listens at every ingress port, and lets connections in', async () => {
     const port = await freePort();
     const { finished } = await startOdyn(parent, {
-      argv: sh(`while [ ! -e /tmp/go ]; do sleep 0.05; done; nc -l -p ${port} -s 127.0.0.1 -e echo hello; exit 0`),
+      argv: sh(`while [ ! -e /tmp/go ]; do sleep 0.05; done; exec httpd -f -p 127.0.0.1:${port} -h /tmp`),
       manifest: `ingress:\n  - listen_port: ${port}\n`,
     });
     const status = await StatusReader.open(parent);
@@ -117,11 +117,13 @@ describe('odyn', function () {
     await status.phase('starting');
     await new Promise((resolve) => setTimeout(resolve, 300));
     assert.equal(status.all.length, 1);
-    await writeFile(`${parent.folder}/rootfs/tmp/go`, '');
+    await writeFile(`${parent.folder}/rootfs/tmp/go`, 'gone');
     await status.phase('ready');
     const client = await parent.dial(port);
-    assert.equal(await text(client), 'hello\n');
-    assert.deepEqual(await status.final(), { status: 'exited', code: 0 });
+    client.write('GET /go HTTP/1.0\r\n\r\n');
+    assert.match(await text(client), /^HTTP\/1\.[01] 200 OK/);
+    status.socket.write(encodeControl({ command: 'stop', graceMs: 10_000 }));
+    assert.deepEqual(await status.final(), { status: 'signaled', signal: 'SIGTERM' });
     await Promise.all([finished, log]);
   });
 
