@@ -14,6 +14,7 @@ export async function makeHelloImage(folder: string): Promise<void> {
   const app = tar([
     { name: 'srv/' },
     { name: 'srv/hello/' },
+    { name: 'srv/hello/package.json', content: await readFile(join(import.meta.dirname, 'package.json')) },
     { name: 'srv/hello/server.js', content: await readFile(join(import.meta.dirname, 'server.js')) },
   ]);
   const config = {

@@ -1,10 +1,10 @@
 // A small web app that knows nothing of enclaves: it listens on its port, reaches the outside through the proxy that
 // HTTP_PROXY names if there is one (NODE_USE_ENV_PROXY), logs, and exits with a code.
-const http = require('node:http');
-const os = require('node:os');
+import http from 'node:http';
+import os from 'node:os';
 
 const [greeting = 'Hello'] = process.argv.slice(2);
-const PORT = 8080;
+const PORT = Number(process.env.PORT ?? 8080);
 
 function greet(_url, response) {
   const uid = process.getuid();
@@ -20,10 +20,9 @@ async function fetchUrl(url, response) {
     response.end(await answer.text());
   } catch (error) {
     const cause = error.cause?.message ?? error.message;
-    // A proxy refuses an HTTPS target before there is a request: undici tells its status in the error
-    const refused = error.cause?.statusCode ?? Number(/\b(4\d\d|5\d\d)\b/.exec(cause)?.[1] ?? 502);
     console.warn(`${target} could not be fetched: ${cause}`);
-    response.statusCode = refused;
+    // A proxy that refuses a tunnel has a status, which fetch tells only in words
+    response.statusCode = Number(/Proxy response \((\d{3})\)/.exec(cause)?.[1] ?? 502);
     response.end(`${cause}\n`);
   }
 }
@@ -53,4 +52,4 @@ process.on('SIGTERM', () => {
   server.close(() => process.exit(0));
 });
 
-server.listen(PORT, () => console.log(`listening on ${PORT}`));
+server.listen(PORT, () => console.log(`listening on ${server.address().port}`));
