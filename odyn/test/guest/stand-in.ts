@@ -122,7 +122,12 @@ const endings: Record<string, () => Promise<void>> = {
     process.kill(process.pid, 'SIGABRT');
   },
   panic: async () => writeFileSync('/proc/sysrq-trigger', 'c'),
-  loopback: async () => undefined,
+  vsock: async () => {
+    const env = { ENCLAVER_VSOCK_ADDON: '/odyn/vsock.node' };
+    const check = spawn('/odyn/node', ['/af-vsock-check.mjs'], { stdio: ['ignore', 'pipe', 'inherit'], env });
+    const [[code], result] = await Promise.all([once(check, 'exit'), text(check.stdout)]);
+    console.log(`VSOCK ${code} ${result.trim()}`);
+  },
 };
 
 const ending = readFileSync('/ending', 'utf8');
