@@ -19,11 +19,12 @@ async function fetchUrl(url, response) {
     response.statusCode = answer.status;
     response.end(await answer.text());
   } catch (error) {
-    const cause = error.cause?.message ?? error.message;
-    console.warn(`${target} could not be fetched: ${cause}`);
+    let cause = error;
+    while (cause.cause !== undefined) cause = cause.cause;
+    console.warn(`${target} could not be fetched: ${cause.message}`);
     // A proxy that refuses a tunnel has a status, which fetch tells only in words
-    response.statusCode = Number(/Proxy response \((\d{3})\)/.exec(cause)?.[1] ?? 502);
-    response.end(`${cause}\n`);
+    response.statusCode = Number(/Proxy response \((\d{3})\)/.exec(cause.message)?.[1] ?? 502);
+    response.end(`${cause.message}\n`);
   }
 }
 

@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseImageSource, parseManifest } from '@enclaver/manifest';
 import { makeHelloImage } from '../make-image.ts';
 
@@ -82,8 +83,8 @@ describe('examples/hello: the app', () => {
 
   it('logs requests to stdout and warnings to stderr', async () => {
     assert.equal((await fetch(`${url}/nowhere`)).status, 404);
-    assert.ok(lines.includes('out GET /nowhere'));
-    assert.ok(lines.some((line) => /^err .*nowhere/.test(line)));
+    // The pipes are read when they are, which is not before the answer
+    while (!lines.includes('out GET /nowhere') || !lines.some((line) => /^err .*nowhere/.test(line))) await sleep(5);
   });
 
   it('answers, then ends with the code it is told', async () => {
