@@ -95,6 +95,7 @@ async function relayed(): Promise<void> {
   const stranger = await local.connect(PORT + 8);
   stranger.on('error', () => stranger.destroy());
   stranger.resume();
+  stranger.once('end', () => stranger.destroy());
   await once(stranger, 'close');
   equal('refused peers', guarded.stats().refused, 1);
   await listener.close();
