@@ -14,7 +14,7 @@ import type { Logger } from 'pino';
 import type { Backend } from './backends/backend.ts';
 import { readImage } from './image/enclave-image.ts';
 import { Enclave } from './lifecycle/enclave.ts';
-import { limits } from './limits.ts';
+import { type Limits, limits } from './limits.ts';
 import { SupervisorError } from './supervisor-error.ts';
 
 export interface SupervisorOptions {
@@ -23,6 +23,7 @@ export interface SupervisorOptions {
   logger: Logger;
   runDir: string;
   stopOnExit: boolean;
+  limits?: Limits;
 }
 
 type RunRequest = OperationRequest<'supervisor', 'run'>;
@@ -30,6 +31,7 @@ type RunRequest = OperationRequest<'supervisor', 'run'>;
 /** All enclaves of this host: accepts them, knows them, and remembers the last that ended. */
 export class Supervisor {
   readonly #options: SupervisorOptions;
+  readonly #limits: Limits;
   readonly #enclaves = new Map<string, { enclave: Enclave; done: Promise<void> }>();
   readonly #names = new Set<string>();
   readonly #events: ReturnType<Bus['events']>;
@@ -37,6 +39,7 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#limits = options.limits ?? limits;
     this.#events = options.bus.events();
   }
 
@@ -52,7 +55,7 @@ export class Supervisor {
     run: async (request) => ({ enclave: await this.#run(request) }),
     stop: async ({ id, graceMs }) => {
       const { enclave } = this.#find(id);
-      enclave.stop(graceMs ?? limits.graceMs);
+      enclave.stop(graceMs ?? this.#limits.graceMs);
       await enclave.stored();
       return { enclave: enclave.record };
     },
@@ -72,8 +75,10 @@ export class Supervisor {
   async close(): Promise<void> {
     this.#stopping = true;
     if (this.#options.stopOnExit) {
-      for (const { enclave } of this.#enclaves.values()) enclave.stop(limits.graceMs);
+      for (const { enclave } of this.#enclaves.values()) enclave.stop(this.#limits.graceMs);
       await Promise.all([...this.#enclaves.values()].map(({ done }) => done));
+    } else {
+      await Promise.all([...this.#enclaves.values()].map(({ enclave }) => enclave.detach()));
     }
     await this.#events.close();
   }
@@ -81,8 +86,11 @@ export class Supervisor {
   async #run(request: RunRequest): Promise<EnclaveRecord> {
     const { backend, bus, logger, runDir } = this.#options;
     if (this.#stopping) throw new SupervisorError('SUPERVISOR_STOPPING', 'the supervisor is ending');
-    if (this.#enclaves.size >= limits.enclaves) {
-      throw new SupervisorError('TOO_MANY_ENCLAVES', `${limits.enclaves} enclaves run already; no more are allowed`);
+    if (this.#enclaves.size >= this.#limits.enclaves) {
+      throw new SupervisorError(
+        'TOO_MANY_ENCLAVES',
+        `${this.#limits.enclaves} enclaves run already; no more are allowed`,
+      );
     }
     const image = await readImage(request.eif);
     const { manifest, eif } = image;
@@ -112,7 +120,7 @@ export class Supervisor {
         egress: (manifest.egress?.allow.length ?? 0) > 0,
         times: { requested: new Date().toISOString() },
       };
-      const enclave = new Enclave(record, { bus, backend, logger, folder });
+      const enclave = new Enclave(record, { bus, backend, logger, folder, limits: this.#limits });
       this.#keep(enclave, enclave.run({ eif }));
       await enclave.stored();
       return enclave.record;
@@ -158,7 +166,7 @@ export class Supervisor {
       const folder = join(runDir, record.id);
       const machine = record.backend === backend.name ? await backend.adopt(record, folder) : undefined;
       logger.info({ enclave: record.id, adopted: machine !== undefined }, 'enclave of an earlier supervisor');
-      const enclave = new Enclave(record, { bus, backend, logger, folder });
+      const enclave = new Enclave(record, { bus, backend, logger, folder, limits: this.#limits });
       this.#keep(enclave, enclave.resume(machine));
     }
   }
@@ -168,7 +176,7 @@ export class Supervisor {
     const ended = (await bus.enclaves.list()).filter(({ state }) => hasEnded(state));
     const endOf = ({ state, times }: EnclaveRecord): string => times[state] ?? '';
     ended.sort((a, b) => endOf(a).localeCompare(endOf(b)));
-    for (const { id } of ended.slice(0, -limits.endedRecords)) await bus.enclaves.remove(id);
+    for (const { id } of ended.slice(0, -this.#limits.endedRecords)) await bus.enclaves.remove(id);
   }
 }
 

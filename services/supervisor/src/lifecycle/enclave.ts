@@ -14,7 +14,7 @@ import { nativeTransport, unixTransport, type VsockTransport } from '@enclaver/v
 import { type EnclaveStatus, WireError } from '@enclaver/wire';
 import type { Logger } from 'pino';
 import type { Backend, LaunchRequest, Machine, MachineEnd } from '../backends/backend.ts';
-import { limits } from '../limits.ts';
+import type { Limits } from '../limits.ts';
 import { SupervisorError } from '../supervisor-error.ts';
 import { ConsoleTail } from './console-tail.ts';
 import { listenForHeartbeat } from './heartbeat.ts';
@@ -28,11 +28,13 @@ export interface EnclaveTools {
   logger: Logger;
   /** The enclave's folder, private to this user. */
   folder: string;
+  limits: Limits;
 }
 
 /** One enclave: what happens to it becomes an input to the table of transitions, and what follows is done here. */
 export class Enclave {
   readonly #tools: EnclaveTools;
+  readonly #limits: Limits;
   readonly #logger: Logger;
   readonly #journal: Journal;
   readonly #status: StatusLink;
@@ -44,12 +46,14 @@ export class Enclave {
   #record: EnclaveRecord;
   #console: ConsoleTail | undefined;
   #machine: Machine | undefined;
+  #detached = false;
   /** Machines of boots that are tried again: their end is no news. */
   readonly #discarded = new Set<Machine>();
 
   constructor(record: EnclaveRecord, tools: EnclaveTools) {
     this.#record = record;
     this.#tools = tools;
+    this.#limits = tools.limits;
     this.#logger = tools.logger.child({ enclave: record.id });
     this.#journal = new Journal(tools.bus, this.#logger);
     const { vsock } = record;
@@ -57,7 +61,7 @@ export class Enclave {
       vsock.type === 'unix'
         ? unixTransport({ path: vsock.path })
         : nativeTransport({ cid: vsock.cid, peerCids: [vsock.cid] });
-    this.#status = new StatusLink(this.#transport, this.#logger);
+    this.#status = new StatusLink(this.#transport, this.#limits, this.#logger);
   }
 
   get record(): EnclaveRecord {
@@ -91,11 +95,20 @@ export class Enclave {
     } else {
       this.#console = new ConsoleTail(this.#tools.bus, this.#record.id);
       this.#attach(machine);
-      if (this.#record.state === 'stopping') this.#killAfter(limits.graceMs + limits.graceExtraMs);
+      if (this.#record.state === 'stopping') this.#killAfter(this.#limits.graceMs + this.#limits.graceExtraMs);
       void this.#followStatus();
       await this.#over.promise;
     }
     await this.#cleanUp();
+  }
+
+  /** Lets go of an enclave that runs on without us, for the next supervisor to take up. */
+  async detach(): Promise<void> {
+    this.#detached = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#status.close();
+    await this.#console?.close();
+    await this.#journal.written();
   }
 
   /** Asks the app to end; after the grace time it is made to. Asking again changes nothing. */
@@ -106,7 +119,7 @@ export class Enclave {
       return;
     }
     this.#status.send({ command: 'stop', graceMs });
-    this.#killAfter(graceMs + limits.graceExtraMs);
+    this.#killAfter(graceMs + this.#limits.graceExtraMs);
   }
 
   /** What other services say about this enclave. */
@@ -124,9 +137,9 @@ export class Enclave {
   }
 
   async #waitForProxy(): Promise<void> {
-    const timeout = this.#timer(limits.proxyMs, () => {
+    const timeout = this.#timer(this.#limits.proxyMs, () => {
       if (this.#record.state !== 'requested') return;
-      const message = `the outer-proxy did not answer within ${limits.proxyMs} ms`;
+      const message = `the outer-proxy did not answer within ${this.#limits.proxyMs} ms`;
       const remedy = 'start it: `enclaver up` runs all services, `docker compose up outer-proxy` this one';
       this.#fail(new SupervisorError('PROXY_SILENT', message, { remedy }));
     });
@@ -139,7 +152,7 @@ export class Enclave {
     this.#console = new ConsoleTail(this.#tools.bus, this.#record.id);
     const heartbeat = await listenForHeartbeat(this.#transport);
     try {
-      for (let boot = 1; boot <= limits.boots && !hasEnded(this.#record.state); boot += 1) {
+      for (let boot = 1; boot <= this.#limits.boots && !hasEnded(this.#record.state); boot += 1) {
         const machine = await this.#tools.backend.launch({
           folder: this.#tools.folder,
           eif,
@@ -158,7 +171,7 @@ export class Enclave {
         this.#discarded.add(machine);
         await machine.kill();
       }
-      const message = `the enclave's kernel gave no sign of life within ${limits.heartbeatMs} ms, ${limits.boots} times`;
+      const message = `the enclave's kernel gave no sign of life within ${this.#limits.heartbeatMs} ms, ${this.#limits.boots} times`;
       this.#fail(new SupervisorError('BOOT_TIMEOUT', message));
     } finally {
       await heartbeat.close();
@@ -168,7 +181,7 @@ export class Enclave {
   /** True when init has reported, false when the machine or the enclave is gone or time is up. */
   async #beats(arrived: Promise<void>): Promise<boolean> {
     const late = Promise.withResolvers<false>();
-    const timer = this.#timer(limits.heartbeatMs, () => late.resolve(false));
+    const timer = this.#timer(this.#limits.heartbeatMs, () => late.resolve(false));
     const over = this.#over.promise.then(() => false as const);
     const beats = await Promise.race([arrived.then(() => true as const), over, late.promise]);
     clearTimeout(timer);
@@ -185,10 +198,10 @@ export class Enclave {
   }
 
   async #machineGone(machine: Machine, end: MachineEnd): Promise<void> {
-    if (hasEnded(this.#record.state) || this.#discarded.has(machine)) return;
+    if (this.#detached || hasEnded(this.#record.state) || this.#discarded.has(machine)) return;
     // The last status may have overtaken nothing but this news
-    await Promise.race([this.#status.settled(), sleep(limits.lastStatusMs)]);
-    if (transition(this.#record.state, 'machine-gone') === 'failed') await sleep(limits.consoleMs);
+    await Promise.race([this.#status.settled(), sleep(this.#limits.lastStatusMs)]);
+    if (transition(this.#record.state, 'machine-gone') === 'failed') await sleep(this.#limits.consoleMs);
     const error = toErrorData(new SupervisorError('MACHINE_ENDED', end.detail));
     const kind = transition(this.#record.state, 'machine-gone') === 'failed' ? 'failed' : 'lost';
     this.#advance('machine-gone', { result: { kind, error } });
@@ -197,8 +210,8 @@ export class Enclave {
   async #followStatus(): Promise<void> {
     try {
       if (await this.#status.follow((status) => this.#onStatus(status))) return;
-      if (hasEnded(this.#record.state)) return;
-      const waited = this.#status.spoken ? limits.statusSilenceMs : limits.statusMs;
+      if (this.#detached || hasEnded(this.#record.state)) return;
+      const waited = this.#status.spoken ? this.#limits.statusSilenceMs : this.#limits.statusMs;
       const code = this.#status.spoken ? 'STATUS_SILENT' : 'BOOT_TIMEOUT';
       const error = new SupervisorError(code, `the enclave's status port was silent for ${waited} ms`);
       if (this.#status.spoken) this.#advanceTo('lost', { result: { kind: 'lost', error: toErrorData(error) } });
@@ -308,7 +321,7 @@ export class Enclave {
     for (const timer of this.#timers) clearTimeout(timer);
     const machine = this.#machine;
     if (machine !== undefined) {
-      const late = this.#timer(limits.logMs, () => this.#logEnded.resolve());
+      const late = this.#timer(this.#limits.logMs, () => this.#logEnded.resolve());
       await Promise.race([this.#logEnded.promise, machine.gone]);
       clearTimeout(late);
       await machine.kill();

@@ -9,7 +9,7 @@ import {
   StatusDecoder,
 } from '@enclaver/wire';
 import type { Logger } from 'pino';
-import { limits } from '../limits.ts';
+import type { Limits } from '../limits.ts';
 
 /**
  * The connection to an enclave's status port: found as soon as it is there, taken up again when it breaks. Each status is
@@ -17,6 +17,7 @@ import { limits } from '../limits.ts';
  */
 export class StatusLink {
   readonly #transport: VsockTransport;
+  readonly #limits: Limits;
   readonly #logger: Logger;
   readonly #over = new AbortController();
   #stream: VsockStream | undefined;
@@ -25,7 +26,8 @@ export class StatusLink {
   /** Whether odyn has ever spoken. */
   spoken = false;
 
-  constructor(transport: VsockTransport, logger: Logger) {
+  constructor(transport: VsockTransport, limits: Limits, logger: Logger) {
+    this.#limits = limits;
     this.#transport = transport;
     this.#logger = logger;
   }
@@ -35,11 +37,11 @@ export class StatusLink {
    * Throws WireError when the enclave breaks the protocol.
    */
   async follow(onStatus: (status: EnclaveStatus) => Promise<void>): Promise<boolean> {
-    let deadline = performance.now() + limits.statusMs;
+    let deadline = performance.now() + this.#limits.statusMs;
     while (!this.#over.signal.aborted && performance.now() < deadline) {
       const stream = await this.#connect();
       if (stream === undefined) {
-        await sleep(limits.statusRetryMs);
+        await sleep(this.#limits.statusRetryMs);
         continue;
       }
       this.#stream = stream;
@@ -49,7 +51,7 @@ export class StatusLink {
       this.#reading = reading.catch(() => undefined);
       if (await reading) return true;
       this.#stream = undefined;
-      deadline = performance.now() + (this.spoken ? limits.statusSilenceMs : limits.statusMs);
+      deadline = performance.now() + (this.spoken ? this.#limits.statusSilenceMs : this.#limits.statusMs);
     }
     return false;
   }
@@ -73,7 +75,7 @@ export class StatusLink {
   async #connect(): Promise<VsockStream | undefined> {
     try {
       return await this.#transport.connect(STATUS_PORT, {
-        timeoutMs: limits.statusConnectMs,
+        timeoutMs: this.#limits.statusConnectMs,
         signal: this.#over.signal,
       });
     } catch (error) {
