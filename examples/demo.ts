@@ -47,7 +47,9 @@ async function show(url: string, options?: RequestInit): Promise<void> {
 }
 
 const work = await mkdtemp(join(tmpdir(), 'enclaver-demo-'));
-const target = createHttpServer((request, response) => response.end(`the allowed target was asked for ${request.url}\n`));
+const target = createHttpServer((request, response) =>
+  response.end(`the allowed target was asked for ${request.url}\n`),
+);
 try {
   target.listen(ALLOWED_PORT, '127.0.0.1');
   await once(target, 'listening');
