@@ -1,4 +1,7 @@
-import type { JetStreamSubscription, JsMsg } from 'nats';
+import { type JetStreamSubscription, type JsMsg, NatsError } from 'nats';
+
+/** JetStream's error code for a consumer that does not exist (server/errors.json). */
+const CONSUMER_NOT_FOUND = 10014;
 
 /**
  * A typed view of an ordered JetStream consumer: an async iterable that ends when its loop is left, when `close` is
@@ -39,7 +42,13 @@ export class StreamWatch<T> implements AsyncIterable<T> {
 
   /** Ends the loop, if one runs. */
   close(): Promise<void> {
-    this.#closed ??= this.#opened.then((messages) => messages?.destroy());
+    this.#closed ??= this.#opened.then((messages) => messages?.destroy()).catch(unlessGone);
     return this.#closed;
   }
+}
+
+/** A server that was restarted has forgotten the consumer: then there is nothing left to end. */
+function unlessGone(error: unknown): void {
+  if (error instanceof NatsError && error.api_error?.err_code === CONSUMER_NOT_FOUND) return;
+  throw error;
 }

@@ -9,7 +9,7 @@ import { type BusCredentials, natsServerConfig } from '../src/index.ts';
 /** A real nats-server process on a free loopback port, with the configuration that the product generates. */
 export class NatsProcess implements AsyncDisposable {
   readonly credentials: BusCredentials;
-  readonly #process: ChildProcess;
+  #process: ChildProcess;
   readonly #folder: string;
 
   private constructor(process: ChildProcess, folder: string, credentials: BusCredentials) {
@@ -31,8 +31,23 @@ export class NatsProcess implements AsyncDisposable {
     return new NatsProcess(process, folder, { url, ...user });
   }
 
+  /** Ends the server as a crash does; what it has stored stays. */
+  async crash(): Promise<void> {
+    this.#process.kill('SIGKILL');
+    await once(this.#process, 'exit');
+  }
+
+  /** Starts it anew after `crash`, at its old address. */
+  async restart(): Promise<void> {
+    const config = join(this.#folder, 'nats.conf');
+    const port = new URL(this.credentials.url).port;
+    await writeFile(config, (await readFile(config, 'utf8')).replace(/^port: .*$/m, `port: ${port}`));
+    this.#process = spawn('nats-server', ['-c', config], { stdio: 'ignore' });
+    await once(this.#process, 'spawn');
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#process.exitCode === null) {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) {
       this.#process.kill('SIGTERM');
       await once(this.#process, 'exit');
     }
