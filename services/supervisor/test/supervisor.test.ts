@@ -325,6 +325,20 @@ describe('supervisor', () => {
     assert.equal((await supervisor.handlers.describe({ id })).enclave.state, 'lost');
   });
 
+  it('goes on without the bus, and tells what happened when it is back', async function () {
+    // The client notices after its own time-outs that its consumers are gone
+    this.timeout(60_000);
+    const { id } = await bootTo('ready');
+    await nats.crash();
+    machine().say({ status: 'running', phase: 'unhealthy', reason: 'nobody hears this now' });
+    machine().say({ status: 'exited', code: 6 });
+    await nats.restart();
+    assert.deepEqual((await until('exited')).data.result, { kind: 'exited', code: 6 });
+    assert.deepEqual(names().slice(-2), ['unhealthy', 'exited']);
+    assert.equal((await bus.enclaves.get(id))?.state, 'exited');
+    assert.deepEqual((await supervisor.handlers.list({})).enclaves, []);
+  });
+
   it('remembers the last enclaves that ended, and no more', async () => {
     await restartSupervisor({ endedRecords: 2 });
     proxy = 'failed';

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Eif, readEif } from '@enclaver/eif';
+import { qemuArguments } from '../src/backends/qemu/command-line.ts';
+import { enclaveFiles } from '../src/backends/qemu/files.ts';
+import { neededMemoryMb, QemuBackend } from '../src/backends/qemu/qemu-backend.ts';
+import { writeSmallImage } from './small-image.ts';
+
+describe('qemu backend', () => {
+  const backend = new QemuBackend({ dieWithUs: false });
+  const path = process.env.PATH;
+  let folder: string;
+  let eif: Eif;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'enclaver-qemu-'));
+    await writeSmallImage(join(folder, 'hello.eif'));
+    eif = await readEif(join(folder, 'hello.eif'));
+  });
+
+  after(async () => {
+    await rm(folder, { recursive: true });
+  });
+
+  afterEach(() => {
+    process.env.PATH = path;
+  });
+
+  /** A program of this name that does what the shell script says, alone in the PATH but for the system's own tools. */
+  async function fakeProgram(name: string, script: string): Promise<void> {
+    await writeFile(join(folder, name), `#!/bin/sh\n${script}\n`);
+    await chmod(join(folder, name), 0o755);
+    process.env.PATH = `${folder}:/bin`;
+  }
+
+  it('refuses memory into which the image does not unpack, and says how much it takes', async () => {
+    const sections = [
+      { type: 'ramdisk', offset: 0, size: 100 * 1024 * 1024 },
+      { type: 'ramdisk', offset: 0, size: 50 * 1024 * 1024 },
+    ] as const;
+    assert.equal(neededMemoryMb({ sections }), 514);
+    await assert.rejects(backend.check({ ...eif, sections }, 513), { code: 'MEMORY_TOO_SMALL', message: /513.*514/ });
+  });
+
+  it('refuses an image for another processor', async () => {
+    await assert.rejects(backend.check({ ...eif, arch: 'aarch64' }, 512), { code: 'ARCH_UNSUPPORTED' });
+  });
+
+  it('says what is missing on the host, and what installs it', async () => {
+    process.env.PATH = folder;
+    await assert.rejects(backend.check(eif, 512), { code: 'QEMU_MISSING', remedy: /scripts\/setup/ });
+  });
+
+  it('refuses a run folder whose sockets would have no valid address', () => {
+    assert.throws(() => backend.place(`/run/${'x'.repeat(90)}/e-000000000000`, []), { code: 'RUN_DIR_TOO_LONG' });
+  });
+
+  it('appends what only a local machine needs, and gives the guest nothing that was not asked for', () => {
+    const request = {
+      folder,
+      eif,
+      cpuCount: 2,
+      memoryMb: 512,
+      vsock: { type: 'unix', path: `${folder}/vsock` },
+    } as const;
+    const traits = { accelerator: 'tcg', tscKhz: 2_596_120, sandbox: true } as const;
+    const args = qemuArguments(request, enclaveFiles(folder), traits);
+    const argument = (option: string) => args[args.indexOf(option) + 1];
+    assert.equal(argument('-append'), 'quiet enclaver.parent_cid=2 reboot=t tsc_early_khz=2596120');
+    assert.ok(args.includes('-nodefaults') && args.includes('-no-reboot') && args.includes('-sandbox'));
+    const kernel = qemuArguments({ ...request, vsock: { type: 'vsock', cid: 17 } }, enclaveFiles(folder), {
+      ...traits,
+      accelerator: 'kvm',
+    });
+    assert.ok(kernel.includes('vhost-vsock-device,guest-cid=17'));
+    assert.ok(!kernel.join(' ').includes('tsc_early_khz') && kernel.includes('host'));
+  });
+
+  it('passes on what a program said that did not start', async () => {
+    await fakeProgram('vhost-device-vsock', 'echo no such group >&2; exit 1');
+    await fakeProgram('qemu-system-x86_64', 'exit 0');
+    const vsock = { type: 'unix', path: join(folder, 'vsock') } as const;
+    await assert.rejects(backend.launch({ folder, eif, cpuCount: 1, memoryMb: 512, vsock }), {
+      code: 'MACHINE_FAILED',
+      message: /vhost-device-vsock did not start: no such group/,
+    });
+  });
+
+  it('takes up no process but its own', async () => {
+    const record = { pid: process.pid } as Parameters<QemuBackend['adopt']>[0];
+    assert.equal(await backend.adopt(record, folder), undefined);
+    await writeFile(enclaveFiles(folder).machine, JSON.stringify({ qemu: process.pid }));
+    assert.equal(await backend.adopt(record, folder), undefined);
+  });
+});
