@@ -14,7 +14,9 @@ export type Dialled = { socket: Socket; address: string } | { error: EgressReply
  * the rules are measured. A failure is the reply that the enclave gets: errno, or 0 where there is none (names).
  */
 export async function dial({ host, port }: EgressRequest, signal: AbortSignal): Promise<Dialled> {
-  const target = host.toLowerCase() === HOST_KEYWORD ? PARENT_ADDRESS : host;
+  // Brackets belong to a URL's IPv6 literal, not to the address (fault B-11)
+  const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
+  const target = bare.toLowerCase() === HOST_KEYWORD ? PARENT_ADDRESS : bare;
   const socket = connect({ host: target, port, noDelay: true, signal });
   return await new Promise<Dialled>((resolve) => {
     const fail = (error: NodeJS.ErrnoException) => {
@@ -29,7 +31,8 @@ export async function dial({ host, port }: EgressRequest, signal: AbortSignal): 
     socket.once('connect', () => {
       clearTimeout(timer);
       socket.off('error', fail);
-      resolve({ socket, address: socket.remoteAddress ?? target });
+      // A zone means nothing to another machine
+      resolve({ socket, address: (socket.remoteAddress ?? target).replace(/%.*$/, '') });
     });
   });
 }

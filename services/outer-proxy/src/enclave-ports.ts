@@ -17,7 +17,8 @@ export class EnclavePorts {
     const transport = transportOf(record.vsock);
     try {
       if (record.egress) ports.#egress = await Egress.open(relay, transport, logger);
-      for (const published of record.ingress) ports.#ingress.push(await openIngress(relay, transport, published));
+      const held = record.state !== 'requested';
+      for (const published of record.ingress) ports.#ingress.push(await openIngress(relay, transport, published, held));
     } catch (error) {
       await ports.close(0);
       throw error;

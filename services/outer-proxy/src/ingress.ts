@@ -11,10 +11,18 @@ export interface Ingress {
   readonly route: RelayRoute;
 }
 
-/** Opens the listener. Errors: `PORT_IN_USE`, `PORT_DENIED`, `ADDRESS_UNAVAILABLE`, `LISTEN_FAILED`. */
-export async function openIngress(relay: Relay, transport: VsockTransport, asked: PublishedPort): Promise<Ingress> {
+/**
+ * Opens the listener. `held`: the port is the enclave's already, and perhaps still open in the outer-proxy that this one
+ * takes over from. Errors: `PORT_IN_USE`, `PORT_DENIED`, `ADDRESS_UNAVAILABLE`, `LISTEN_FAILED`.
+ */
+export async function openIngress(
+  relay: Relay,
+  transport: VsockTransport,
+  asked: PublishedPort,
+  held: boolean,
+): Promise<Ingress> {
   const { listenPort, host } = asked;
-  const port = await freePort(asked);
+  const port = held ? asked.port : await freePort(asked);
   try {
     const route = await relay.listen({ type: 'tcp', host, port, reusePort: true }, transport.endpoint(listenPort), {
       maxConnections: limits.ingressConnections,

@@ -6,6 +6,8 @@ await runService({
   name: 'outer-proxy',
   env: serviceEnvSchema,
   start: async ({ bus, logger }) => {
+    // The egress sockets are for this user's machines only
+    process.umask(0o077);
     const proxy = new OuterProxy(bus, logger);
     await proxy.start();
     await bus.announce('outer-proxy', VERSION);

@@ -9,6 +9,7 @@ import { EGRESS_PORT, type EgressReply, EgressReplyDecoder, encodeEgress } from 
 import { pino } from 'pino';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
 import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
+import { limits } from '../src/limits.ts';
 import { OuterProxy } from '../src/outer-proxy.ts';
 
 const ID = 'e-00000000000a';
@@ -130,6 +131,26 @@ describe('outer-proxy', () => {
     assert.equal(await textOf(connect(port, '127.0.0.1')), 'still here');
   });
 
+  it('takes over from another that still serves, without a gap', async () => {
+    const port = await requestPort();
+    await bus.enclaves.put({ ...record([{ listenPort: 8080, host: '127.0.0.1', port }]), state: 'ready' });
+    const old = proxy;
+    proxy = new OuterProxy(bus, pino({ level: 'silent' }));
+    await proxy.start();
+    guest.on(8080, (socket) => socket.end('served'));
+    assert.equal(await textOf(connect(port, '127.0.0.1')), 'served');
+    await old.close();
+    assert.equal(await textOf(connect(port, '127.0.0.1')), 'served');
+  });
+
+  it('opens nothing for egress that the manifest does not have (B-16)', async () => {
+    const event = await request({ ...record([]), egress: false });
+    assert.equal(event.name, 'egress-ready');
+    const socket = connect(join(work, `vsock_${EGRESS_PORT}`));
+    const [error] = await once(socket, 'error');
+    assert.equal(error.code, 'ENOENT');
+  });
+
   describe('egress', () => {
     /** Dials the outer-proxy as the enclave does. */
     const dialOut = (): Socket => connect(join(work, `vsock_${EGRESS_PORT}`)).on('error', () => undefined);
@@ -172,6 +193,30 @@ describe('outer-proxy', () => {
       assert.deepEqual(refused, { Err: { os_code: 111, message: `connect ECONNREFUSED 127.0.0.1:${server.port}` } });
       const [unknown] = await ask({ host: 'no-such-name.invalid', port: 80 });
       assert.ok(typeof unknown === 'object' && 'Err' in unknown && unknown.Err.os_code === 0);
+    });
+
+    it('dials an IPv6 literal in brackets', async () => {
+      const server = createServer((socket) => socket.end('six')).listen(0, '::1');
+      await once(server, 'listening');
+      const [reply] = await ask({ host: '[::1]', port: (server.address() as AddressInfo).port, report: true });
+      assert.deepEqual(reply, { Ok: { address: '::1' } });
+      server.close();
+    });
+
+    it('bounds the connections of one enclave, those that never say where to among them (D7)', async () => {
+      const idle = Array.from({ length: limits.egressConnections }, dialOut);
+      await Promise.all(idle.map((socket) => once(socket, 'connect')));
+      assert.equal(await textOf(dialOut()), '');
+      for (const socket of idle) socket.destroy();
+      const server = await listen((socket) => socket.end());
+      for (;;) {
+        const answered = await Promise.race([
+          ask({ host: '127.0.0.1', port: server.port }).then(() => true),
+          new Promise<false>((resolve) => setTimeout(resolve, 100, false)),
+        ]);
+        if (answered) break;
+      }
+      server.close();
     });
 
     it('closes on a frame that is too large or is no request, and serves others after it', async () => {
