@@ -1,15 +1,16 @@
 import { nativeTransport } from '@enclaver/vsock';
 import { bootTimes } from './bootstrap/boot-clock.ts';
-import { parentCid, readCmdline } from './bootstrap/cmdline.ts';
+import { isHybridVsock, parentCid, readCmdline } from './bootstrap/cmdline.ts';
 import { Odyn } from './odyn.ts';
 
 /** Where the runtime bundle keeps the native part of @enclaver/vsock. */
 process.env.ENCLAVER_VSOCK_ADDON ??= '/odyn/vsock.node';
 
 async function main(): Promise<void> {
-  const cid = parentCid(readCmdline());
+  const cmdline = readCmdline();
+  const cid = parentCid(cmdline);
   const odyn = new Odyn({
-    transport: nativeTransport({ cid, peerCids: [cid] }),
+    transport: nativeTransport({ cid, peerCids: [cid], hybrid: isHybridVsock(cmdline) }),
     boot: bootTimes(process.env),
     root: '/rootfs',
     launchDescription: '/launch.json',

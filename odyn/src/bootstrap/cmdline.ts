@@ -5,6 +5,7 @@ import { readBounded } from './read-bounded.ts';
 /** The parent instance, as a Nitro enclave sees it. */
 const NITRO_PARENT_CID = 3;
 const PARENT_CID = 'enclaver.parent_cid=';
+const HYBRID_VSOCK = 'enclaver.vsock=hybrid';
 
 /**
  * CID of the parent. A local emulator appends another one to the kernel command line; on Nitro the command line is
@@ -22,6 +23,11 @@ export function parentCid(cmdline: string): number {
     throw new OdynError('CMDLINE_INVALID', `kernel command line: ${PARENT_CID}"${value}" is no CID (0 to 4294967294)`);
   }
   return cid;
+}
+
+/** Whether the vsock device ends in Unix sockets on the parent, across which no half-close goes; never so on Nitro. */
+export function isHybridVsock(cmdline: string): boolean {
+  return cmdline.split(/\s+/).includes(HYBRID_VSOCK);
 }
 
 export function readCmdline(path = '/proc/cmdline'): string {

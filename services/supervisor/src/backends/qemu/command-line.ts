@@ -18,11 +18,17 @@ export function vhostArguments(files: EnclaveFiles): string[] {
 }
 
 /** What only a local machine needs is appended to the image's own command line. It is not part of any measurement. */
-function kernelCommandLine(measured: string, { accelerator, tscKhz }: HostTraits): string {
+function kernelCommandLine(
+  measured: string,
+  vsock: LaunchRequest['vsock'],
+  { accelerator, tscKhz }: HostTraits,
+): string {
   return [
     measured,
     // The host is CID 2 here; 3 on Nitro
     'enclaver.parent_cid=2',
+    // Through Unix sockets the end of one direction cannot be told: odyn must end both
+    ...(vsock.type === 'unix' ? ['enclaver.vsock=hybrid'] : []),
     // A panic ends the machine at once: the measured reboot=k would first try a keyboard controller that is not there
     'reboot=t',
     ...(accelerator === 'tcg' && tscKhz !== undefined ? [`tsc_early_khz=${tscKhz}`] : []),
@@ -39,7 +45,7 @@ export function qemuArguments(request: LaunchRequest, files: EnclaveFiles, trait
     ...['-smp', String(cpuCount), '-m', `${memoryMb}M`],
     // Shared: vhost-device-vsock reads and writes the guest's memory
     ...['-object', `memory-backend-memfd,id=mem0,size=${memoryMb}M,share=on`],
-    ...['-kernel', files.kernel, '-initrd', files.initrd, '-append', kernelCommandLine(eif.cmdline, traits)],
+    ...['-kernel', files.kernel, '-initrd', files.initrd, '-append', kernelCommandLine(eif.cmdline, vsock, traits)],
     ...(vsock.type === 'unix'
       ? ['-chardev', `socket,id=vhost,path=${files.vhost}`, '-device', 'vhost-user-vsock-device,chardev=vhost']
       : ['-device', `vhost-vsock-device,guest-cid=${vsock.cid}`]),
