@@ -75,7 +75,7 @@ describe('how an enclave ends', function () {
     process.kill(record.pid, 'SIGKILL');
     const { code, stderr } = await run.finished;
     assert.equal(code, 1, stderr);
-    assert.match(stderr, /error\[ENCLAVE_LOST\]/);
+    assert.match(stderr, /error\[MACHINE_ENDED\]/);
     const all = JSON.parse((await enclaver(['ps', '--all', '-o', 'json'], stack.env)).stdout);
     assert.equal(all.find((entry: { id: string }) => entry.id === record.id).state, 'lost');
     events.process.kill('SIGTERM');

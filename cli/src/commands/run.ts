@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { Bus, EnclaveRecord, PublishedPort } from '@enclaver/bus';
+import { type Bus, BusError, type EnclaveRecord, type PublishedPort } from '@enclaver/bus';
 import { parseManifest } from '@enclaver/manifest';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
@@ -103,7 +103,8 @@ async function followToEnd(
     if (event.name !== 'exited' && event.name !== 'failed' && event.name !== 'lost') continue;
     const { result } = event.data;
     exitCode = exitCodeOf(result);
-    if (result.kind === 'failed' || result.kind === 'lost') process.stderr.write(formatFailure(result.error));
+    if (result.kind === 'failed' || result.kind === 'lost')
+      process.stderr.write(formatFailure(new BusError(result.error)));
     if (event.name === 'failed') for (const line of event.data.console) process.stderr.write(`console: ${line}\n`);
     if (printer.ended) break;
     timer = setTimeout(() => void events.close(), limits.logEndMs);
