@@ -1,29 +1,47 @@
+import { once } from 'node:events';
+import type { Server } from 'node:http';
 import type { Manifest } from '@enclaver/manifest';
 import type { Relay, VsockTransport } from '@enclaver/vsock';
 import type { OdynLog } from '../logs/odyn-log.ts';
+import { type EgressCounts, Gate } from './gate.ts';
+import { Policy } from './policy.ts';
+import { createProxy } from './proxy.ts';
 
-/** The app's way out. */
+/** The app's way out: an HTTP proxy on the enclave's loopback. */
 export class Egress {
   readonly port: number;
+  readonly #server: Server;
+  readonly #gate: Gate;
 
-  private constructor(port: number) {
+  private constructor(port: number, server: Server, gate: Gate) {
     this.port = port;
+    this.#server = server;
+    this.#gate = gate;
   }
 
+  /** @returns undefined when the manifest allows nothing, and there is no proxy then */
   static async open(
-    _transport: VsockTransport,
-    _relay: Relay,
+    transport: VsockTransport,
+    relay: Relay,
     egress: Manifest['egress'],
     log: OdynLog,
   ): Promise<Egress | undefined> {
     if (egress === undefined || egress.allow.length === 0) return undefined;
-    log.warn('egress is not there yet');
-    return new Egress(egress.proxyPort);
+    const gate = new Gate(transport, new Policy(egress), log);
+    const server = createProxy(gate, relay);
+    server.listen(egress.proxyPort, '127.0.0.1');
+    await once(server, 'listening');
+    return new Egress(egress.proxyPort, server, gate);
   }
 
-  counts(): Record<string, number> {
-    return {};
+  counts(): EgressCounts {
+    return { ...this.#gate.counts };
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
 }

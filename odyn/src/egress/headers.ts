@@ -1,0 +1,34 @@
+/** For one connection only (RFC 9110, section 7.6.1), however `Connection` lists them; and what the proxy says itself. */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authentication-info',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/**
+ * Headers to pass on, from Node's `rawHeaders` and in their order and spelling: name, value, name, value …
+ * `drop` are more names, in small letters.
+ */
+export function endToEnd(rawHeaders: readonly string[], drop: readonly string[] = []): string[] {
+  const listed = new Set(drop);
+  for (const [name, value] of pairs(rawHeaders)) {
+    if (name.toLowerCase() !== 'connection') continue;
+    for (const token of value.split(',')) listed.add(token.trim().toLowerCase());
+  }
+  // Framing is never up to a peer's Connection header: without its length a body would run into the next message
+  listed.delete('content-length');
+  return [...pairs(rawHeaders)]
+    .filter(([name]) => !HOP_BY_HOP.has(name.toLowerCase()) && !listed.has(name.toLowerCase()))
+    .flat();
+}
+
+function* pairs(rawHeaders: readonly string[]): Generator<[name: string, value: string]> {
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) yield [rawHeaders[i] ?? '', rawHeaders[i + 1] ?? ''];
+}

@@ -1,0 +1,40 @@
+import type { Duplex } from 'node:stream';
+import { type Relay, VsockError } from '@enclaver/vsock';
+import { limits } from '../limits.ts';
+import { answerRaw, refusalOf } from './answers.ts';
+import type { Gate } from './gate.ts';
+import { connectTarget } from './request-target.ts';
+
+/** Carries out `CONNECT host:port`; the payload goes by the relay, without JavaScript. `head` came after the request. */
+export async function tunnel(gate: Gate, relay: Relay, target: string, socket: Duplex, head: Buffer): Promise<void> {
+  const gone = new AbortController();
+  const onGone = (): void => gone.abort();
+  socket.on('error', () => socket.destroy());
+  socket.once('close', onGone);
+  try {
+    const { stream, head: answered } = await gate.open(connectTarget(target), gone.signal);
+    socket.off('close', onGone);
+    socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+    await joinStreams(relay, { stream: socket, head }, { stream, head: answered });
+  } catch (error) {
+    const { status, text } = refusalOf(error);
+    if (!socket.destroyed) answerRaw(socket, status, text);
+  }
+}
+
+interface End {
+  readonly stream: Duplex;
+  readonly head: Buffer;
+}
+
+/** Joins two streams for good; ends both when that cannot be done. */
+export async function joinStreams(relay: Relay, a: End, b: End): Promise<void> {
+  try {
+    await relay.join(a, b, { idleTimeoutMs: limits.egressIdleMs });
+  } catch (error) {
+    // One of the two was closed meanwhile, or the relay is being closed: there is nobody left to tell
+    if (!(error instanceof VsockError)) throw error;
+    a.stream.destroy();
+    b.stream.destroy();
+  }
+}

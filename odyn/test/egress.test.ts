@@ -1,0 +1,340 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer as createHttp, type IncomingMessage, request } from 'node:http';
+import { type AddressInfo, connect, createServer as createTcp, type Server } from 'node:net';
+import { buffer, text } from 'node:stream/consumers';
+import { Relay } from '@enclaver/vsock';
+import { LogDecoder } from '@enclaver/wire';
+import { Egress } from '../src/egress/egress.ts';
+import { LogRing } from '../src/logs/log-ring.ts';
+import { OdynLog } from '../src/logs/odyn-log.ts';
+import { FakeParent, run } from './harness.ts';
+
+const REACHED = '93.184.216.34';
+
+async function portOf(server: Server): Promise<number> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+describe('egress proxy', () => {
+  let parent: FakeParent;
+  let relay: Relay;
+  let egress: Egress;
+  let ring: LogRing;
+  let seen: IncomingMessage[];
+  let bodies: Buffer[];
+  const servers: Server[] = [];
+  let proxy: string;
+
+  async function start(allow: string[], deny: string[] = []): Promise<void> {
+    const probe = createTcp();
+    const proxyPort = await portOf(probe);
+    probe.close();
+    ring = new LogRing(1 << 20);
+    const opened = await Egress.open(parent.transport, relay, { proxyPort, allow, deny }, new OdynLog(ring));
+    assert.ok(opened);
+    egress = opened;
+    proxy = `http://127.0.0.1:${proxyPort}/`;
+  }
+
+  beforeEach(async () => {
+    parent = await FakeParent.make();
+    await parent.listen();
+    relay = new Relay();
+    seen = [];
+    bodies = [];
+    const web = createHttp(async (incoming, response) => {
+      seen.push(incoming);
+      bodies.push(await buffer(incoming));
+      response.setHeader('X-Mine', 'yes');
+      response.setHeader('Keep-Alive', 'timeout=77');
+      response.end(
+        incoming.url === '/big' ? Buffer.alloc(128_000, 'x') : `you asked ${incoming.method} ${incoming.url}`,
+      );
+    });
+    web.on('upgrade', (incoming, socket) => {
+      seen.push(incoming);
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nfirst;');
+      socket.pipe(socket);
+    });
+    const to = await portOf(web);
+    servers.push(web);
+    parent.answer = () => ({ reply: { Ok: { address: REACHED } }, to });
+    await start(['**', 'host', '10.0.0.0/8'], ['evil.com']);
+  });
+
+  afterEach(async () => {
+    await egress.close();
+    await relay.close();
+    await parent.close();
+    for (const server of servers.splice(0)) server.close();
+  });
+
+  const curl = async (...args: string[]): Promise<string> =>
+    (await run('curl', ['-sS', '--max-time', '10', '-x', proxy, ...args])).stdout;
+
+  /** Sends bytes as they are and gives the answer, up to its end or, on a kept connection, to the bytes `until` names. */
+  async function raw(bytes: string, until?: RegExp): Promise<string> {
+    const socket = connect(egress.port, '127.0.0.1');
+    socket.write(bytes);
+    let answer = '';
+    for await (const chunk of socket) {
+      answer += String(chunk);
+      if (until?.test(answer)) break;
+    }
+    return answer;
+  }
+
+  const logged = (): string => {
+    const bytes = ring.cursor(0).take();
+    return bytes === undefined
+      ? ''
+      : new LogDecoder()
+          .push(bytes)
+          .map(({ payload }) => payload.toString())
+          .join('\n');
+  };
+
+  it('forwards a request in absolute form, its Host from the URL, hop-by-hop headers left out', async () => {
+    const out = await curl(
+      '-i',
+      '-H',
+      'Host: other.com',
+      '-H',
+      'Connection: X-Secret',
+      '-H',
+      'X-Secret: 1',
+      '-H',
+      'Proxy-Authorization: Basic x',
+      '-H',
+      'TE: trailers',
+      '-H',
+      'X-Kept: 1',
+      'http://Example.COM.:8080/a%20b?c=d',
+    );
+    assert.match(out, /^HTTP\/1.1 200 OK\r\n/);
+    assert.match(out, /you asked GET \/a%20b\?c=d$/);
+    assert.match(out, /X-Mine: yes/);
+    assert.doesNotMatch(out, /timeout=77/);
+    assert.deepEqual(parent.requests, [{ host: 'example.com', port: 8080, report: true }]);
+    const { headers } = seen[0] ?? assert.fail();
+    assert.equal(headers.host, 'example.com:8080');
+    assert.equal(headers['x-kept'], '1');
+    for (const name of ['x-secret', 'proxy-authorization', 'te', 'proxy-connection'])
+      assert.ok(!(name in headers), name);
+  });
+
+  it('asks for port 80 and / when the URL names none, and keeps the query of an empty path', async () => {
+    assert.match(await curl('http://example.com?q'), /you asked GET \/\?q/);
+    assert.deepEqual(parent.requests[0]?.port, 80);
+    assert.match(
+      await raw('OPTIONS http://example.com HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'),
+      /OPTIONS \*/,
+    );
+  });
+
+  it('carries bodies both ways, with a length and in chunks', async () => {
+    assert.equal((await curl('http://example.com/big')).length, 128_000);
+    const body = randomBytes(100_000);
+    for (const headers of [{ 'Content-Length': body.length }, { 'Transfer-Encoding': 'chunked' }]) {
+      const sent = request({
+        port: egress.port,
+        host: '127.0.0.1',
+        method: 'POST',
+        path: 'http://example.com/up',
+        headers,
+      });
+      sent.end(body);
+      const [answered] = (await once(sent, 'response')) as [IncomingMessage];
+      assert.equal(await text(answered), 'you asked POST /up');
+      assert.deepEqual(bodies.pop(), body);
+    }
+  });
+
+  it('keeps the connection of a client for its next request', async () => {
+    const answer = await raw(
+      'GET http://example.com/1 HTTP/1.1\r\nHost: x\r\n\r\n' +
+        'GET http://example.org/2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+    );
+    assert.match(answer, /you asked GET \/1[\s\S]*you asked GET \/2$/);
+    assert.deepEqual(
+      parent.requests.map(({ host }) => host),
+      ['example.com', 'example.org'],
+    );
+  });
+
+  it('tunnels CONNECT byte for byte, also what comes with the request', async () => {
+    const echo = createTcp((socket) => socket.pipe(socket));
+    servers.push(echo);
+    const to = await portOf(echo);
+    parent.answer = () => ({ reply: { Ok: { address: REACHED } }, to });
+    const payload = randomBytes(2_000_000);
+    const socket = connect(egress.port, '127.0.0.1');
+    socket.write(
+      Buffer.concat([
+        Buffer.from('CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n'),
+        payload.subarray(0, 1000),
+      ]),
+    );
+    const parts: Buffer[] = [];
+    let size = 0;
+    const head = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n');
+    const all = new Promise<void>((resolve) => {
+      socket.on('data', (chunk: Buffer) => {
+        parts.push(chunk);
+        size += chunk.length;
+        if (size >= head.length + payload.length) resolve();
+      });
+    });
+    setTimeout(() => socket.write(payload.subarray(1000)), 20);
+    await all;
+    socket.destroy();
+    const got = Buffer.concat(parts);
+    assert.deepEqual(got.subarray(0, head.length), head);
+    assert.ok(got.subarray(head.length).equals(payload));
+    assert.deepEqual(parent.requests, [{ host: 'example.com', port: 443, report: true }]);
+  });
+
+  it('passes WebSocket and other upgrades in absolute form', async () => {
+    const socket = connect(egress.port, '127.0.0.1');
+    socket.write('GET http://example.com/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
+    let got = '';
+    socket.on('data', (chunk: Buffer) => {
+      got += chunk.toString();
+    });
+    while (!got.includes('first;')) await once(socket, 'data');
+    assert.match(got, /^HTTP\/1.1 101 /);
+    assert.match(got, /Upgrade: echo/i);
+    socket.write('ping');
+    while (!got.endsWith('ping')) await once(socket, 'data');
+    socket.destroy();
+    assert.equal(seen[0]?.headers.upgrade, 'echo');
+  });
+
+  it('passes the answer of a server that does not upgrade', async () => {
+    const plain = createHttp((_request, response) => response.end('plain'));
+    servers.push(plain);
+    const to = await portOf(plain);
+    parent.answer = () => ({ reply: { Ok: { address: REACHED } }, to });
+    const answer = await raw(
+      'GET http://example.com/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+    );
+    assert.match(answer, /^HTTP\/1.1 200 OK[\s\S]*plain$/);
+  });
+
+  it('takes an IPv6 destination without its brackets to the parent (fault B-11)', async () => {
+    await egress.close();
+    await start(['2001:db8::/32']);
+    parent.answer = ({ host }) => ({ reply: { Ok: { address: host } } });
+    const socket = connect(egress.port, '127.0.0.1');
+    socket.write('CONNECT [2001:DB8:0::1]:443 HTTP/1.1\r\nHost: x\r\n\r\n');
+    assert.match(String((await once(socket, 'data'))[0]), /^HTTP\/1.1 200/);
+    socket.destroy();
+    assert.equal(parent.requests[0]?.host, '2001:db8::1');
+  });
+
+  it('answers 401 with the known text to what the policy refuses, and logs the rule', async () => {
+    for (const url of ['http://evil.com./', 'http://1.2.3.4/']) {
+      assert.match(await curl('-i', url), /^HTTP\/1.1 401 [\s\S]*\r\n\r\nblocked by egress security policy$/);
+    }
+    const answer = await raw('CONNECT evil.com:443 HTTP/1.1\r\nHost: x\r\n\r\n');
+    assert.match(answer, /^HTTP\/1.1 401 [\s\S]*\r\n\r\nblocked by egress security policy$/);
+    assert.deepEqual(parent.requests, []);
+    assert.equal(egress.counts().refused, 3);
+    assert.match(logged(), /"egress refused".*"evil.com:80".*"deny evil.com"/);
+  });
+
+  it('sends nothing to an address that a name must not lead to', async () => {
+    parent.answer = () => ({ reply: { Ok: { address: '169.254.169.254' } } });
+    assert.match(await curl('-i', 'http://rebound.com/'), /^HTTP\/1.1 401 .*/);
+    assert.match(
+      await raw('CONNECT rebound.com:80 HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n\r\n'),
+      /^HTTP\/1.1 401/,
+    );
+    assert.deepEqual(parent.stray, []);
+    assert.match(logged(), /link-local.*169\.254\.169\.254/);
+  });
+
+  it('answers 503 with the error of the parent', async () => {
+    parent.answer = () => ({ reply: { Err: { os_code: 111, message: 'Connection refused' } } });
+    assert.match(await curl('-i', 'http://example.com/'), /^HTTP\/1.1 503 [\s\S]*os_err: 111: Connection refused$/);
+    assert.match(
+      await raw('CONNECT example.com:1 HTTP/1.1\r\nHost: x\r\n\r\n'),
+      /^HTTP\/1.1 503 [\s\S]*os_err: 111: Connection refused$/,
+    );
+  });
+
+  it('answers 503 to a parent that does not report the address', async () => {
+    parent.answer = () => ({ reply: 'Ok' });
+    assert.match(await curl('-i', 'http://example.com/'), /^HTTP\/1.1 503 [\s\S]*os_err: 71: /);
+  });
+
+  it('answers 503 when the parent is not there', async () => {
+    await egress.close();
+    const gone = await FakeParent.make();
+    const port = egress.port;
+    const opened = await Egress.open(
+      gone.transport,
+      relay,
+      { proxyPort: port, allow: ['**'], deny: [] },
+      new OdynLog(ring),
+    );
+    assert.ok(opened);
+    egress = opened;
+    assert.match(await curl('-i', 'http://example.com/'), /^HTTP\/1.1 503 [\s\S]*os_err: \d+: /);
+    await gone.close();
+  });
+
+  const bad: Record<string, string> = {
+    'origin form': 'GET / HTTP/1.1\r\nHost: example.com\r\n\r\n',
+    'https in absolute form': 'GET https://example.com/ HTTP/1.1\r\nHost: x\r\n\r\n',
+    'CONNECT without a port': 'CONNECT example.com HTTP/1.1\r\nHost: x\r\n\r\n',
+    'CONNECT to port 0': 'CONNECT example.com:0 HTTP/1.1\r\nHost: x\r\n\r\n',
+    'a user name': 'GET http://a@example.com/ HTTP/1.1\r\nHost: x\r\n\r\n',
+    'a fragment': 'GET http://example.com/#f HTTP/1.1\r\nHost: x\r\n\r\n',
+    'a port that is none': 'GET http://example.com:99999/ HTTP/1.1\r\nHost: x\r\n\r\n',
+    'both framings':
+      'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    'two lengths': 'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd',
+    'a strange encoding':
+      'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n',
+    'an obscured encoding':
+      'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n',
+    'a space before the colon': 'GET http://example.com/ HTTP/1.1\r\nHost: x\r\nX-A : b\r\n\r\n',
+    'a folded header': 'GET http://example.com/ HTTP/1.1\r\nHost: x\r\nX-A: b\r\n c\r\n\r\n',
+    'a bare LF': 'GET http://example.com/ HTTP/1.1\nHost: x\n\n',
+    'a negative length': 'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n',
+    'a chunk size that is none':
+      'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n',
+  };
+  for (const [name, bytes] of Object.entries(bad)) {
+    it(`answers 400 to ${name}`, async () => {
+      assert.match(await raw(bytes, /^HTTP\/1.1 \d/), /^HTTP\/1.1 400 /);
+      assert.deepEqual(bodies, []);
+    });
+  }
+
+  it('answers 431 to a head that is too large', async () => {
+    assert.match(
+      await raw(`GET http://example.com/ HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`),
+      /^HTTP\/1.1 431 /,
+    );
+  });
+
+  it('does not let Connection take the length away', async () => {
+    await raw(
+      'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nConnection: Content-Length, close\r\nContent-Length: 3\r\n\r\nabc',
+    );
+    assert.equal(bodies[0]?.toString(), 'abc');
+  });
+
+  it('is not there when nothing is allowed', async () => {
+    assert.equal(
+      await Egress.open(parent.transport, relay, { proxyPort: 1, allow: [], deny: [] }, new OdynLog(ring)),
+      undefined,
+    );
+  });
+});
