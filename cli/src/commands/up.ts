@@ -26,6 +26,7 @@ async function up(options: UpOptions): Promise<void> {
   const isPrivate = options.private !== undefined;
   const dir = options.private ?? defaultStackDir();
   const stopped = untilStopped(isPrivate);
+  if (isPrivate) outliveOwner();
   try {
     const stack = await Stack.start({
       dir,
@@ -41,6 +42,15 @@ async function up(options: UpOptions): Promise<void> {
     await stack.stop();
   } finally {
     if (isPrivate) await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** When the owner was killed its end of our output is gone, too: what we still say must not end us before we have cleaned up. */
+function outliveOwner(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
   }
 }
 

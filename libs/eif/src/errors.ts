@@ -16,6 +16,19 @@ export type EifErrorCode =
   | 'CPIO_TOO_LARGE'
   | 'CPIO_NOT_A_FILE';
 
+const GET_AGAIN = 'the file is damaged or cut off: copy it again, or build it again with `enclaver build`';
+
+/** What helps against a file that is not what it says, unless the place of the error knows better. */
+const remedies: Partial<Record<EifErrorCode, string>> = {
+  EIF_HEADER: 'name an enclave image (EIF) as `enclaver build` or nitro-cli makes it',
+  EIF_SECTION: GET_AGAIN,
+  EIF_SECTIONS: GET_AGAIN,
+  EIF_CRC: GET_AGAIN,
+  EIF_METADATA: GET_AGAIN,
+  EIF_TRUNCATED: GET_AGAIN,
+  EIF_CHANGED: 'leave the file alone while it is read, or work on a copy',
+};
+
 /** The one error class of this package. The message says what was found and what is allowed. */
 export class EifError extends Error {
   override readonly name = 'EifError';
@@ -26,6 +39,7 @@ export class EifError extends Error {
   constructor(code: EifErrorCode, message: string, options: { remedy?: string; cause?: unknown } = {}) {
     super(message, options.cause === undefined ? {} : { cause: options.cause });
     this.code = code;
-    if (options.remedy !== undefined) this.remedy = options.remedy;
+    const remedy = options.remedy ?? remedies[code];
+    if (remedy !== undefined) this.remedy = remedy;
   }
 }
