@@ -1,6 +1,7 @@
 import type { Endpoint, ListenAddress } from './address.ts';
 import { type ConnectOptions, connectStream } from './connect.ts';
 import { StreamListener } from './listener.ts';
+import { PeerListeners } from './peer-listeners.ts';
 import type { VsockStream } from './stream.ts';
 
 /** Ways to the other side of the vsock: another machine on AF_VSOCK, or a vsock device's Unix sockets. */
@@ -37,13 +38,28 @@ export interface NativeOptions {
   hybrid?: boolean;
 }
 
-/** AF_VSOCK. */
+/** One per process, for each kind of stream: whoever listens for peers by name shares ports with the others that do. */
+const peerListeners = {
+  plain: new PeerListeners((port, onStream) => new StreamListener({ type: 'vsock', port, hybrid: false }, onStream)),
+  hybrid: new PeerListeners((port, onStream) => new StreamListener({ type: 'vsock', port, hybrid: true }, onStream)),
+};
+
+/** AF_VSOCK. With `peerCids` several transports of this process may listen at one port, each for its own peers. */
 export function nativeTransport(options: NativeOptions): VsockTransport {
   const { cid, peerCids, hybrid = false } = options;
-  return transport(
+  const native = transport(
     (port) => ({ type: 'vsock', cid, port, hybrid }),
     (port) => (peerCids ? { type: 'vsock', port, peerCids, hybrid } : { type: 'vsock', port, hybrid }),
   );
+  if (peerCids === undefined) return native;
+  const listeners = hybrid ? peerListeners.hybrid : peerListeners.plain;
+  return {
+    ...native,
+    listen: async (port, onStream) => {
+      const listener = listeners.listen(port, peerCids, onStream);
+      return { close: async () => listener.close() };
+    },
+  };
 }
 
 /**

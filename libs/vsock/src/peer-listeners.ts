@@ -1,0 +1,52 @@
+import { VsockError } from './errors.ts';
+import type { VsockStream } from './stream.ts';
+
+type OnStream = (stream: VsockStream) => void;
+
+interface Port {
+  readonly listener: { close(): void };
+  readonly byCid: Map<number, OnStream>;
+}
+
+/**
+ * AF_VSOCK has one set of ports for all machines of a host. Several listeners of this process at one port share the socket;
+ * the CID that connects tells whose stream it is, and a CID that nobody waits for is closed unheard.
+ */
+export class PeerListeners {
+  readonly #open: (port: number, onStream: OnStream) => { close(): void };
+  readonly #ports = new Map<number, Port>();
+
+  constructor(open: (port: number, onStream: OnStream) => { close(): void }) {
+    this.#open = open;
+  }
+
+  /** @throws VsockError ADDRESS_IN_USE when one of the peers is listened for already, and what opening the socket throws */
+  listen(port: number, peerCids: readonly number[], onStream: OnStream): { close(): void } {
+    const shared = this.#ports.get(port) ?? this.#share(port);
+    const taken = peerCids.find((cid) => shared.byCid.has(cid));
+    if (taken !== undefined) {
+      throw new VsockError('ADDRESS_IN_USE', `vsock port ${port} is listened at for CID ${taken} already`);
+    }
+    for (const cid of peerCids) shared.byCid.set(cid, onStream);
+    return { close: () => this.#close(port, shared, peerCids, onStream) };
+  }
+
+  #share(port: number): Port {
+    const byCid = new Map<number, OnStream>();
+    const listener = this.#open(port, (stream) => {
+      const onStream = stream.peerCid === undefined ? undefined : byCid.get(stream.peerCid);
+      if (onStream === undefined) stream.destroy();
+      else onStream(stream);
+    });
+    const shared = { listener, byCid };
+    this.#ports.set(port, shared);
+    return shared;
+  }
+
+  #close(port: number, shared: Port, peerCids: readonly number[], onStream: OnStream): void {
+    for (const cid of peerCids) if (shared.byCid.get(cid) === onStream) shared.byCid.delete(cid);
+    if (shared.byCid.size > 0 || this.#ports.get(port) !== shared) return;
+    this.#ports.delete(port);
+    shared.listener.close();
+  }
+}
