@@ -16,6 +16,7 @@ export class Running {
   readonly finished: Promise<Finished>;
   stdout = '';
   stderr = '';
+  #ended = false;
   #wake: (() => void)[] = [];
 
   constructor(args: readonly string[], env: NodeJS.ProcessEnv) {
@@ -29,6 +30,7 @@ export class Running {
       this.#notify();
     });
     this.finished = once(this.process, 'close').then(([code]) => {
+      this.#ended = true;
       this.#notify();
       return { code, stdout: this.stdout, stderr: this.stderr };
     });
@@ -36,14 +38,10 @@ export class Running {
 
   /** Resolves with the match once stderr has it; rejects when the command ends before that. */
   async seen(pattern: RegExp): Promise<RegExpExecArray> {
-    let ended = false;
-    void this.finished.then(() => {
-      ended = true;
-    });
     for (;;) {
       const match = pattern.exec(this.stderr);
       if (match !== null) return match;
-      if (ended) throw new Error(`enclaver ended before ${pattern}:\n${this.stderr}`);
+      if (this.#ended) throw new Error(`enclaver ended before ${pattern}:\n${this.stderr}`);
       await new Promise<void>((resolve) => {
         this.#wake.push(resolve);
       });
