@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import {
+  CONTROL_LINE_MAX,
+  ControlDecoder,
+  type EnclaveStatus,
+  encodeControl,
+  encodeStatus,
+  isFinal,
+  STATUS_LINE_MAX,
+  StatusDecoder,
+} from '../src/index.ts';
+
+const decode = (text: string | Buffer): EnclaveStatus[] => new StatusDecoder().push(Buffer.from(text));
+
+describe('status lines', () => {
+  it('are those that the original reads', () => {
+    assert.equal(encodeStatus({ status: 'running' }).toString(), '{"status":"running"}\n');
+    assert.equal(encodeStatus({ status: 'exited', code: 3 }).toString(), '{"status":"exited","code":3}\n');
+    assert.equal(
+      encodeStatus({ status: 'signaled', signal: 'SIGTERM' }).toString(),
+      '{"status":"signaled","signal":"SIGTERM"}\n',
+    );
+  });
+
+  it('give a signal by name whether it comes as name or number (D1)', () => {
+    assert.deepEqual(decode('{"status":"signaled","signal":"SIGKILL"}\n'), [{ status: 'signaled', signal: 'SIGKILL' }]);
+    assert.deepEqual(decode('{"status":"signaled","signal":9}\n'), [{ status: 'signaled', signal: 'SIGKILL' }]);
+    assert.deepEqual(decode('{"status":"signaled","signal":40}\n'), [{ status: 'signaled', signal: 'SIGRTMIN+6' }]);
+  });
+
+  it('survive any error text: quotes, newlines, control characters, length (D2, B-6)', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 4000 }), (error) => {
+        const line = encodeStatus({ status: 'fatal', error });
+        assert.equal(line.indexOf('\n'), line.length - 1);
+        assert.ok(line.length <= STATUS_LINE_MAX);
+        const [status] = decode(line);
+        assert.ok(
+          status?.status === 'fatal' && error.toWellFormed().startsWith(status.error.slice(0, 100).toWellFormed()),
+        );
+      }),
+    );
+  });
+
+  it('come whole out of any cutting of the stream', () => {
+    const lines: EnclaveStatus[] = [
+      { status: 'running', phase: 'starting', timings: { initMs: 1, odynMs: 2, startingMs: 3 } },
+      { status: 'running', phase: 'ready' },
+      { status: 'exited', code: 0 },
+    ];
+    const bytes = Buffer.concat(lines.map(encodeStatus));
+    for (let size = 1; size <= bytes.length; size++) {
+      const decoder = new StatusDecoder();
+      const seen: EnclaveStatus[] = [];
+      for (let at = 0; at < bytes.length; at += size) seen.push(...decoder.push(bytes.subarray(at, at + size)));
+      assert.deepEqual(seen, lines);
+    }
+  });
+
+  it('that are none are refused, and one without an end is not collected for ever', () => {
+    for (const line of [
+      '',
+      'null',
+      '{}',
+      '{"status":"paused"}',
+      '{"status":"exited"}',
+      '{"status":"signaled","signal":0}',
+    ]) {
+      assert.throws(() => decode(`${line}\n`), { code: 'LINE_INVALID' }, line);
+    }
+    assert.throws(() => decode('x'.repeat(STATUS_LINE_MAX + 1)), { code: 'LINE_TOO_LONG' });
+  });
+
+  it('say which states are the last', () => {
+    assert.equal(isFinal({ status: 'running', phase: 'ready' }), false);
+    assert.equal(isFinal({ status: 'exited', code: 0 }), true);
+    assert.equal(isFinal({ status: 'fatal', error: '' }), true);
+  });
+});
+
+describe('control lines', () => {
+  it('ask for a stop', () => {
+    const request = { command: 'stop', graceMs: 10_000 } as const;
+    assert.deepEqual(new ControlDecoder().push(encodeControl(request)), [request]);
+  });
+
+  it('that are none are refused', () => {
+    for (const line of ['{"command":"start"}', '{"command":"stop"}', '{"command":"stop","graceMs":-1}', 'stop']) {
+      assert.throws(() => new ControlDecoder().push(Buffer.from(`${line}\n`)), { code: 'LINE_INVALID' }, line);
+    }
+    assert.throws(() => new ControlDecoder().push(Buffer.alloc(CONTROL_LINE_MAX + 1, 'x')), { code: 'LINE_TOO_LONG' });
+  });
+});
