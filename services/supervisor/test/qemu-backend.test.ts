@@ -68,7 +68,10 @@ describe('qemu backend', () => {
     const traits = { accelerator: 'tcg', tscKhz: 2_596_120, sandbox: true } as const;
     const args = qemuArguments(request, enclaveFiles(folder), traits);
     const argument = (option: string) => args[args.indexOf(option) + 1];
-    assert.equal(argument('-append'), 'quiet enclaver.parent_cid=2 reboot=t tsc_early_khz=2596120');
+    assert.equal(
+      argument('-append'),
+      'quiet enclaver.parent_cid=2 enclaver.vsock=hybrid reboot=t tsc_early_khz=2596120',
+    );
     assert.ok(args.includes('-nodefaults') && args.includes('-no-reboot') && args.includes('-sandbox'));
     const kernel = qemuArguments({ ...request, vsock: { type: 'vsock', cid: 17 } }, enclaveFiles(folder), {
       ...traits,
@@ -76,6 +79,7 @@ describe('qemu backend', () => {
     });
     assert.ok(kernel.includes('vhost-vsock-device,guest-cid=17'));
     assert.ok(!kernel.join(' ').includes('tsc_early_khz') && kernel.includes('host'));
+    assert.ok(!kernel.join(' ').includes('hybrid'), 'the kernel vsock of the host carries half-close');
   });
 
   it('passes on what a program said that did not start', async () => {
