@@ -42,10 +42,10 @@ function mebibytes(rollup: string, field: string): number {
   return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(rollup)?.[1] ?? 0) / 1024;
 }
 
-/** Text of a file in /proc, empty for a process that has just ended. */
+/** Text of a file in /proc, empty for a process that has just ended or is not ours. */
 async function textOf(path: string): Promise<string> {
   return await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ESRCH') return '';
+    if (error.code === 'ENOENT' || error.code === 'ESRCH' || error.code === 'EACCES') return '';
     throw error;
   });
 }

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus, BusError } from '@enclaver/bus';
 import { CliError } from './cli-error.ts';
+import { exitCodes } from './exit-codes.ts';
+import { formatFailure } from './output/failure.ts';
 import { busFile, defaultStackDir } from './stack/locations.ts';
 
 const SOURCE = 'enclaver/cli';
@@ -63,9 +65,11 @@ async function startPrivateStack(): Promise<Session> {
   try {
     await readyLine(child);
     const bus = await Bus.connect({ source: SOURCE, credentials: busFile(dir) });
+    child.once('exit', failWithoutStack);
     return {
       bus,
       [Symbol.asyncDispose]: async () => {
+        child.off('exit', failWithoutStack);
         await bus.close();
         await endStack(child);
       },
@@ -77,6 +81,13 @@ async function startPrivateStack(): Promise<Session> {
     await rm(dir, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** The bus client would wait for its server for ever; nobody starts a private one again. */
+function failWithoutStack(): void {
+  const remedy = 'run `enclaver up` in another terminal to see why, and this command again';
+  process.stderr.write(formatFailure(new CliError('STACK_LOST', 'the private stack of this command ended', remedy)));
+  process.exit(exitCodes.failure);
 }
 
 async function readyLine(child: ChildProcess): Promise<void> {

@@ -1,16 +1,14 @@
-import { readFile, stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import { type Bus, BusError, type EnclaveRecord, type PublishedPort } from '@enclaver/bus';
-import { parseManifest } from '@enclaver/manifest';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
-import { CliError } from '../cli-error.ts';
 import { exitCodeOf, exitCodes } from '../exit-codes.ts';
+import { Interruption } from '../interruption.ts';
 import { limits } from '../limits.ts';
 import { describeEvent } from '../output/events.ts';
 import { formatFailure } from '../output/failure.ts';
 import { LogPrinter } from '../output/logs.ts';
 import { parsePublish } from '../publish.ts';
+import { runTargetOf } from '../run-target.ts';
 import { openOrStartSession } from '../session.ts';
 
 interface RunOptions {
@@ -55,7 +53,7 @@ function positiveInteger(text: string): number {
 }
 
 async function run(image: string | undefined, options: RunOptions): Promise<void> {
-  const target = await targetOf(image, options.file);
+  const target = await runTargetOf(image, options.file);
   await using session = await openOrStartSession();
   const { bus } = session;
   const eif = target.eif ?? (await bus.request('builder', 'extract', { image: target.image })).eif;
@@ -118,61 +116,4 @@ async function stopEnclave(bus: Bus, id: string): Promise<void> {
   await bus.request('supervisor', 'stop', { id }).catch((error: unknown) => {
     process.stderr.write(formatFailure(error));
   });
-}
-
-/** First SIGINT or SIGTERM: a graceful stop. Second: out, and the private stack goes with us. */
-class Interruption {
-  seen = false;
-  #first: (() => void) | undefined;
-  readonly #listener = () => {
-    if (this.seen) process.exit(exitCodes.interrupted);
-    this.seen = true;
-    this.#first?.();
-  };
-
-  constructor() {
-    process.on('SIGINT', this.#listener).on('SIGTERM', this.#listener);
-  }
-
-  onFirst(action: () => void): void {
-    this.#first = action;
-    if (this.seen) action();
-  }
-
-  close(): void {
-    process.off('SIGINT', this.#listener).off('SIGTERM', this.#listener);
-  }
-}
-
-type Target = { eif: string; image?: undefined } | { eif?: undefined; image: string };
-
-async function targetOf(image: string | undefined, manifest: string | undefined): Promise<Target> {
-  if (image !== undefined && manifest !== undefined) {
-    throw new CliError('USAGE', 'an image and -f were given', 'give one of them');
-  }
-  if (image === undefined) return { image: await targetOfManifest(manifest ?? 'enclaver.yaml') };
-  const isFile = await stat(image).then(
-    (stats) => stats.isFile(),
-    () => false,
-  );
-  if (isFile) return { eif: resolve(image) };
-  if (image.endsWith('.eif') || image.startsWith('/') || image.startsWith('.')) {
-    throw new CliError('EIF_NOT_FOUND', `there is no file ${image}`, 'build it: enclaver build --eif-only <path>');
-  }
-  return { image };
-}
-
-async function targetOfManifest(file: string): Promise<string> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (cause) {
-    throw new CliError(
-      'MANIFEST_UNREADABLE',
-      `no image was given, and the manifest ${file} cannot be read: ${(cause as Error).message}`,
-      'name an image, an EIF, or a manifest with -f',
-      { cause },
-    );
-  }
-  return parseManifest(text, { file }).target;
 }

@@ -1,4 +1,5 @@
 import type { Bus, LogMessage, LogStreamName } from '@enclaver/bus';
+import { limits } from '../limits.ts';
 
 export interface LogPrinterOptions {
   /** Show the console and odyn's own lines, too. */
@@ -28,13 +29,15 @@ export class LogPrinter {
     this.#waiting?.resolve();
   }
 
-  /** Resolves once that many lines of all streams have been printed. */
+  /** Resolves once that many lines of all streams have been printed, or none came for a while that should have. */
   async until(lines: number): Promise<void> {
     this.ended = true;
     if (this.#lines >= lines) return;
     await new Promise<void>((resolve) => {
       this.#waiting = { lines, resolve };
+      setTimeout(resolve, limits.logEndMs).unref();
     });
+    if (this.#lines < lines) process.stderr.write(`[${lines - this.#lines} log lines did not arrive]\n`);
   }
 
   async close(): Promise<void> {
