@@ -96,7 +96,7 @@ describe('traffic through a booted enclave', function () {
 
   const json = async <T = Answer>(path: string) => (await (await fetch(app + path)).json()) as T;
 
-  it("gives the app its image's arguments, environment, user and folder, and the manifest", async () => {
+  it("gives the app its image's arguments, environment, user and folder, and the manifest (D12)", async () => {
     const about = await json<Record<string, unknown> & { env: Record<string, string> }>('/about');
     assert.deepEqual(about.argv, ['/app/server.js', 'from', 'cmd']);
     assert.equal(about.cwd, '/app');

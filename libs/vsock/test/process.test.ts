@@ -50,7 +50,7 @@ describe('processes', () => {
     );
   });
 
-  it('keeps its listeners through a lack of descriptors', function () {
+  it('keeps its listeners through a lack of descriptors (D4)', function () {
     this.timeout(60_000);
     const { status, stdout, stderr } = run('descriptors.ts', [bench.folder], { limit: '64' });
     assert.equal(status, 0, stderr);

@@ -22,7 +22,7 @@ await buildEnclave(options);
 `;
 
 describe('build: same input, same bytes', () => {
-  it('in another folder, under another umask, time zone, locale and clock', async () => {
+  it('in another folder, under another umask, time zone, locale and clock (D17)', async () => {
     const hashes = new Set<string>();
     const surroundings = [
       { umask: 0o022, now: 0, env: { TZ: 'UTC', LANG: 'C', LC_ALL: 'C' } },
