@@ -2,6 +2,7 @@ import type { VsockStream, VsockTransport } from '@enclaver/vsock';
 import { decodeLogHello, LOG_HELLO_BYTES, LOG_PORT } from '@enclaver/wire';
 import { LastWord } from '../last-word.ts';
 import { limits } from '../limits.ts';
+import { PortClients } from '../port-clients.ts';
 import type { BackPressure } from './back-pressure.ts';
 import { endRecord, type LogCursor, type LogRing } from './log-ring.ts';
 import type { OdynLog } from './odyn-log.ts';
@@ -12,8 +13,7 @@ export class LogServer {
   readonly #log: OdynLog;
   readonly #backPressure: BackPressure;
   readonly #lastWord = new LastWord(limits.lastWordLingerMs);
-  readonly #clients = new Set<VsockStream>();
-  #listener: { close(): Promise<void> } | undefined;
+  #clients: PortClients | undefined;
 
   private constructor(ring: LogRing, log: OdynLog, backPressure: BackPressure) {
     this.#ring = ring;
@@ -29,7 +29,13 @@ export class LogServer {
     backPressure: BackPressure,
   ): Promise<LogServer> {
     const server = new LogServer(ring, log, backPressure);
-    server.#listener = await transport.listen(LOG_PORT, (stream) => server.#accept(stream));
+    server.#clients = await PortClients.listen(transport, {
+      port: LOG_PORT,
+      name: 'log',
+      max: limits.logClients,
+      log,
+      onClient: (stream) => server.#greet(stream),
+    });
     return server;
   }
 
@@ -39,20 +45,10 @@ export class LogServer {
   }
 
   async close(): Promise<void> {
-    await this.#listener?.close();
-    for (const client of this.#clients) client.destroy();
+    await this.#clients?.close();
   }
 
-  #accept(stream: VsockStream): void {
-    if (this.#clients.size >= limits.logClients) {
-      this.#log.warn('log reader refused', { readers: this.#clients.size });
-      stream.destroy();
-      return;
-    }
-    this.#clients.add(stream);
-    stream.on('close', () => this.#clients.delete(stream));
-    stream.on('error', (error) => this.#log.debug('log reader lost', { reason: error.message }));
-    stream.on('end', () => stream.destroy());
+  #greet(stream: VsockStream): void {
     const hello: Buffer[] = [];
     let helloBytes = 0;
     const timer = setTimeout(() => stream.destroy(), limits.logHelloMs);

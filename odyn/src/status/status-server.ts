@@ -1,4 +1,4 @@
-import { VsockError, type VsockStream, type VsockTransport } from '@enclaver/vsock';
+import type { VsockStream, VsockTransport } from '@enclaver/vsock';
 import {
   ControlDecoder,
   type ControlRequest,
@@ -11,6 +11,7 @@ import {
 import { LastWord } from '../last-word.ts';
 import { limits } from '../limits.ts';
 import type { OdynLog } from '../logs/odyn-log.ts';
+import { PortClients } from '../port-clients.ts';
 import type { StatusBoard } from './status-board.ts';
 
 /** Serves the state on vsock 17000 (`libs/wire`, status.ts) and takes the parent's requests from the same connections. */
@@ -18,16 +19,15 @@ export class StatusServer {
   readonly #board: StatusBoard;
   readonly #log: OdynLog;
   readonly #onRequest: (request: ControlRequest) => void;
-  readonly #clients = new Set<VsockStream>();
   readonly #lastWord = new LastWord(limits.lastWordLingerMs);
-  #listener: { close(): Promise<void> } | undefined;
+  #clients: PortClients | undefined;
 
   private constructor(board: StatusBoard, log: OdynLog, onRequest: (request: ControlRequest) => void) {
     this.#board = board;
     this.#log = log;
     this.#onRequest = onRequest;
     board.onChange = (status) => {
-      for (const client of this.#clients) this.#send(client, status);
+      for (const client of this.#clients ?? []) this.#send(client, status);
     };
   }
 
@@ -39,7 +39,13 @@ export class StatusServer {
     onRequest: (request: ControlRequest) => void,
   ): Promise<StatusServer> {
     const server = new StatusServer(board, log, onRequest);
-    server.#listener = await transport.listen(STATUS_PORT, (stream) => server.#accept(stream));
+    server.#clients = await PortClients.listen(transport, {
+      port: STATUS_PORT,
+      name: 'status',
+      max: limits.statusClients,
+      log,
+      onClient: (stream) => server.#greet(stream),
+    });
     return server;
   }
 
@@ -49,21 +55,11 @@ export class StatusServer {
   }
 
   async close(): Promise<void> {
-    await this.#listener?.close();
-    for (const client of this.#clients) client.destroy();
+    await this.#clients?.close();
   }
 
-  #accept(stream: VsockStream): void {
-    if (this.#clients.size >= limits.statusClients) {
-      this.#log.warn('status client refused', { clients: this.#clients.size });
-      stream.destroy();
-      return;
-    }
-    this.#clients.add(stream);
+  #greet(stream: VsockStream): void {
     const decoder = new ControlDecoder();
-    stream.on('error', (error) => this.#onStreamError(error));
-    stream.on('close', () => this.#clients.delete(stream));
-    stream.on('end', () => stream.destroy());
     stream.on('data', (chunk: Buffer) => this.#receive(stream, decoder, chunk));
     this.#send(stream, this.#board.current);
   }
@@ -91,11 +87,5 @@ export class StatusServer {
       this.#log.warn('status client cut', { reason: 'it does not read' });
       stream.destroy();
     }
-  }
-
-  /** A client that goes away is nothing to report; what else there is, is. */
-  #onStreamError(error: Error): void {
-    if (error instanceof VsockError) this.#log.debug('status client lost', { reason: error.message });
-    else this.#log.warn('status client failed', { reason: error.message });
   }
 }
