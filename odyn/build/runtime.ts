@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { cpio } from '@enclaver/eif';
 import { COMMAND_LINE } from './command-line.ts';
+import { differingParts, writeCompiledLock } from './compiled-lock.ts';
 import { inputsFingerprint } from './fingerprint.ts';
 import { collectParts, entriesOf } from './parts.ts';
 import { CHECKOUT, findPinned, readPinned, sha256Of } from './pinned.ts';
@@ -20,6 +21,8 @@ export interface RuntimeOptions {
   entry: string;
   /** The compiled vsock addon. */
   addon: string;
+  /** Record the compiled parts in the checkout, as a release does after a change of sources or tools. */
+  updateLock?: boolean;
 }
 
 export const DEFAULTS: RuntimeOptions = {
@@ -32,12 +35,15 @@ export interface BuiltRuntime {
   /** False if the bundle was there and made from the same inputs. */
   built: boolean;
   /** False if set-up took other versions than the checkout pins. */
-  asPublished: boolean;
+  pinned: boolean;
+  /** Compiled parts that are not the bytes that the checkout records. */
+  differing: readonly string[];
   bytes: number;
   sha256: string;
 }
 
 interface Stamp {
+  differing: string[];
   inputs: string;
   bytes: number;
   sha256: string;
@@ -48,8 +54,8 @@ export async function buildRuntime(options: RuntimeOptions): Promise<BuiltRuntim
   const pinned = await findPinned();
   const inputs = await inputsFingerprint(pinned, options);
   const before = await readStamp(options.output, inputs);
-  if (before !== undefined) {
-    return { built: false, asPublished: pinned.asPublished, bytes: before.bytes, sha256: before.sha256 };
+  if (before !== undefined && options.updateLock !== true) {
+    return { built: false, pinned: pinned.asPublished, ...resultOf(before) };
   }
   await mkdir(dirname(options.output), { recursive: true });
   const scratch = await mkdtemp(join(tmpdir(), 'enclaver-runtime-'));
@@ -73,7 +79,9 @@ export async function buildRuntime(options: RuntimeOptions): Promise<BuiltRuntim
         .map(({ path, mode, data }) => ({ path, size: data.length, sha256: sha256Of(data), mode }))
         .sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path))),
     };
-    const stamp: Stamp = { inputs, bytes: ramdisk.length, sha256: sha256Of(ramdisk) };
+    if (options.updateLock === true) await writeCompiledLock(parts);
+    const differing = await differingParts(parts);
+    const stamp: Stamp = { inputs, differing, bytes: ramdisk.length, sha256: sha256Of(ramdisk) };
     await Promise.all([
       writeFile(join(fresh, 'kernel'), await readPinned(pinned.kernel)),
       writeFile(join(fresh, 'cmdline'), COMMAND_LINE),
@@ -86,11 +94,15 @@ export async function buildRuntime(options: RuntimeOptions): Promise<BuiltRuntim
     await chmod(fresh, 0o755);
     await rm(options.output, { recursive: true, force: true });
     await rename(fresh, options.output);
-    return { built: true, asPublished: pinned.asPublished, bytes: stamp.bytes, sha256: stamp.sha256 };
+    return { built: true, pinned: pinned.asPublished, ...resultOf(stamp) };
   } finally {
     await rm(scratch, { recursive: true, force: true });
     await rm(fresh, { recursive: true, force: true });
   }
+}
+
+function resultOf({ bytes, sha256, differing }: Stamp): Pick<BuiltRuntime, 'bytes' | 'sha256' | 'differing'> {
+  return { bytes, sha256, differing };
 }
 
 /** What an earlier build left, if it is of the same inputs and its large file is whole. */
@@ -98,7 +110,7 @@ async function readStamp(folder: string, inputs: string): Promise<Stamp | undefi
   try {
     const stamp = JSON.parse(await readFile(join(folder, STAMP), 'utf8')) as Stamp;
     const { size } = await stat(join(folder, 'ramdisk0.cpio'));
-    return stamp.inputs === inputs && size === stamp.bytes ? stamp : undefined;
+    return stamp.inputs === inputs && size === stamp.bytes && Array.isArray(stamp.differing) ? stamp : undefined;
   } catch {
     // Missing or broken, for whatever reason: it is made anew
     return undefined;
