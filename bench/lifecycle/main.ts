@@ -40,7 +40,7 @@ try {
   const boots: Boot[] = [];
   const deaths: Death[] = [];
   for (let n = 0; n < runs; n++) {
-    const { boot, death } = await bootAndKill(bus, eif, n === 0 ? printMemory : undefined);
+    const { boot, death } = await bootAndKill(bus, eif, n === 0 ? (id) => printMemory(bus, id) : undefined);
     boots.push(boot);
     deaths.push(death);
   }
@@ -67,7 +67,7 @@ try {
 async function bootAndKill(
   bus: Bus,
   eif: string,
-  whenReady?: () => Promise<void>,
+  whenReady?: (id: string) => Promise<void>,
 ): Promise<{ boot: Boot; death: Death }> {
   const events = bus.events();
   await events.ready;
@@ -90,7 +90,7 @@ async function bootAndKill(
         initMs: timings.odynMs - timings.initMs,
         odynMs: timings.readyMs - timings.odynMs,
       };
-      await whenReady?.();
+      await whenReady?.(event.id);
       killedAt = performance.now();
       process.kill(enclave.pid, 'SIGKILL');
     }
@@ -104,11 +104,17 @@ async function bootAndKill(
   throw new Error('the bus went away');
 }
 
-async function printMemory(): Promise<void> {
+async function printMemory(bus: Bus, id: string): Promise<void> {
   const processes = await stackMemory(stack.dir);
   process.stdout.write('idle memory, MiB\n');
   for (const { name, rss, pss, anonymous } of processes) {
     const figures = [rss, pss, anonymous].map((value) => value.toFixed(1).padStart(8)).join('');
     process.stdout.write(`  ${name.padEnd(28)} rss, pss, anonymous: ${figures}\n`);
+  }
+  for await (const { lines } of bus.logs({ id, stream: 'odyn', follow: true })) {
+    const ready = lines.map(({ text }) => JSON.parse(text)).find(({ msg }) => msg === 'ready');
+    if (ready === undefined) continue;
+    process.stdout.write(`  odyn, inside: resident ${(ready.residentBytes / 1024 / 1024).toFixed(1)}\n`);
+    return;
   }
 }

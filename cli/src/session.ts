@@ -20,12 +20,15 @@ export interface Session extends AsyncDisposable {
 async function runningBus(): Promise<Bus | undefined> {
   const given = process.env.ENCLAVER_BUS;
   if (given !== undefined) return await Bus.connect({ source: SOURCE, credentials: given });
-  const file = busFile(defaultStackDir());
+  return await connectTo(busFile(defaultStackDir()));
+}
+
+/** The bus that a credentials file leads to; undefined where there is no file, or one that a killed stack left. */
+export async function connectTo(file: string): Promise<Bus | undefined> {
   try {
     await access(file);
     return await Bus.connect({ source: SOURCE, credentials: file });
   } catch (error) {
-    // No stack, or the files of one that was killed: both mean that none runs
     if (error instanceof BusError && error.code !== 'BUS_UNREACHABLE') throw error;
     return undefined;
   }

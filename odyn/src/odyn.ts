@@ -125,7 +125,7 @@ export class Odyn {
 
   async #watchReady(ports: readonly number[], signal: AbortSignal): Promise<void> {
     if (!(await waitForListeners(ports, signal)) || this.#stopGraceMs !== undefined) return;
-    this.#log.info('ready', { ports: ports.join(',') });
+    this.#log.info('ready', { ports: ports.join(','), residentBytes: process.memoryUsage.rss() });
     this.#events.emit('ready');
   }
 

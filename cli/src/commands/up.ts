@@ -1,6 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { CliError } from '../cli-error.ts';
+import { connectTo } from '../session.ts';
 import { busFile, defaultDataDir, defaultStackDir } from '../stack/locations.ts';
 import { Stack } from '../stack/stack.ts';
 
@@ -25,6 +27,7 @@ export function addUp(program: Command): void {
 async function up(options: UpOptions): Promise<void> {
   const isPrivate = options.private !== undefined;
   const dir = options.private ?? defaultStackDir();
+  if (!isPrivate) await refuseSecondStack(dir);
   const stopped = untilStopped(isPrivate);
   if (isPrivate) outliveOwner();
   try {
@@ -43,6 +46,18 @@ async function up(options: UpOptions): Promise<void> {
   } finally {
     if (isPrivate) await rm(dir, { recursive: true, force: true });
   }
+}
+
+/** A second stack in the same folder would take the first one's credentials away. Errors: `STACK_RUNNING`. */
+async function refuseSecondStack(dir: string): Promise<void> {
+  const bus = await connectTo(busFile(dir));
+  if (bus === undefined) return;
+  await bus.close();
+  throw new CliError(
+    'STACK_RUNNING',
+    `a stack runs here already: its bus credentials are in ${busFile(dir)}`,
+    'use it, or stop it first',
+  );
 }
 
 /** When the owner was killed its end of our output is gone, too: what we still say must not end us before we have cleaned up. */
