@@ -24,6 +24,8 @@ struct instance {
 
 struct instance *instance_of(napi_env env);
 void instance_closed(struct instance *instance); /* from a close callback */
+/* Tells Node that the environment may go, once it ends and nothing is open. */
+void instance_finish(struct instance *instance);
 
 /* Calls into JavaScript from a loop callback; what it throws becomes an uncaught exception. */
 void call_back(napi_env env, napi_ref callback, size_t argc, const napi_value *argv);

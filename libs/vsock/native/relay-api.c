@@ -171,5 +171,5 @@ bool export_relay(napi_env env, napi_value exports) {
       EXPORT(relayRef),
       EXPORT(relayClose),
   };
-  return napi_define_properties(env, exports, sizeof all / sizeof *all, all) == napi_ok && export_relay_calls(env, exports);
+  return napi_define_properties(env, exports, sizeof all / sizeof *all, all) == napi_ok;
 }

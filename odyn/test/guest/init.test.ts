@@ -172,7 +172,7 @@ describe('init in a guest', function () {
         uids: [1234, 1234, 1234],
         gids: [2345, 2345, 2345],
         groups: [7, 9],
-        cwd: '/work/here',
+        cwd: '/data/here',
         leader: true,
         inRoot: true,
         umask: 0o022,

@@ -31,7 +31,7 @@ function startApp(words: readonly string[]): { child: ChildProcess; stdout: Prom
   if (out === undefined || err === undefined) {
     throw new Error('unreachable');
   }
-  const ids = ['--root', '/rootfs', '--uid', '1234', '--gid', '2345', '--groups', '7,9', '--workdir', '/work/here'];
+  const ids = ['--root', '/rootfs', '--uid', '1234', '--gid', '2345', '--groups', '7,9', '--workdir', '/data/here'];
   const child = spawn('/odyn/launch', [...ids, '--', ...words], {
     stdio: ['ignore', out.writer, err.writer, 'pipe'],
     env: { PATH: '/bin', GREETING: 'hello' },

@@ -1,0 +1,82 @@
+/* JavaScript values in and out: arguments that are checked, results, callbacks. */
+#include <string.h>
+
+#include "addon.h"
+
+void call_back(napi_env env, napi_ref callback, size_t argc, const napi_value *argv) {
+  napi_value function, receiver, error;
+  if (napi_get_reference_value(env, callback, &function) != napi_ok || !function) return;
+  if (napi_get_global(env, &receiver) != napi_ok) return;
+  if (napi_make_callback(env, NULL, receiver, function, argc, argv, NULL) != napi_pending_exception) return;
+  if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
+}
+
+static bool wrong(napi_env env, const char *what) {
+  napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", what);
+  return false;
+}
+
+bool get_args(napi_env env, napi_callback_info info, size_t count, napi_value *argv) {
+  size_t given = count;
+  if (napi_get_cb_info(env, info, &given, argv, NULL, NULL) != napi_ok || given < count)
+    return wrong(env, "too few arguments");
+  return true;
+}
+
+bool get_u32(napi_env env, napi_value value, uint32_t *result) {
+  double number;
+  if (napi_get_value_double(env, value, &number) != napi_ok || !(number >= 0 && number <= 4294967295.0) ||
+      number != (double)(uint32_t)number)
+    return wrong(env, "an unsigned 32-bit integer is needed");
+  *result = (uint32_t)number;
+  return true;
+}
+
+bool get_fd(napi_env env, napi_value value, int *result) {
+  uint32_t number;
+  if (!get_u32(env, value, &number)) return false;
+  if (number > INT32_MAX) return wrong(env, "a file descriptor is needed");
+  *result = (int)number;
+  return true;
+}
+
+bool get_bool(napi_env env, napi_value value, bool *result) {
+  return napi_get_value_bool(env, value, result) == napi_ok || wrong(env, "a boolean is needed");
+}
+
+bool get_bytes(napi_env env, napi_value value, uint8_t **data, size_t *length) {
+  void *start;
+  napi_typedarray_type type;
+  if (napi_get_typedarray_info(env, value, &type, length, &start, NULL, NULL) != napi_ok || type != napi_uint8_array)
+    return wrong(env, "a Uint8Array is needed");
+  *data = start;
+  return true;
+}
+
+bool get_address(napi_env env, napi_value value, struct sockaddr_storage *address, socklen_t *length) {
+  uint8_t *data;
+  size_t size;
+  if (!get_bytes(env, value, &data, &size)) return false;
+  if (size < sizeof(sa_family_t) || size > sizeof *address) return wrong(env, "a socket address is needed");
+  memset(address, 0, sizeof *address);
+  memcpy(address, data, size);
+  *length = (socklen_t)size;
+  return true;
+}
+
+bool get_external(napi_env env, napi_value value, void **result) {
+  return napi_get_value_external(env, value, result) == napi_ok || wrong(env, "a handle is needed");
+}
+
+bool is_nullish(napi_env env, napi_value value) {
+  napi_valuetype type;
+  return napi_typeof(env, value, &type) != napi_ok || type == napi_undefined || type == napi_null;
+}
+
+napi_value make_int(napi_env env, int64_t value) {
+  napi_value result = NULL;
+  napi_create_int64(env, value, &result);
+  return result;
+}
+
+napi_value make_error(napi_env env, int error) { return make_int(env, -(int64_t)error); }
