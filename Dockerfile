@@ -9,6 +9,8 @@ WORKDIR /opt/enclaver
 RUN ldconfig -p | grep -q libstdc++.so.6 || \
     (apt-get update && apt-get install -y --no-install-recommends libstdc++6 && rm -rf /var/lib/apt/lists/*)
 COPY . .
+# Where Node keeps what it made of the TypeScript: less memory, quicker starts
+ENV NODE_COMPILE_CACHE=/opt/enclaver/dist/compile-cache
 ENTRYPOINT ["/opt/enclaver/cli/bin/enclaver"]
 
 FROM core AS builder
