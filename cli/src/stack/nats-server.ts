@@ -47,7 +47,7 @@ async function portOf(dir: string, failure: { cause?: string }): Promise<string>
       throw new CliError(
         missing ? 'NATS_MISSING' : 'BUS_START_FAILED',
         `nats-server ${failure.cause}`,
-        missing ? 'install it: `scripts/setup` does' : 'is its port taken? `enclaver up --port 0` takes a free one',
+        missing ? 'install it: `scripts/setup` does' : 'is its port taken? `enclaver up --bus-port 0` takes a free one',
       );
     }
     const file = (await readdir(dir)).find((name) => name.endsWith('.ports'));

@@ -1,4 +1,4 @@
-export type WireErrorCode = 'FRAME_TOO_LARGE' | 'FRAME_INVALID' | 'LINE_TOO_LONG' | 'LINE_INVALID' | 'TRUNCATED';
+export type WireErrorCode = 'FRAME_TOO_LARGE' | 'FRAME_INVALID' | 'LINE_TOO_LONG' | 'LINE_INVALID';
 
 /** A peer broke one of the enclave's vsock protocols. The stream it came from must be closed: it cannot be resynchronised. */
 export class WireError extends Error {

@@ -1,7 +1,6 @@
 export type BuilderErrorCode =
   | 'BASE_IMAGE_MISSING'
   | 'BUILDER_BUSY'
-  | 'CONFIG_INVALID'
   | 'DISK_FULL'
   | 'ENGINE_ERROR'
   | 'ENGINE_UNREACHABLE'

@@ -1,7 +1,6 @@
 export type SupervisorErrorCode =
   | 'ARCH_UNSUPPORTED'
   | 'BOOT_TIMEOUT'
-  | 'ENCLAVE_AMBIGUOUS'
   | 'ENCLAVE_NOT_FOUND'
   | 'EIF_NOT_FOUND'
   | 'EIF_NO_MANIFEST'

@@ -45,7 +45,7 @@ export class QemuBackend implements Backend {
       throw new SupervisorError(
         'MEMORY_TOO_SMALL',
         `${memoryMb} MiB of memory are too few for this image, which needs ${needMb} MiB to unpack`,
-        { remedy: `give it more: --memory ${needMb + 256}, or defaults.memory_mb in the manifest` },
+        { remedy: `give it more: --memory-mb ${needMb + 256}, or defaults.memory_mb in the manifest` },
       );
     }
     need(QEMU, 'QEMU_MISSING');
