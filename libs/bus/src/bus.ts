@@ -9,7 +9,6 @@ import {
   type KV,
   type NatsConnection,
   NatsError,
-  RequestStrategy,
   RetentionPolicy,
   StorageType,
   type StreamConfig,
@@ -35,6 +34,7 @@ import {
 } from './operations.ts';
 import { untilStored } from './retry.ts';
 import { type OperationHandlers, SERVICE_PREFIX, serveOperations } from './service-host.ts';
+import { presentServices, whilePresent } from './service-presence.ts';
 import { ENCLAVE_BUCKET, EVENT_STREAM, LOG_STREAM, subjects } from './subjects.ts';
 
 export interface BusOptions {
@@ -133,7 +133,7 @@ export class Bus implements AsyncDisposable {
     return () => subscription.unsubscribe();
   }
 
-  /** Sends a request to a service. Errors: the service's own; `BUS_NO_SERVICE`; `BUS_TIMEOUT`. */
+  /** Sends a request to a service. Errors: the service's own; `BUS_NO_SERVICE`; `BUS_TIMEOUT`; `BUS_SERVICE_LOST`. */
   async request<S extends ServiceName, O extends OperationName<S>>(
     service: S,
     operation: O,
@@ -143,9 +143,10 @@ export class Bus implements AsyncDisposable {
     const subject = subjects.operation(service, operation);
     const payload = encodeCloudEvent(this.source, `${subject}.request`, schemas.request.parse(request));
     const timeout = operation === 'build' ? limits.buildTimeoutMs : limits.requestTimeoutMs;
-    const reply = await this.#connection.request(subject, payload, { timeout }).catch((cause: unknown) => {
+    const answer = this.#connection.request(subject, payload, { timeout }).catch((cause: unknown) => {
       throw requestError(service, operation, timeout, cause);
     });
+    const reply = await (operation === 'build' ? whilePresent(this.#connection, service, answer) : answer);
     if (reply.headers?.hasError || reply.headers?.get('Nats-Service-Error-Code')) {
       throw new BusError(decodeCloudEvent(reply.data, errorDataSchema).data);
     }
@@ -165,18 +166,7 @@ export class Bus implements AsyncDisposable {
 
   /** Names of the services that answer a ping. */
   async services(): Promise<string[]> {
-    const names: string[] = [];
-    try {
-      for await (const identity of await this.#connection.services
-        .client({ strategy: RequestStrategy.Timer, maxWait: limits.pingMs })
-        .ping()) {
-        if (identity.name.startsWith(SERVICE_PREFIX)) names.push(identity.name.slice(SERVICE_PREFIX.length));
-      }
-    } catch (error) {
-      // On a server where nothing listens yet, no answer is an error
-      if (!(error instanceof NatsError) || error.code !== ErrorCode.NoResponders) throw error;
-    }
-    return names;
+    return (await presentServices(this.#connection)).map(({ name }) => name.slice(SERVICE_PREFIX.length));
   }
 
   /** Resolves when the connection is closed for good, with the reason if it was not our wish. */

@@ -8,6 +8,9 @@ export const limits = {
   buildTimeoutMs: 3_600_000,
   /** A ping of the services: all that answer do so within milliseconds, this is how long we listen. */
   pingMs: 250,
+  /** Between two pings of the service that works on a long request, and how many it may miss: a busy one answers late. */
+  pingEveryMs: 2_000,
+  missedPings: 3,
   /** Lifecycle events kept: some 12 for an enclave, so the last 5,000 enclaves or 64 MiB. */
   eventMessages: 60_000,
   eventBytes: 64 * 1024 * 1024,

@@ -86,6 +86,26 @@ describe('bus', () => {
     assert.deepEqual((await bus.services()).sort(), ['log-relay', 'supervisor']);
   });
 
+  it('does not wait for the answer of a service that is gone', async function () {
+    this.timeout(30_000);
+    const builder = await Bus.connect({ source: 'test/builder', credentials: nats.credentials });
+    const taken = Promise.withResolvers<void>();
+    await builder.serve('builder', '0.1.0', {
+      build: () => {
+        taken.resolve();
+        return new Promise(() => undefined);
+      },
+      extract: async () => ({ eif: '/x.eif' }),
+    });
+    const request = { buildId: 'b', manifest: '', manifestFile: 'enclaver.yaml', contextDir: '/' };
+    const answer = assert.rejects(bus.request('builder', 'build', request), { code: 'BUS_SERVICE_LOST' });
+    await taken.promise;
+    // Its identity must have been seen before it goes
+    await bus.services();
+    await builder.close();
+    await answer;
+  });
+
   it('says which service is missing', async () => {
     await assert.rejects(bus.request('builder', 'extract', { image: 'x' }), { code: 'BUS_NO_SERVICE' });
   });
