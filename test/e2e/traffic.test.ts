@@ -192,7 +192,7 @@ describe('traffic through a booted enclave', function () {
     const lines = 5000;
     const before = { stdout: run.stdout.length, stderr: run.stderr.length };
     await json(`/log?lines=${lines}`);
-    while (!run.stdout.includes('long end')) await once(run.process.stdout as NodeJS.ReadableStream, 'data');
+    while (!run.stdout.includes('long end\n')) await once(run.process.stdout as NodeJS.ReadableStream, 'data');
     const numbers = (text: string) => [...text.matchAll(/^line (\d+) of/gm)].map((match) => Number(match[1]));
     const every = (first: number) => Array.from({ length: lines / 2 }, (_, n) => first + 2 * n);
     assert.deepEqual(numbers(run.stdout.slice(before.stdout)), every(0));
