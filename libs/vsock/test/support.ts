@@ -99,19 +99,23 @@ export async function readAll(stream: Duplex): Promise<Buffer> {
 }
 
 /** Reads to the end with pauses at random places; gives length and hash. */
-export async function readSlowly(stream: Duplex): Promise<{ length: number; hash: string }> {
+export async function readSlowly(
+  stream: Duplex,
+  total = Number.POSITIVE_INFINITY,
+): Promise<{ length: number; hash: string }> {
   const hash = createHash('sha256');
   let length = 0;
   for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
     hash.update(chunk as Buffer);
     length += (chunk as Buffer).length;
     if (Math.random() < 0.005) await sleep(Math.random() * 5);
+    if (length >= total) break;
   }
   return { length, hash: hash.digest('hex') };
 }
 
-/** Writes `total` random-looking bytes in pieces of random sizes with pauses, then ends; gives their hash. */
-export async function writeSlowly(stream: Duplex, total: number): Promise<string> {
+/** Writes `total` random-looking bytes in pieces of random sizes with pauses, then ends unless told not to; gives their hash. */
+export async function writeSlowly(stream: Duplex, total: number, end = true): Promise<string> {
   const block = randomBytes(1024 * 1024);
   const hash = createHash('sha256');
   for (let left = total; left > 0; ) {
@@ -123,7 +127,7 @@ export async function writeSlowly(stream: Duplex, total: number): Promise<string
     if (!stream.write(part)) await once(stream, 'drain');
     if (Math.random() < 0.02) await sleep(Math.random() * 5);
   }
-  stream.end();
+  if (end) stream.end();
   return hash.digest('hex');
 }
 
