@@ -12,12 +12,15 @@ const PORT = 4222;
 describe('the bus on a NATS server in a container', function () {
   this.timeout(120_000);
 
+  const temporary = process.env.TMPDIR;
   let work: string;
   let container: StartedTestContainer;
   let bus: Bus;
 
   before(async () => {
     work = await mkdtemp(join(tmpdir(), 'enclaver-bus-'));
+    // testcontainers leaves a lock file in the folder for temporary files
+    process.env.TMPDIR = work;
     const config = natsServerConfig({ host: '0.0.0.0', port: PORT, storeDir: '/data', users: [user] });
     await writeFile(join(work, 'nats.conf'), config);
     container = await new GenericContainer('enclaver-test/nats:local')
@@ -34,6 +37,8 @@ describe('the bus on a NATS server in a container', function () {
   after(async () => {
     await bus?.close();
     await container?.stop();
+    if (temporary === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = temporary;
     await rm(work, { recursive: true });
   });
 
