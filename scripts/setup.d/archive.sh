@@ -104,3 +104,13 @@ archive_tree() {
   fi
   echo "$folder"
 }
+
+# archive_take SUITE PACKAGE FILE FOLDER: one program out of a package of another suite than the machine's own.
+archive_take() {
+  local version tree
+  version=$(archive_newest "$1" "$2") || fail "could not read the suite $1 from the Debian mirror"
+  [ -n "$version" ] || fail "the Debian mirror has no package $2 in $1"
+  tree=$(archive_tree "$1" "$2" "$version") || fail "could not download $2 $version"
+  say "taking ${3##*/} of $2 $version ($1) to $4"
+  install -m 0755 "$tree/$3" "$4/"
+}

@@ -31,21 +31,12 @@ engine_unpack() {
   local plugins=/usr/local/lib/docker/cli-plugins
   host_install containerd runc iptables tini
   if ! has dockerd || [ "$(engine_version dockerd)" -lt 26 ]; then
-    engine_take docker.io usr/sbin/dockerd /usr/local/sbin
-    engine_take docker.io usr/sbin/docker-proxy /usr/local/sbin
+    archive_take trixie docker.io usr/sbin/dockerd /usr/local/sbin
+    archive_take trixie docker.io usr/sbin/docker-proxy /usr/local/sbin
     ln -sfn /usr/bin/tini-static /usr/local/bin/docker-init
   fi
-  has docker || engine_take docker-cli usr/bin/docker /usr/local/bin
+  has docker || archive_take trixie docker-cli usr/bin/docker /usr/local/bin
   mkdir -p "$plugins"
-  docker compose version >/dev/null 2>&1 || engine_take docker-compose usr/libexec/docker/cli-plugins/docker-compose "$plugins"
-  docker buildx version >/dev/null 2>&1 || engine_take docker-buildx usr/libexec/docker/cli-plugins/docker-buildx "$plugins"
-}
-
-# engine_take PACKAGE FILE FOLDER: one program out of trixie.
-engine_take() {
-  local version tree
-  version=$(archive_newest trixie "$1") || fail "could not read the suite trixie from the Debian mirror"
-  tree=$(archive_tree trixie "$1" "$version") || fail "could not download $1 $version"
-  say "taking ${2##*/} of $1 $version (trixie) to $3"
-  install -m 0755 "$tree/$2" "$3/"
+  docker compose version >/dev/null 2>&1 || archive_take trixie docker-compose usr/libexec/docker/cli-plugins/docker-compose "$plugins"
+  docker buildx version >/dev/null 2>&1 || archive_take trixie docker-buildx usr/libexec/docker/cli-plugins/docker-buildx "$plugins"
 }

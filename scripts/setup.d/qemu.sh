@@ -44,7 +44,6 @@ CONF
 
 # Where the kernel has no vhost-vsock, a process takes its place. Only Debian's development suites have the package.
 vhost_ensure() {
-  local tree version
   if [ -c /dev/vhost-vsock ]; then
     there "/dev/vhost-vsock"
     return
@@ -54,11 +53,7 @@ vhost_ensure() {
     return
   fi
   missing "vhost-device-vsock (this kernel has no /dev/vhost-vsock)" || return 0
-  version=$(archive_newest sid vhost-device-vsock) || fail "could not read the suite sid from the Debian mirror"
-  [ -n "$version" ] || fail "the Debian mirror has no package vhost-device-vsock"
-  tree=$(archive_tree sid vhost-device-vsock "$version") || fail "could not download vhost-device-vsock $version"
-  say "taking vhost-device-vsock $version (sid) to /usr/local/bin"
-  install -m 0755 "$tree/usr/bin/vhost-device-vsock" /usr/local/bin/
+  archive_take sid vhost-device-vsock usr/bin/vhost-device-vsock /usr/local/bin
   vhost-device-vsock --version >/dev/null ||
-    fail "vhost-device-vsock $version does not run on this machine's C library" "use a newer Debian or Ubuntu"
+    fail "this vhost-device-vsock does not run on this machine's C library" "use a newer Debian or Ubuntu"
 }
