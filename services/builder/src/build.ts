@@ -33,7 +33,7 @@ export interface BuildOptions {
   eifOnly?: string;
   /** Folder for work files and images. */
   dataDir: string;
-  /** Folder of the enclave runtime. */
+  /** Folder of the enclave runtimes, one folder per architecture. */
   runtime: string;
   /** Base of the release image where the manifest names none. */
   baseImage?: string;
@@ -59,7 +59,7 @@ export async function buildEnclave(options: BuildOptions): Promise<BuildResult> 
   await using output = await (options.eifOnly === undefined
     ? PendingFile.inStore(options.dataDir)
     : PendingFile.at(options.eifOnly));
-  const runtime = await loadRuntime(options.runtime);
+  const runtime = await loadRuntime(options.runtime, 'x86_64');
   const baseName = manifest.sources.sleeve ?? options.baseImage ?? `enclaver/enclaver:${runtime.enclaverVersion}`;
   const base = options.eifOnly === undefined ? await findBaseImage(baseName) : undefined;
   await using work = await WorkDir.create(options.dataDir, options.maxUnpackedBytes);

@@ -10,8 +10,8 @@ const folder = z.string().startsWith('/', 'must be an absolute path');
 const envSchema = serviceEnvSchema.extend({
   /** Work files and finished images; needs room for an image several times over. */
   ENCLAVER_DATA_DIR: folder.default('/var/lib/enclaver'),
-  /** Folder with kernel, cmdline, ramdisk0.cpio and runtime.json. */
-  ENCLAVER_RUNTIME: folder.default(join(CHECKOUT, 'dist/runtime/x86_64')),
+  /** Folder with a folder per architecture; each has kernel, cmdline, ramdisk0.cpio and runtime.json. */
+  ENCLAVER_RUNTIME: folder.default(join(CHECKOUT, 'dist/runtime')),
   /** Base of release images for manifests that name none. */
   ENCLAVER_BASE_IMAGE: z.string().min(1).optional(),
 });

@@ -1,18 +1,19 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { readCpio, S_IFMT, S_IFREG } from '@enclaver/eif';
+import { basename, join } from 'node:path';
+import { type Arch, readCpio, S_IFMT, S_IFREG } from '@enclaver/eif';
 import * as z from 'zod';
 import { BuilderError } from './builder-error.ts';
 import { limits } from './limits.ts';
 
 /** `runtime.json`: what `npm run build` says of the runtime it made. */
 const runtimeSchema = z.object({
-  arch: z.literal('x86_64'),
+  arch: z.enum(['x86_64', 'aarch64']),
   enclaverVersion: z.string(),
   kernelVersion: z.string(),
   nodeVersion: z.string(),
+  toolchain: z.array(z.string()).default([]),
   parts: z.array(
     z.object({
       path: z.string(),
@@ -25,17 +26,30 @@ const runtimeSchema = z.object({
 
 /** The part of every image that is Enclaver itself: kernel, command line and ramdisk 0. */
 export interface Runtime {
+  arch: Arch;
+  /** Path of the kernel's file. */
   kernel: string;
+  /** The command line itself. */
   cmdline: string;
+  /** Path of ramdisk 0. */
   ramdisk: string;
   enclaverVersion: string;
+  /** The kernel's release, `6.12.95+deb12-cloud-amd64`. */
   kernelVersion: string;
+  /** Of the Node inside, `24.21.0`. */
+  nodeVersion: string;
+  /** Compiler, linker and strip that made the compiled parts, each as it names itself. */
+  toolchain: readonly string[];
 }
 
-const REMEDY = 'make it with `npm run build`, or point ENCLAVER_RUNTIME at a folder that holds one';
+const REMEDY = '`npm run build` makes the runtimes of both architectures; ENCLAVER_RUNTIME names their folder';
 
-/** Reads a runtime folder and checks that its ramdisk holds exactly the files that `runtime.json` names. Throws RUNTIME_MISSING, RUNTIME_INVALID. */
-export async function loadRuntime(folder: string): Promise<Runtime> {
+/**
+ * Reads the runtime for `arch` in `root`, a folder with one folder per architecture, and checks that its ramdisk holds
+ * exactly the files that its `runtime.json` names. Throws RUNTIME_MISSING, RUNTIME_INVALID.
+ */
+export async function loadRuntime(root: string, arch: Arch): Promise<Runtime> {
+  const folder = join(root, arch);
   const kernel = join(folder, 'kernel');
   const ramdisk = join(folder, 'ramdisk0.cpio');
   const description = runtimeSchema.safeParse(parseJson(await readSmall(folder, 'runtime.json')));
@@ -44,12 +58,13 @@ export async function loadRuntime(folder: string): Promise<Runtime> {
       remedy: REMEDY,
     });
   }
-  const { parts, enclaverVersion, kernelVersion } = description.data;
+  const { parts, ...versions } = description.data;
+  if (versions.arch !== arch) throw broken(folder, `its runtime.json is for ${versions.arch}`);
   const cmdline = (await readSmall(folder, 'cmdline')).toString('utf8').trim();
   if ((await sizeOf(folder, 'kernel')) > limits.kernelBytes) throw broken(folder, 'its kernel is too large to be one');
   await sizeOf(folder, 'ramdisk0.cpio');
   await checkParts(folder, ramdisk, new Map(parts.map((part) => [part.path.replace(/^\/+/, ''), part.sha256])));
-  return { kernel, cmdline, ramdisk, enclaverVersion, kernelVersion };
+  return { ...versions, kernel, cmdline, ramdisk };
 }
 
 async function checkParts(folder: string, ramdisk: string, expected: Map<string, string>): Promise<void> {
@@ -95,7 +110,8 @@ function broken(folder: string, why: string): BuilderError {
 }
 
 function missingPart(folder: string, name: string, cause: unknown): BuilderError {
-  return new BuilderError('RUNTIME_MISSING', `the enclave runtime is not in ${folder}: it has no ${name}`, {
+  const arch = basename(folder);
+  return new BuilderError('RUNTIME_MISSING', `the enclave runtime for ${arch} is not in ${folder}: it has no ${name}`, {
     remedy: REMEDY,
     cause,
   });

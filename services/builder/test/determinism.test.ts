@@ -68,7 +68,7 @@ describe('build: same input, same bytes', () => {
     assert.equal(new Set(all.map(({ PCR2 }) => PCR2)).size, 3);
     assert.equal(new Set(all.map(({ PCR0 }) => PCR0)).size, 3);
     assert.equal(new Set(all.map(({ PCR1 }) => PCR1)).size, 1);
-    await writeFile(bench.file('runtime/cmdline'), 'console=ttyS1');
+    await writeFile(bench.file('runtime/x86_64/cmdline'), 'console=ttyS1');
     assert.notEqual((await bench.build()).measurements.PCR1, first.measurements.PCR1);
   });
 

@@ -45,18 +45,18 @@ describe('build: bad input', () => {
 
   it('says which part of the runtime is missing and how to make it', async () => {
     for (const part of ['runtime.json', 'kernel', 'cmdline', 'ramdisk0.cpio']) {
-      const bytes = await readFile(bench.file(`runtime/${part}`));
-      await rm(bench.file(`runtime/${part}`));
+      const bytes = await readFile(bench.file(`runtime/x86_64/${part}`));
+      await rm(bench.file(`runtime/x86_64/${part}`));
       await assert.rejects(bench.build(), refusal('RUNTIME_MISSING', new RegExp(part)));
-      await writeFile(bench.file(`runtime/${part}`), bytes);
+      await writeFile(bench.file(`runtime/x86_64/${part}`), bytes);
     }
     await bench.build();
   });
 
   it('refuses a runtime whose ramdisk is not the one described', async () => {
-    const ramdisk = await readFile(bench.file('runtime/ramdisk0.cpio'));
+    const ramdisk = await readFile(bench.file('runtime/x86_64/ramdisk0.cpio'));
     const changed = Buffer.from(ramdisk.toString('latin1').replace('not a real init', 'not a fake init'), 'latin1');
-    await writeFile(bench.file('runtime/ramdisk0.cpio'), changed);
+    await writeFile(bench.file('runtime/x86_64/ramdisk0.cpio'), changed);
     await assert.rejects(bench.build(), refusal('RUNTIME_INVALID', /init in ramdisk0\.cpio/));
     assert.deepEqual(await bench.leavings(), []);
   });

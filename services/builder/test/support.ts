@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cpio, readCpio, readEif, S_IFDIR, S_IFREG } from '@enclaver/eif';
+import { type Arch, cpio, readCpio, readEif, S_IFDIR, S_IFREG } from '@enclaver/eif';
 import { writeOciLayout } from '../../../test/images/image.ts';
 import { type TarEntry, tar } from '../../../test/images/tar.ts';
 import { type BuildOptions, type BuildResult, buildEnclave } from '../src/build.ts';
@@ -18,7 +18,7 @@ export class Bench implements AsyncDisposable {
 
   static async create(): Promise<Bench> {
     const bench = new Bench(await mkdtemp(join(tmpdir(), 'builder-test-')));
-    await writeRuntime(bench.file('runtime'));
+    for (const arch of ['x86_64', 'aarch64'] as const) await writeRuntime(bench.file('runtime'), arch);
     return bench;
   }
 
@@ -70,8 +70,9 @@ export function manifest(app = 'oci:./image', rest = ''): string {
   return `version: v1\nname: test\ntarget: enclaver-test/release:latest\nsources:\n  app: ${app}\n${rest}`;
 }
 
-/** The smallest folder that passes for a runtime. */
-export async function writeRuntime(folder: string): Promise<void> {
+/** The smallest folders that pass for runtimes; the kernel names its architecture. */
+export async function writeRuntime(root: string, arch: Arch): Promise<void> {
+  const folder = join(root, arch);
   await mkdir(folder, { recursive: true });
   const init = Buffer.from('not a real init');
   const entries = [
@@ -81,16 +82,17 @@ export async function writeRuntime(folder: string): Promise<void> {
   const pieces: Buffer[] = [];
   for await (const piece of cpio(entries)) pieces.push(Buffer.from(piece));
   const sha256 = createHash('sha256').update(init).digest('hex');
-  await writeFile(join(folder, 'kernel'), 'not a real kernel');
+  await writeFile(join(folder, 'kernel'), `not a real kernel for ${arch}`);
   await writeFile(join(folder, 'cmdline'), 'console=ttyS0\n');
   await writeFile(join(folder, 'ramdisk0.cpio'), Buffer.concat(pieces));
   await writeFile(
     join(folder, 'runtime.json'),
     JSON.stringify({
-      arch: 'x86_64',
+      arch,
       enclaverVersion: '0.0.0-test',
       kernelVersion: '6.0-test',
       nodeVersion: '24.0.0',
+      toolchain: ['gcc (test) 1.0'],
       parts: [{ path: 'init', size: init.length, sha256, mode: 0o755 }],
     }),
   );
