@@ -10,10 +10,12 @@ const rooms = {
   'libs/eif': [],
   'libs/wire': [],
   'libs/bus': ['libs/manifest'],
+  'libs/signer': ['libs/eif'],
   'services/builder': ['libs'],
   'services/supervisor': ['libs'],
   'services/outer-proxy': ['libs'],
   'services/log-relay': ['libs'],
+  'tools/kms-emulator': ['libs'],
   odyn: ['libs'],
   cli: ['libs'],
 };
@@ -34,7 +36,7 @@ for (const [room, allowed] of Object.entries(rooms)) {
     comment: `${room} may import ${allowed.length === 0 ? 'nothing of ours' : allowed.join(', ')}`,
     severity: 'error',
     from: { path: `^${room}/(src|build)/` },
-    to: { path: '^(libs|services|odyn|cli|test|bench)/', pathNot: [room, ...allowed].map((to) => `^${to}/`) },
+    to: { path: '^(libs|services|tools|odyn|cli|test|bench)/', pathNot: [room, ...allowed].map((to) => `^${to}/`) },
   });
 }
 
