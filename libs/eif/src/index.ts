@@ -6,6 +6,7 @@ export { EifError, type EifErrorCode } from './errors.ts';
 export type { Arch, EifHeader, EifSection, SectionType } from './layout.ts';
 export type { EifMetadata } from './metadata.ts';
 export { certificatePcr, extendPcr, imagePcr, instancePcr, type Measurements, PCR_BYTES, rolePcr } from './pcr.ts';
-export { type Eif, readEif } from './read-eif.ts';
+export { type Eif, type ReadEifOptions, readEif } from './read-eif.ts';
 export { type EifSignature, verifySignature } from './signature.ts';
+export { describeSignature, type SignatureState } from './signature-state.ts';
 export { type EifContents, type WrittenEif, writeEif } from './write-eif.ts';

@@ -29,12 +29,22 @@ export interface Eif {
   metadata: EifMetadata;
   /** Present when the image is signed; it then verifies and is for this image. Its dates were not checked. */
   signature?: EifSignature;
+  /** What is wrong with the signature; only after a read that was asked to report it. */
+  signatureError?: EifError;
   /** Computed from the bytes of the file. */
   measurements: Measurements;
   /** Bytes of the whole file. */
   size: number;
   /** The data of one section. Throws EIF_CHANGED when the file is no longer the one that was measured. */
   data(section: EifSection): AsyncIterable<Buffer>;
+}
+
+export interface ReadEifOptions {
+  /**
+   * A signature that does not verify: the file is refused (default), or read as if unsigned, with the error in
+   * `signatureError`. For describing an image and for signing it anew, never for running it.
+   */
+  badSignature?: 'refuse' | 'report';
 }
 
 /** Sections that are kept in memory while reading, and how large each may be. */
@@ -52,7 +62,7 @@ const KEPT: Partial<Record<SectionType, number>> = {
  * with EIF_HEADER, EIF_TRUNCATED, EIF_SECTION, EIF_SECTIONS, EIF_CRC, EIF_METADATA or EIF_SIGNATURE, in this order of
  * checking; errors of the file system pass through as they are.
  */
-export async function readEif(path: string): Promise<Eif> {
+export async function readEif(path: string, { badSignature = 'refuse' }: ReadEifOptions = {}): Promise<Eif> {
   const file = await open(path, 'r');
   try {
     const identity = await file.stat({ bigint: true });
@@ -93,7 +103,7 @@ export async function readEif(path: string): Promise<Eif> {
     const metadata = decodeMetadata(kept.get('metadata') ?? Buffer.alloc(0));
     const registers = measurer.finish();
     const rawSignature = kept.get('signature');
-    const signature = rawSignature === undefined ? undefined : checkSignature(rawSignature, registers.PCR0);
+    const { signature, signatureError } = readSignature(rawSignature, registers.PCR0, badSignature);
     return {
       header,
       arch: header.arch,
@@ -101,6 +111,7 @@ export async function readEif(path: string): Promise<Eif> {
       cmdline,
       metadata,
       ...(signature === undefined ? {} : { signature }),
+      ...(signatureError === undefined ? {} : { signatureError }),
       measurements: signature === undefined ? registers : { ...registers, PCR8: signature.PCR8 },
       size,
       data: (section) => sectionData(path, identity, section),
@@ -141,6 +152,20 @@ async function readSectionHeader(
     throw new EifError('EIF_SECTION', `section ${index} (${type}) is empty`);
   }
   return { type, offset, size: Number(size) };
+}
+
+function readSignature(
+  raw: Buffer | undefined,
+  pcr0: string,
+  bad: 'refuse' | 'report',
+): Pick<Eif, 'signature' | 'signatureError'> {
+  if (raw === undefined) return {};
+  try {
+    return { signature: checkSignature(raw, pcr0) };
+  } catch (error) {
+    if (bad === 'report' && error instanceof EifError) return { signatureError: error };
+    throw error;
+  }
 }
 
 /** Reads a file from its start with one reused buffer; a block is valid until the next read. */

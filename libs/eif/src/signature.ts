@@ -1,6 +1,6 @@
 import { type KeyObject, verify, X509Certificate } from 'node:crypto';
-import { Decoder, Encoder, Tag } from 'cbor-x';
 import { z } from 'zod';
+import { algorithmOfHeader, decodeCbor, type SignatureAlgorithm, sign1Schema, signedBytes } from './cose-sign1.ts';
 import { EifError } from './errors.ts';
 import { MAX_SIGNATURE_BYTES } from './limits.ts';
 import { certificatePcr, PCR_BYTES } from './pcr.ts';
@@ -9,7 +9,7 @@ import { certificatePcr, PCR_BYTES } from './pcr.ts';
 export interface EifSignature {
   /** The PEM text as it stands in the file. */
   certificate: string;
-  algorithm: 'ES256' | 'ES384' | 'ES512';
+  algorithm: SignatureAlgorithm;
   /** Distinguished name of the certificate's subject, one attribute per line. */
   subject: string;
   /** The certificate's own validity. It is not checked on reading: see `verifySignature`. */
@@ -21,22 +21,6 @@ export interface EifSignature {
   raw: Buffer;
 }
 
-interface Algorithm {
-  name: EifSignature['algorithm'];
-  curve: string;
-  hash: string;
-  width: number;
-}
-
-/** COSE algorithm numbers (RFC 9053, section 2.1) with the curve each one needs and the width of r and s. */
-const ALGORITHMS: ReadonlyMap<unknown, Algorithm> = new Map<number, Algorithm>([
-  [-7, { name: 'ES256', curve: 'prime256v1', hash: 'sha256', width: 32 }],
-  [-35, { name: 'ES384', curve: 'secp384r1', hash: 'sha384', width: 48 }],
-  [-36, { name: 'ES512', curve: 'secp521r1', hash: 'sha512', width: 66 }],
-]);
-
-const COSE_SIGN1_TAG = 18;
-
 const byteArray = z.array(z.int().min(0).max(255)).transform((values) => Buffer.from(values));
 const mapOf = <Shape extends z.ZodType>(shape: Shape) =>
   z
@@ -47,16 +31,8 @@ const mapOf = <Shape extends z.ZodType>(shape: Shape) =>
 const sectionSchema = z
   .tuple([mapOf(z.strictObject({ signing_certificate: byteArray, signature: byteArray }))])
   .rest(z.unknown());
-const coseSchema = z.preprocess(
-  // Verifiers take COSE_Sign1 with and without its tag.
-  (value) => (value instanceof Tag && value.tag === COSE_SIGN1_TAG ? value.value : value),
-  z.tuple([z.instanceof(Uint8Array), z.instanceof(Map), z.instanceof(Uint8Array), z.instanceof(Uint8Array)]),
-);
 const protectedSchema = z.instanceof(Map);
 const payloadSchema = mapOf(z.strictObject({ register_index: z.int(), register_value: byteArray }));
-
-const decoder = new Decoder({ mapsAsObjects: false, useRecords: false });
-const encoder = new Encoder({ mapsAsObjects: false, useRecords: false, tagUint8Array: false });
 
 /**
  * Reads a signature section and checks everything in it that does not depend on the time: form, algorithm against
@@ -70,10 +46,10 @@ export function checkSignature(raw: Uint8Array, pcr0: string): EifSignature {
   }
   const [entry] = decode(raw, sectionSchema, 'the signature section');
   const { certificate, key } = parseCertificate(entry.signing_certificate);
-  const [protectedBytes, , payloadBytes, signature] = decode(entry.signature, coseSchema, 'the COSE_Sign1 message');
+  const [protectedBytes, , payloadBytes, signature] = decode(entry.signature, sign1Schema, 'the COSE_Sign1 message');
   const header = decode(protectedBytes, protectedSchema, 'the protected header');
-  const algorithm = ALGORITHMS.get(header.get(1));
-  if (algorithm === undefined || header.size !== 1) {
+  const algorithm = algorithmOfHeader(header);
+  if (algorithm === undefined) {
     throw refuse('the protected header names no algorithm that is allowed (ES256, ES384, ES512), or more than that');
   }
   const curve = curveOf(key);
@@ -83,7 +59,7 @@ export function checkSignature(raw: Uint8Array, pcr0: string): EifSignature {
   if (signature.length !== 2 * algorithm.width) {
     throw refuse(`an ${algorithm.name} signature has ${2 * algorithm.width} bytes, this one has ${signature.length}`);
   }
-  const signed = encoder.encode(['Signature1', protectedBytes, Buffer.alloc(0), payloadBytes]);
+  const signed = signedBytes(protectedBytes, payloadBytes);
   if (!verify(algorithm.hash, signed, { key, dsaEncoding: 'ieee-p1363' }, signature)) {
     throw refuse('the signature does not verify with the certificate beside it');
   }
@@ -148,7 +124,7 @@ function curveOf(key: KeyObject): string {
 function decode<Output>(bytes: Uint8Array, schema: z.ZodType<Output>, what: string): Output {
   let value: unknown;
   try {
-    value = decoder.decode(bytes);
+    value = decodeCbor(bytes);
   } catch (cause) {
     throw refuse(`${what} is not CBOR`, cause);
   }
