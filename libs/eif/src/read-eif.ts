@@ -1,22 +1,8 @@
-import { type BigIntStats, createReadStream } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
-import { Crc32 } from './crc32.ts';
 import { EifError } from './errors.ts';
-import {
-  type Arch,
-  CRC_OFFSET,
-  checkSectionSet,
-  decodeHeader,
-  decodeSectionHeader,
-  type EifHeader,
-  type EifSection,
-  HEADER_BYTES,
-  SECTION_HEADER_BYTES,
-  type SectionType,
-} from './layout.ts';
-import { MAX_CMDLINE_BYTES, MAX_METADATA_BYTES, MAX_SIGNATURE_BYTES, READ_CHUNK_BYTES } from './limits.ts';
+import type { Arch, EifHeader, EifSection } from './layout.ts';
 import { decodeMetadata, type EifMetadata } from './metadata.ts';
-import { ImageMeasurer, type Measurements } from './pcr.ts';
+import type { Measurements } from './pcr.ts';
+import { type ScannedEif, scanEif } from './scan-eif.ts';
 import { checkSignature, type EifSignature } from './signature.ts';
 
 /** A file that was read to its end, found well-formed, and measured. */
@@ -35,8 +21,11 @@ export interface Eif {
   measurements: Measurements;
   /** Bytes of the whole file. */
   size: number;
-  /** The data of one section. Throws EIF_CHANGED when the file is no longer the one that was measured. */
-  data(section: EifSection): AsyncIterable<Buffer>;
+  /**
+   * The data of one section, or of a range of it. Throws EIF_CHANGED when the file is no longer the one that was
+   * measured.
+   */
+  data: ScannedEif['data'];
 }
 
 export interface ReadEifOptions {
@@ -47,13 +36,6 @@ export interface ReadEifOptions {
   badSignature?: 'refuse' | 'report';
 }
 
-/** Sections that are kept in memory while reading, and how large each may be. */
-const KEPT: Partial<Record<SectionType, number>> = {
-  cmdline: MAX_CMDLINE_BYTES,
-  metadata: MAX_METADATA_BYTES,
-  signature: MAX_SIGNATURE_BYTES,
-};
-
 /**
  * Reads, checks and measures an EIF version 4 in one pass and bounded memory.
  *
@@ -63,95 +45,32 @@ const KEPT: Partial<Record<SectionType, number>> = {
  * checking; errors of the file system pass through as they are.
  */
 export async function readEif(path: string, { badSignature = 'refuse' }: ReadEifOptions = {}): Promise<Eif> {
-  const file = await open(path, 'r');
-  try {
-    const identity = await file.stat({ bigint: true });
-    if (!identity.isFile()) throw new EifError('EIF_HEADER', `${path} is not a regular file`);
-    const size = Number(identity.size);
-    const reader = new SequentialReader(file, size);
-
-    const headerBytes = await reader.take(HEADER_BYTES, 'the header');
-    const header = decodeHeader(headerBytes);
-    const crc = new Crc32().update(headerBytes.subarray(0, CRC_OFFSET));
-
-    const measurer = new ImageMeasurer();
-    const sections: EifSection[] = [];
-    const kept = new Map<SectionType, Buffer>();
-    for (const [index, entry] of header.table.entries()) {
-      const section = await readSectionHeader(reader, entry, index, crc);
-      sections.push(section);
-      const parts: Buffer[] | undefined = KEPT[section.type] === undefined ? undefined : [];
-      const measured = section.type === 'metadata' || section.type === 'signature' ? undefined : section.type;
-      if (measured !== undefined) measurer.begin(measured);
-      for await (const block of reader.blocks(section.size)) {
-        crc.update(block);
-        if (measured !== undefined) measurer.update(block);
-        parts?.push(Buffer.from(block));
-      }
-      if (parts !== undefined) kept.set(section.type, Buffer.concat(parts));
-    }
-    if (reader.position !== size) {
-      throw new EifError('EIF_SECTION', `${size - reader.position} bytes follow the last section; none are allowed`);
-    }
-    checkSectionSet(sections.map(({ type }) => type));
-    if (crc.value !== header.crc32) {
-      throw new EifError('EIF_CRC', `the CRC is ${hex(crc.value)}, the header says ${hex(header.crc32)}`, {
-        remedy: 'the file was damaged or changed: build or fetch it again',
-      });
-    }
-    const cmdline = decodeCmdline(kept.get('cmdline') ?? Buffer.alloc(0));
-    const metadata = decodeMetadata(kept.get('metadata') ?? Buffer.alloc(0));
-    const registers = measurer.finish();
-    const rawSignature = kept.get('signature');
-    const { signature, signatureError } = readSignature(rawSignature, registers.PCR0, badSignature);
-    return {
-      header,
-      arch: header.arch,
-      sections,
-      cmdline,
-      metadata,
-      ...(signature === undefined ? {} : { signature }),
-      ...(signatureError === undefined ? {} : { signatureError }),
-      measurements: signature === undefined ? registers : { ...registers, PCR8: signature.PCR8 },
-      size,
-      data: (section) => sectionData(path, identity, section),
-    };
-  } finally {
-    await file.close();
-  }
+  const scan = await scanEif(path);
+  checkCrc(scan);
+  const { header, sections, kept, registers, size, data } = scan;
+  const cmdline = decodeCmdline(kept.get('cmdline') ?? Buffer.alloc(0));
+  const metadata = decodeMetadata(kept.get('metadata') ?? Buffer.alloc(0));
+  const { signature, signatureError } = readSignature(kept.get('signature'), registers.PCR0, badSignature);
+  return {
+    header,
+    arch: header.arch,
+    sections,
+    cmdline,
+    metadata,
+    ...(signature === undefined ? {} : { signature }),
+    ...(signatureError === undefined ? {} : { signatureError }),
+    measurements: signature === undefined ? registers : { ...registers, PCR8: signature.PCR8 },
+    size,
+    data,
+  };
 }
 
-async function readSectionHeader(
-  reader: SequentialReader,
-  entry: { offset: bigint; size: bigint },
-  index: number,
-  crc: Crc32,
-): Promise<EifSection> {
-  const offset = reader.position;
-  if (entry.offset !== BigInt(offset)) {
-    throw new EifError(
-      'EIF_SECTION',
-      `section ${index} begins at ${offset}, the table in the header says ${entry.offset}`,
-    );
-  }
-  const bytes = await reader.take(SECTION_HEADER_BYTES, `the header of section ${index}`);
-  crc.update(bytes);
-  const { type, size } = decodeSectionHeader(bytes, offset);
-  if (size !== entry.size) {
-    throw new EifError('EIF_SECTION', `section ${index} (${type}) has ${size} bytes, the table says ${entry.size}`);
-  }
-  const left = reader.size - reader.position;
-  if (size > BigInt(left)) {
-    throw new EifError('EIF_TRUNCATED', `section ${index} (${type}) has ${size} bytes, the file only ${left} more`);
-  }
-  const max = KEPT[type];
-  if (max !== undefined && size > BigInt(max)) {
-    throw new EifError('EIF_SECTION', `the ${type} section has ${size} bytes; at most ${max} are allowed`);
-  }
-  if (size === 0n && (type === 'kernel' || type === 'ramdisk')) {
-    throw new EifError('EIF_SECTION', `section ${index} (${type}) is empty`);
-  }
-  return { type, offset, size: Number(size) };
+/** Refuses, with EIF_CRC, a file whose bytes are not those that the header's checksum was made of. */
+export function checkCrc({ crc32, header }: ScannedEif): void {
+  if (crc32 === header.crc32) return;
+  throw new EifError('EIF_CRC', `the CRC is ${hex(crc32)}, the header says ${hex(header.crc32)}`, {
+    remedy: 'the file was damaged or changed: build or fetch it again',
+  });
 }
 
 function readSignature(
@@ -168,63 +87,8 @@ function readSignature(
   }
 }
 
-/** Reads a file from its start with one reused buffer; a block is valid until the next read. */
-class SequentialReader {
-  position = 0;
-  readonly size: number;
-  readonly #file: FileHandle;
-  readonly #buffer: Buffer;
-
-  constructor(file: FileHandle, size: number) {
-    this.#file = file;
-    this.size = size;
-    this.#buffer = Buffer.allocUnsafeSlow(Math.max(HEADER_BYTES, Math.min(READ_CHUNK_BYTES, size)));
-  }
-
-  async take(length: number, what: string): Promise<Buffer> {
-    if (this.size - this.position < length) {
-      throw new EifError('EIF_TRUNCATED', `the file ends at ${this.size}, within ${what}`);
-    }
-    const parts: Buffer[] = [];
-    for await (const block of this.blocks(length)) parts.push(Buffer.from(block));
-    return Buffer.concat(parts);
-  }
-
-  async *blocks(length: number): AsyncGenerator<Buffer, void, void> {
-    for (let left = length; left > 0; ) {
-      const want = Math.min(left, this.#buffer.length);
-      const { bytesRead } = await this.#file.read(this.#buffer, 0, want, this.position);
-      if (bytesRead === 0) throw new EifError('EIF_TRUNCATED', `the file became shorter than ${this.size} while read`);
-      this.position += bytesRead;
-      left -= bytesRead;
-      yield this.#buffer.subarray(0, bytesRead);
-    }
-  }
-}
-
-async function* sectionData(path: string, identity: BigIntStats, section: EifSection): AsyncGenerator<Buffer> {
-  const file = await open(path, 'r');
-  try {
-    await checkUnchanged(file, path, identity);
-    if (section.size > 0) {
-      const start = section.offset + SECTION_HEADER_BYTES;
-      const options = { start, end: start + section.size - 1, highWaterMark: READ_CHUNK_BYTES, autoClose: false };
-      yield* createReadStream(path, { ...options, fd: file });
-    }
-    await checkUnchanged(file, path, identity);
-  } finally {
-    await file.close();
-  }
-}
-
-async function checkUnchanged(file: FileHandle, path: string, then: BigIntStats): Promise<void> {
-  const now = await file.stat({ bigint: true });
-  if (now.dev !== then.dev || now.ino !== then.ino || now.size !== then.size || now.mtimeNs !== then.mtimeNs) {
-    throw new EifError('EIF_CHANGED', `${path} was changed after it was measured`, { remedy: 'read the image again' });
-  }
-}
-
-function decodeCmdline(bytes: Buffer): string {
+/** The command line as text. Throws EIF_SECTION. */
+export function decodeCmdline(bytes: Buffer): string {
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
