@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addBuild } from './commands/build.ts';
 import { addBus } from './commands/bus.ts';
+import { addEif } from './commands/eif.ts';
 import { addEvents } from './commands/events.ts';
 import { addLogs } from './commands/logs.ts';
 import { addPs } from './commands/ps.ts';
@@ -20,7 +21,7 @@ const program = new Command('enclaver')
   .version(version, '-V, --version')
   .exitOverride();
 
-for (const add of [addBuild, addRun, addUp, addLogs, addPs, addEvents, addStop, addBus]) add(program);
+for (const add of [addBuild, addRun, addUp, addLogs, addPs, addEvents, addStop, addEif, addBus]) add(program);
 
 try {
   await program.parseAsync();

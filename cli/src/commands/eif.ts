@@ -1,0 +1,11 @@
+import type { Command } from 'commander';
+import { addInspect } from './eif/inspect.ts';
+
+/** Commands on an enclave image file of this machine; none of them needs a running stack. */
+export function addEif(program: Command): void {
+  const group = program
+    .command('eif')
+    .summary('look into an enclave image file (EIF)')
+    .description('Works on an enclave image file (EIF) of this machine. No stack is needed.');
+  for (const add of [addInspect]) add(group);
+}
