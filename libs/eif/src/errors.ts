@@ -8,6 +8,11 @@ export type EifErrorCode =
   | 'EIF_SIGNATURE'
   | 'EIF_TRUNCATED'
   | 'EIF_CHANGED'
+  | 'SIGN_CERTIFICATE'
+  | 'SIGN_CERTIFICATE_DATES'
+  | 'SIGN_KEY'
+  | 'SIGN_KEY_MISMATCH'
+  | 'SIGN_FAILED'
   | 'CPIO_ENTRY'
   | 'CPIO_PATH'
   | 'CPIO_SIZE'
@@ -26,6 +31,10 @@ const remedies: Partial<Record<EifErrorCode, string>> = {
   EIF_CRC: GET_AGAIN,
   EIF_METADATA: GET_AGAIN,
   EIF_TRUNCATED: GET_AGAIN,
+  SIGN_CERTIFICATE: 'name a file that holds one certificate in PEM form and nothing else',
+  SIGN_CERTIFICATE_DATES: 'renew the certificate, and check the clock',
+  SIGN_KEY_MISMATCH: 'name the key that the certificate was made for, or make a certificate for this key',
+  SIGN_FAILED: 'sign again; if it stays, the key or the service that holds it is at fault',
   EIF_CHANGED: 'leave the file alone while it is read, or work on a copy',
 };
 

@@ -19,6 +19,9 @@ export const MAX_METADATA_BYTES = 1 << 20;
 /** The documented size of the signature section. */
 export const MAX_SIGNATURE_BYTES = 32768;
 
+/** A file with a signing certificate or key: a certificate that is longer than the section can never stand in it. */
+export const MAX_SIGNING_FILE_BYTES = MAX_SIGNATURE_BYTES;
+
 /** Linux refuses cpio names over PATH_MAX (4096), counted with the closing NUL (`init/initramfs.c`). */
 export const MAX_NAME_BYTES = 4096;
 

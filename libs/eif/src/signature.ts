@@ -1,9 +1,10 @@
-import { type KeyObject, verify, X509Certificate } from 'node:crypto';
+import { type KeyObject, verify } from 'node:crypto';
 import { z } from 'zod';
 import { algorithmOfHeader, decodeCbor, type SignatureAlgorithm, sign1Schema, signedBytes } from './cose-sign1.ts';
 import { EifError } from './errors.ts';
 import { MAX_SIGNATURE_BYTES } from './limits.ts';
 import { certificatePcr, PCR_BYTES } from './pcr.ts';
+import { outsideValidity, parseCertificate } from './signing-certificate.ts';
 
 /** A signature section that was checked: the COSE signature verifies with the certificate and names this PCR0. */
 export interface EifSignature {
@@ -45,7 +46,7 @@ export function checkSignature(raw: Uint8Array, pcr0: string): EifSignature {
     throw refuse(`the signature section has ${raw.length} bytes; at most ${MAX_SIGNATURE_BYTES} are allowed`);
   }
   const [entry] = decode(raw, sectionSchema, 'the signature section');
-  const { certificate, key } = parseCertificate(entry.signing_certificate);
+  const { certificate, key } = parseCertificate(entry.signing_certificate, refuse);
   const [protectedBytes, , payloadBytes, signature] = decode(entry.signature, sign1Schema, 'the COSE_Sign1 message');
   const header = decode(protectedBytes, protectedSchema, 'the protected header');
   const algorithm = algorithmOfHeader(header);
@@ -88,33 +89,13 @@ export function checkSignature(raw: Uint8Array, pcr0: string): EifSignature {
 export function verifySignature(eif: { signature?: EifSignature }, { at }: { at: Date }): EifSignature {
   const { signature } = eif;
   if (signature === undefined) throw refuse('the image is not signed');
-  const { validFrom, validTo } = signature;
-  // Written so that an invalid date, which compares as false to everything, is refused too.
-  if (!(at >= validFrom && at <= validTo)) {
-    throw new EifError(
-      'EIF_SIGNATURE',
-      `the signing certificate is valid from ${validFrom.toISOString()} to ${validTo.toISOString()}, ` +
-        `not at ${Number.isNaN(at.getTime()) ? 'an invalid date' : at.toISOString()}`,
-      { remedy: 'sign the image again with a certificate that is valid now, and check the clock' },
-    );
+  const problem = outsideValidity(signature.validFrom, signature.validTo, at);
+  if (problem !== undefined) {
+    throw new EifError('EIF_SIGNATURE', problem, {
+      remedy: 'sign the image again with a certificate that is valid now, and check the clock',
+    });
   }
   return signature;
-}
-
-function parseCertificate(pem: Buffer): { certificate: X509Certificate; key: KeyObject } {
-  // X509Certificate takes DER too, which no other reader of this section does.
-  if (!pem.includes('-----BEGIN CERTIFICATE-----')) throw refuse('the signing certificate is not in PEM form');
-  try {
-    const certificate = new X509Certificate(pem);
-    // A certificate can be well-formed around a key that is none: OpenSSL looks only when asked for it.
-    const key = certificate.publicKey;
-    if (Number.isNaN(certificate.validFromDate.getTime()) || Number.isNaN(certificate.validToDate.getTime())) {
-      throw new RangeError('its validity is not a pair of dates');
-    }
-    return { certificate, key };
-  } catch (cause) {
-    throw refuse('the signing certificate cannot be read', cause);
-  }
 }
 
 function curveOf(key: KeyObject): string {
