@@ -14,3 +14,6 @@ ENCLAVER_SUBSTITUTES=$ENCLAVER_CACHE/substitutes
 # Where `scripts/engine` keeps the private Docker Engine's data, socket and notes.
 # shellcheck disable=SC2034
 ENCLAVER_ENGINE=${ENCLAVER_ENGINE:-/var/lib/enclaver-engine}
+# QEMU with the machine nitro-enclave: a link to the installed one, or to the one that set-up compiled.
+# shellcheck disable=SC2034
+ENCLAVER_QEMU_NITRO=$ENCLAVER_CACHE/qemu-nitro/qemu-system-x86_64
