@@ -24,7 +24,11 @@ export interface ReadCpioEntry {
   nlink: number;
   ino: number;
   mtime: number;
+  /** Device that the file was on. With `ino` it says which names of one archive are the same file. */
+  dev: { major: number; minor: number };
   rdev: { major: number; minor: number };
+  /** Bytes that stand before the data in the source. */
+  offset: number;
   /** Number of the archive among those joined, from 0. Inode numbers count within one archive. */
   archive: number;
   /** To be read, if at all, before the next entry is asked for. */
@@ -54,8 +58,10 @@ export async function* readCpio(source: ByteSource): AsyncGenerator<ReadCpioEntr
         checkEntry(header, path, at);
         const data = input.span(header.size);
         const { mode, uid, gid, size, nlink, ino, mtime } = header;
+        const dev = { major: header.devMajor, minor: header.devMinor };
         const rdev = { major: header.rdevMajor, minor: header.rdevMinor };
-        yield { path, mode, uid, gid, size, nlink, ino, mtime, rdev, archive, data };
+        const offset = input.position;
+        yield { path, mode, uid, gid, size, nlink, ino, mtime, dev, rdev, offset, archive, data };
         await input.finishSpan();
         await input.skipPadding();
       }

@@ -1,4 +1,5 @@
 import type { EifErrorCode } from './errors.ts';
+import type { FileName } from './file-name.ts';
 import type { Measurements } from './pcr.ts';
 
 /** What differs between two EIFs, A and B. Plain data: it can be printed as JSON and sent as such. */
@@ -48,6 +49,8 @@ export interface SectionDiff {
   firstDifference?: number;
   /** Of the command line: its words, of metadata: its keys, of a signature: algorithm, certificate and the like. */
   fields?: FieldDiff[];
+  /** How many more fields differ than are listed. */
+  moreFields?: number;
   /** Of a ramdisk: its files. */
   files?: TreeDiff;
   /** Why the files of a ramdisk could not be compared. */
@@ -76,17 +79,12 @@ export interface TreeDiff {
   onlyArchive: boolean;
 }
 
-/** A name in an archive. It is bytes: where they are not UTF-8, `path` shows them with replacement characters. */
-export interface FileName {
-  path: string;
-  /** Only where the name is not UTF-8. */
-  pathBase64?: string;
-}
-
-export type FileChange = 'type' | 'mode' | 'owner' | 'content' | 'target' | 'mtime' | 'links' | 'device' | 'duplicate';
+export type FileChange = 'type' | 'mode' | 'owner' | 'content' | 'target' | 'mtime' | 'links' | 'device';
 
 export interface FileDiff extends FileName {
   kind: 'added' | 'removed' | 'changed';
+  /** 2 for the second entry of that name in its ramdisk, and so on; Linux takes the last. */
+  copy?: number;
   /** What of it changed; empty for one that was added or removed. */
   changes: FileChange[];
   a?: FileSide;
@@ -101,9 +99,9 @@ export interface FileSide extends DataSide {
   uid: number;
   gid: number;
   mtime: number;
-  /** Of a symlink, shown as a file name is. */
-  target?: string;
+  /** Of a symlink. */
+  target?: FileName;
   rdev?: { major: number; minor: number };
   /** Another name of the same file that stands before it in the archive. */
-  hardLinkOf?: string;
+  hardLinkOf?: FileName;
 }

@@ -18,6 +18,7 @@ export type EifErrorCode =
   | 'CPIO_SIZE'
   | 'CPIO_HEADER'
   | 'CPIO_TRUNCATED'
+  | 'CPIO_COMPRESSED'
   | 'CPIO_TOO_LARGE'
   | 'CPIO_NOT_A_FILE';
 

@@ -9,17 +9,20 @@ export type {
   FieldDiff,
   FileChange,
   FileDiff,
-  FileName,
   FileSide,
   PcrDiff,
   SectionDiff,
   TreeDiff,
 } from './diff.ts';
 export { EifError, type EifErrorCode } from './errors.ts';
+export { type FileName, fileName, showName, showText } from './file-name.ts';
+export { type EifInspection, type InspectedRamdisk, type InspectedSection, inspectEif } from './inspect-eif.ts';
 export type { Arch, EifHeader, EifSection, SectionType } from './layout.ts';
 export type { EifMetadata } from './metadata.ts';
 export { certificatePcr, extendPcr, imagePcr, instancePcr, type Measurements, PCR_BYTES, rolePcr } from './pcr.ts';
+export { type Compression, compressionOf, type RamdiskFile, ramdiskFiles } from './ramdisk.ts';
 export { type Eif, type ReadEifOptions, readEif } from './read-eif.ts';
+export { sectionNames } from './section-names.ts';
 export { signEif } from './sign-eif.ts';
 export { type EifSignature, verifySignature } from './signature.ts';
 export { type Signing, signatureSection } from './signature-section.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { EifError } from './errors.ts';
-import { MAX_METADATA_BYTES } from './limits.ts';
+import { MAX_METADATA_BYTES, MAX_METADATA_DEPTH } from './limits.ts';
 
 /** Content of the metadata section. It is in no PCR: nothing may be trusted because it stands here. */
 export interface EifMetadata {
@@ -45,14 +45,34 @@ export function encodeMetadata(metadata: EifMetadata): Buffer {
   return bytes;
 }
 
+/** Throws EIF_METADATA. */
 export function decodeMetadata(bytes: Uint8Array): EifMetadata {
+  return check(parseMetadata(bytes));
+}
+
+/** The JSON value of the section, with the keys that we do not know. Throws EIF_METADATA. */
+export function parseMetadata(bytes: Uint8Array): unknown {
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (cause) {
     throw new EifError('EIF_METADATA', 'the metadata section is not JSON in UTF-8', { cause });
   }
-  return check(value);
+  checkDepth(value);
+  return value;
+}
+
+/** Level by level, since whoever prints the value goes down by recursion. */
+function checkDepth(value: unknown): void {
+  const containers = (values: unknown[]): object[] =>
+    values.filter((each): each is object => typeof each === 'object' && each !== null);
+  let level = containers([value]);
+  for (let depth = 1; level.length > 0; depth += 1) {
+    if (depth > MAX_METADATA_DEPTH) {
+      throw new EifError('EIF_METADATA', `the metadata goes deeper than ${MAX_METADATA_DEPTH} levels`);
+    }
+    level = level.flatMap((each) => containers(Object.values(each)));
+  }
 }
 
 function check(value: unknown): EifMetadata {
