@@ -1,6 +1,4 @@
-import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import type { FileHandle } from 'node:fs/promises';
 import { type ByteSource, blocks } from './byte-source.ts';
 import { Crc32 } from './crc32.ts';
 import { EifError } from './errors.ts';
@@ -17,6 +15,7 @@ import {
 } from './layout.ts';
 import { MAX_CMDLINE_BYTES, MAX_SECTIONS } from './limits.ts';
 import { type EifMetadata, encodeMetadata } from './metadata.ts';
+import { writeAll, writeWhole } from './partial-file.ts';
 import { ImageMeasurer, type Measurements } from './pcr.ts';
 import { checkSignature } from './signature.ts';
 
@@ -28,8 +27,8 @@ export interface EifContents {
   /** First the runtime (measured in PCR1), then the application (PCR2). newc archives, plain or compressed. */
   ramdisks: readonly ByteSource[];
   metadata: EifMetadata;
-  /** The bytes of a signature section that was made for this very image. */
-  signature?: Uint8Array;
+  /** Makes the data of the signature section for the image with this PCR0. Asked last, when the image is measured. */
+  sign?: (pcr0: Buffer) => Promise<Uint8Array>;
   /** Bytes. Default 1 GiB: the value that nitro-cli writes and nothing reads. */
   defaultMem?: bigint;
   /** Default 2, likewise. */
@@ -64,28 +63,12 @@ export async function writeEif(path: string, contents: EifContents): Promise<Wri
     ['metadata', metadata],
     ...contents.ramdisks.map((ramdisk): [SectionType, ByteSource] => ['ramdisk', ramdisk]),
   ];
-  if (contents.signature !== undefined) plan.push(['signature', contents.signature]);
-  checkSectionSet(plan.map(([type]) => type));
-  if (plan.length > MAX_SECTIONS) {
-    throw new EifError('EIF_SECTIONS', `the image would have ${plan.length} sections; at most ${MAX_SECTIONS} fit`);
+  const types = [...plan.map(([type]) => type), ...(contents.sign === undefined ? [] : ['signature' as const])];
+  checkSectionSet(types);
+  if (types.length > MAX_SECTIONS) {
+    throw new EifError('EIF_SECTIONS', `the image would have ${types.length} sections; at most ${MAX_SECTIONS} fit`);
   }
-
-  const partial = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.partial`);
-  const file = await open(partial, 'wx', 0o644);
-  try {
-    let written: WrittenEif;
-    try {
-      written = await writeTo(file, contents, plan);
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
-    await rename(partial, path);
-    return written;
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw error;
-  }
+  return writeWhole(path, 0o644, (file) => writeTo(file, contents, plan));
 }
 
 async function writeTo(
@@ -93,53 +76,62 @@ async function writeTo(
   contents: EifContents,
   plan: readonly [SectionType, ByteSource][],
 ): Promise<WrittenEif> {
+  const { arch, defaultMem = NITRO_CLI_DEFAULT_MEM, defaultCpus = NITRO_CLI_DEFAULT_CPUS, sign, onProgress } = contents;
   const measurer = new ImageMeasurer();
-  const body = new Crc32();
-  const sections: EifSection[] = [];
-  let end = HEADER_BYTES;
+  const writer = new SectionWriter(file);
   for (const [type, source] of plan) {
-    const offset = end;
-    const dataCrc = new Crc32();
-    if (type !== 'metadata' && type !== 'signature') measurer.begin(type);
-    end += SECTION_HEADER_BYTES;
-    for await (const block of blocks(source)) {
-      const writing = writeAll(file, block, end);
-      if (type !== 'metadata' && type !== 'signature') measurer.update(block);
-      dataCrc.update(block);
-      await writing;
-      end += block.length;
-      contents.onProgress?.({ section: type, bytesWritten: end });
-    }
-    checkSectionSize(type, dataCrc.length);
-    const header = encodeSectionHeader(type, dataCrc.length);
-    await writeAll(file, header, offset);
-    body.update(header).append(dataCrc);
-    sections.push({ type, offset, size: dataCrc.length });
+    const measured = type === 'kernel' || type === 'cmdline' || type === 'ramdisk';
+    if (measured) measurer.begin(type);
+    await writer.append(type, source, (block) => {
+      if (measured) measurer.update(block);
+      onProgress?.({ section: type, bytesWritten: writer.end });
+    });
   }
 
-  const registers = measurer.finish();
-  const measurements: Measurements =
-    contents.signature === undefined
-      ? registers
-      : { ...registers, PCR8: checkSignature(contents.signature, registers.PCR0).PCR8 };
+  let measurements: Measurements = measurer.finish();
+  if (sign !== undefined) {
+    const signature = await sign(Buffer.from(measurements.PCR0, 'hex'));
+    const { PCR8 } = checkSignature(signature, measurements.PCR0);
+    measurements = { ...measurements, PCR8 };
+    await writer.append('signature', signature, () => onProgress?.({ section: 'signature', bytesWritten: writer.end }));
+  }
 
-  const header = encodeHeader({
-    arch: contents.arch,
-    defaultMem: contents.defaultMem ?? NITRO_CLI_DEFAULT_MEM,
-    defaultCpus: contents.defaultCpus ?? NITRO_CLI_DEFAULT_CPUS,
-    sections,
-  });
-  const crc32 = new Crc32().update(header.subarray(0, CRC_OFFSET)).append(body).value;
+  const header = encodeHeader({ arch, defaultMem, defaultCpus, sections: writer.sections });
+  const crc32 = new Crc32().update(header.subarray(0, CRC_OFFSET)).append(writer.crc).value;
   header.writeUInt32BE(crc32, CRC_OFFSET);
   await writeAll(file, header, 0);
-  return { size: end, crc32, measurements };
+  return { size: writer.end, crc32, measurements };
 }
 
-/** One write call may take less than it was given. */
-async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done);
-    done += bytesWritten;
+/** Writes sections one after the other, and leaves room for the file's header before them. */
+class SectionWriter {
+  readonly sections: EifSection[] = [];
+  /** Of all that was written. */
+  readonly crc = new Crc32();
+  /** Where the next byte goes. */
+  end = HEADER_BYTES;
+  readonly #file: FileHandle;
+
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  async append(type: SectionType, source: ByteSource, onBlock: (block: Buffer) => void): Promise<void> {
+    const offset = this.end;
+    const data = new Crc32();
+    this.end += SECTION_HEADER_BYTES;
+    for await (const block of blocks(source)) {
+      const writing = writeAll(this.#file, block, this.end);
+      this.end += block.length;
+      data.update(block);
+      onBlock(block);
+      await writing;
+    }
+    checkSectionSize(type, data.length);
+    const header = encodeSectionHeader(type, data.length);
+    await writeAll(this.#file, header, offset);
+    this.crc.update(header).append(data);
+    this.sections.push({ type, offset, size: data.length });
   }
 }
 

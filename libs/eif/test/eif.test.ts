@@ -98,7 +98,8 @@ describe('writeEif', () => {
       [{ cmdline: 'a'.repeat(2048) }, /2048 bytes/],
       [{ metadata: { ...smallImage().metadata, ImageName: 5 as unknown as string } }, /ImageName/],
       [{ metadata: { ...smallImage().metadata, CustomMetadata: 'x'.repeat(1 << 20) } }, /metadata of/],
-      [{ signature: Buffer.from('80', 'hex') }, /signature section/],
+      [{ sign: async () => Buffer.from('80', 'hex') }, /signature section/],
+      [{ sign: () => Promise.reject(new Error('the key is gone')) }, /the key is gone/],
     ];
     for (const [changes, message] of failing) {
       await using folder = await tempFolder();
@@ -114,7 +115,7 @@ describe('writeEif', () => {
     await writeFile(folder.file('signed'), signedVector);
     const signature = (await readEif(folder.file('signed'))).signature?.raw ?? assert.fail('unsigned');
     await assert.rejects(
-      writeEif(folder.file('image'), smallImage({ signature })),
+      writeEif(folder.file('image'), smallImage({ sign: async () => signature })),
       refusal('EIF_SIGNATURE', /the signature is for PCR0 05149c92/),
     );
     assert.deepEqual(await readdir(folder.path), ['signed']);

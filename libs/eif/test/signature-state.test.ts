@@ -53,7 +53,7 @@ describe('the state of a signature', () => {
     await using folder = await tempFolder();
     const signature = await signatureSection(Buffer.alloc(48, 9), signing(p384));
     await assert.rejects(
-      writeEif(folder.file('image'), smallImage({ signature })),
+      writeEif(folder.file('image'), smallImage({ sign: async () => signature })),
       refusal('EIF_SIGNATURE', /the signature is for PCR0 0909/),
     );
   });

@@ -64,7 +64,7 @@ function section(by: Signer, hash: string, algorithm: number, changes: Partial<P
 
 async function written(signature: Buffer) {
   await using folder = await tempFolder();
-  await writeEif(folder.file('image'), smallImage({ signature }));
+  await writeEif(folder.file('image'), smallImage({ sign: async () => signature }));
   return readEif(folder.file('image'));
 }
 

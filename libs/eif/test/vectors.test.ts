@@ -51,7 +51,7 @@ describe('EIF vectors', () => {
           metadata,
           kernel: component('kernel'),
           ramdisks: ramdisks.slice(0, sections.filter(({ type }) => type === 'ramdisk').length),
-          ...(signature === undefined ? {} : { signature: signature.raw }),
+          ...(signature === undefined ? {} : { sign: async () => signature.raw }),
         });
         assert.equal(sha256(await readFile(copy)), vector.sha256);
         assert.deepEqual(written.measurements, vector.measurements);
