@@ -185,7 +185,7 @@ export class StatusReader {
 }
 
 /** Reads the log to its end. */
-export async function readLog(parent: FakeParent, from = 0n): Promise<LogRecord[]> {
+export async function readLog(parent: Pick<FakeParent, 'dial'>, from = 0n): Promise<LogRecord[]> {
   const socket = await parent.dial(LOG_PORT);
   const records: LogRecord[] = [];
   const decoder = new LogDecoder();

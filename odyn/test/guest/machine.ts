@@ -23,6 +23,16 @@ export interface MachineOptions {
   heartbeat?: boolean;
 }
 
+/** A machine of QEMU and what it boots. */
+export interface Board {
+  /** Default: the installed QEMU. */
+  program?: string;
+  memoryMb: number;
+  heartbeat?: boolean;
+  /** The machine with its vsock on the character device `c`, and its kernel, whose command line ends in `words`. */
+  arguments(words: string): string[];
+}
+
 /** A guest in QEMU, with its vsock on Unix sockets in a folder of its own. */
 export class Machine {
   readonly #folder: string;
@@ -60,23 +70,33 @@ export class Machine {
     qmp.write('{"execute":"qmp_capabilities"}\n{"execute":"cont"}\n');
   }
 
-  static async start(options: MachineOptions): Promise<Machine> {
+  static start(options: MachineOptions): Promise<Machine> {
+    const { kernel, cmdline, ramdisk, memoryMb = 512, heartbeat = true } = options;
+    return Machine.boot({
+      memoryMb,
+      heartbeat,
+      arguments: (words) => [
+        ...['-M', 'microvm,memory-backend=mem0,isa-serial=on,rtc=on'],
+        ...['-object', `memory-backend-memfd,id=mem0,size=${memoryMb}M,share=on`],
+        ...['-kernel', kernel, '-initrd', ramdisk, '-append', `${cmdline} ${words}`],
+        ...['-device', 'vhost-user-vsock-device,chardev=c'],
+      ],
+    });
+  }
+
+  static async boot(board: Board): Promise<Machine> {
     const folder = await mkdtemp(join(tmpdir(), 'enclave-test-'));
     const at = (name: string) => join(folder, name);
-    const memory = `${options.memoryMb ?? 512}M`;
     const vsock = `guest-cid=${GUEST_CID},socket=${at('vhost')},uds-path=${at('vsock')},tx-buffer-size=32768`;
     const vhost = spawn('vhost-device-vsock', ['--vm', vsock], { stdio: 'ignore' });
-    const heart = new Heart(at(`vsock_9000`), options.heartbeat ?? true);
+    const heart = new Heart(at(`vsock_9000`), board.heartbeat ?? true);
     await exists(at('vhost'));
-    const cmdline = `${options.cmdline} enclaver.parent_cid=${HOST_CID} tsc_early_khz=${await tscKhz()}`;
+    const words = `enclaver.parent_cid=${HOST_CID} tsc_early_khz=${await tscKhz()}`;
     const qemu = spawn(
-      'qemu-system-x86_64',
+      board.program ?? 'qemu-system-x86_64',
       [
-        ['-M', 'microvm,memory-backend=mem0,isa-serial=on,rtc=on'],
-        ['-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2', '-m', memory],
-        ['-object', `memory-backend-memfd,id=mem0,size=${memory},share=on`],
-        ['-kernel', options.kernel, '-initrd', options.ramdisk, '-append', cmdline],
-        ['-chardev', `socket,id=c,path=${at('vhost')}`, '-device', 'vhost-user-vsock-device,chardev=c'],
+        ['-chardev', `socket,id=c,path=${at('vhost')}`, ...board.arguments(words)],
+        ['-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2', '-m', `${board.memoryMb}M`],
         ['-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio', '-monitor', 'none'],
         // Stopped until we listen to its events
         ['-qmp', `unix:${at('qmp')},server=on,wait=off`, '-no-reboot', '-S'],

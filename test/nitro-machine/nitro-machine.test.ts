@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { copyFile, mkdtemp, open, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { certificatePcr, instancePcr, type Measurements, PCR_BYTES, readEif, rolePcr, signEif } from '@enclaver/eif';
+import { p256, p384, signing } from '../../libs/eif/test/signing.ts';
+import { compileC } from '../../odyn/build/compile-c.ts';
+import { buildEnclave } from '../../services/builder/src/build.ts';
+import { writeOciLayout } from '../images/image.ts';
+import { tar } from '../images/tar.ts';
+import { refusalByNitroMachine, runOnNitroMachine } from './nitro-machine.ts';
+
+/** A boot takes 5 to 8 s under emulation, more on a busy machine. */
+const BOOT_PATIENCE_MS = 100_000;
+const RUNTIME = join(import.meta.dirname, '../../dist/runtime');
+const ROLE = 'arn:aws:iam::123456789012:role/path/enclave-parent';
+const INSTANCE = 'i-0123456789abcdef0';
+const ZERO = '0'.repeat(2 * PCR_BYTES);
+
+/** QEMU's image reader, measurements and NSM beside ours, on images as the builder makes them. */
+describe("QEMU's machine nitro-enclave", function () {
+  this.timeout(BOOT_PATIENCE_MS);
+  let folder: string;
+  let program: Buffer;
+  let image: string;
+  let measured: Measurements;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'nitro-machine-test-'));
+    await compileC(join(import.meta.dirname, 'guest'), ['pcrs.c'], join(folder, 'pcrs'));
+    program = await readFile(join(folder, 'pcrs'));
+    image = await build('app.eif', program);
+    measured = (await readEif(image)).measurements;
+  });
+
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  /** An image whose app is the program. */
+  async function build(name: string, content: Buffer): Promise<string> {
+    const layer = tar([{ name: 'pcrs', mode: 0o755, content }]);
+    await writeOciLayout(join(folder, 'image'), [{ image: { layers: [layer], config: { Cmd: ['/pcrs'] } } }]);
+    await buildEnclave({
+      manifest: 'version: v1\nname: pcrs\ntarget: enclaver-test/pcrs:enclave\nsources:\n  app: oci:./image\n',
+      manifestFile: 'enclaver.yaml',
+      contextDir: folder,
+      eifOnly: join(folder, name),
+      dataDir: join(folder, 'data'),
+      runtime: RUNTIME,
+    });
+    return join(folder, name);
+  }
+
+  it('boots an image as it is, with the PCRs that we compute for image, role and instance', async () => {
+    const registers = { PCR3: rolePcr(ROLE).toString('hex'), PCR4: instancePcr(INSTANCE).toString('hex') };
+    const seen = await runOnNitroMachine(image, { roleArn: ROLE, instanceId: INSTANCE });
+    assert.deepEqual(seen, report({ ...measured, ...registers }));
+  });
+
+  it('sees another app in PCR0 and PCR2, not in PCR1', async () => {
+    const other = Buffer.from(program);
+    // One byte, of a message that the program gives only when it fails
+    other.write('A', other.indexOf(' another answer') + 1);
+    const changed = (await readEif(await build('other.eif', other))).measurements;
+    assert.notEqual(changed.PCR0, measured.PCR0);
+    assert.notEqual(changed.PCR2, measured.PCR2);
+    assert.equal(changed.PCR1, measured.PCR1);
+    assert.deepEqual(await runOnNitroMachine(join(folder, 'other.eif')), report({ ...changed }));
+  });
+
+  it('sees the signing certificate in PCR8, also of a signature in the place of a shorter one, and nowhere else', async () => {
+    const signed = join(folder, 'signed.eif');
+    await signEif(image, { ...signing(p256), output: signed });
+    const { size } = await stat(signed);
+    await signEif(signed, signing(p384));
+    assert.notEqual((await stat(signed)).size, size);
+    const PCR8 = certificatePcr(p384.certificate_pem).toString('hex');
+    assert.deepEqual(await runOnNitroMachine(signed), report({ ...measured, PCR8 }));
+  });
+
+  it('refuses an image of which a byte was changed afterwards', async () => {
+    const broken = join(folder, 'broken.eif');
+    await copyFile(image, broken);
+    await using file = await open(broken, 'r+');
+    await file.write(Buffer.from('?'), 0, 1, (await file.stat()).size - 1);
+    assert.match(refusalByNitroMachine(broken), /CRC mismatch/);
+  });
+});
+
+/** What the app prints when these registers are set and the others are zero. */
+function report(registers: Readonly<Record<string, string>>): string[] {
+  return Array.from({ length: 17 }, (_, index) => {
+    return `PCR${index} ${registers[`PCR${index}`] ?? ZERO} ${index < 16 ? 'locked' : 'unlocked'}`;
+  });
+}
