@@ -9,6 +9,7 @@ import { addPs } from './commands/ps.ts';
 import { addRun } from './commands/run.ts';
 import { addStop } from './commands/stop.ts';
 import { addUp } from './commands/up.ts';
+import { addVerifyBuild } from './commands/verify-build.ts';
 import { exitCodes } from './exit-codes.ts';
 import { formatFailure } from './output/failure.ts';
 
@@ -21,7 +22,8 @@ const program = new Command('enclaver')
   .version(version, '-V, --version')
   .exitOverride();
 
-for (const add of [addBuild, addRun, addUp, addLogs, addPs, addEvents, addStop, addEif, addBus]) add(program);
+for (const add of [addBuild, addVerifyBuild, addRun, addUp, addLogs, addPs, addEvents, addStop, addEif, addBus])
+  add(program);
 
 try {
   await program.parseAsync();

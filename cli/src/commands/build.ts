@@ -1,96 +1,92 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import type { OperationResponse } from '@enclaver/bus';
-import type { Command } from 'commander';
+import { text } from 'node:stream/consumers';
+import { type Command, Option } from 'commander';
+import { withBuild } from '../build-request.ts';
 import { CliError } from '../cli-error.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { buildSummary, buildText } from '../output/build.ts';
 import { addOutputOption, type OutputFormat, writeJson } from '../output/format.ts';
-import { ProgressLine } from '../output/progress.ts';
 import { openOrStartSession } from '../session.ts';
+import { absoluteSource } from '../source.ts';
 
 interface BuildOptions {
   file: string;
-  eifOnly?: string;
+  from?: string;
+  platform?: 'linux/amd64' | 'linux/arm64';
   pull?: true;
+  eifOnly?: string;
+  push?: true;
+  check?: true;
   output: OutputFormat;
 }
 
-type BuildResult = OperationResponse<'builder', 'build'>;
+export const PLATFORMS = ['linux/amd64', 'linux/arm64'] as const;
 
 export function addBuild(program: Command): void {
   const command = program
     .command('build')
     .summary('package a container image as an enclave')
     .description(
-      'Builds the image that a manifest names into an enclave image (EIF) and packs that into a release image.',
+      'Builds the image that a manifest names into an enclave image (EIF) and packs that into a release image.\n' +
+        'SIGINT and SIGTERM cancel the build; nothing of it is kept.',
     )
-    .option('-f, --file <manifest>', 'manifest', 'enclaver.yaml')
+    .option('-f, --file <manifest>', 'manifest; - reads it from stdin', 'enclaver.yaml')
+    .option('--from <image>', "build this image in place of the manifest's sources.app")
+    .addOption(
+      new Option('--platform <platform>', "of an image for several platforms; default: the image's own").choices(
+        PLATFORMS,
+      ),
+    )
+    .option('--pull', 'fetch the source image from its registry even if it is here')
     .option('--eif-only <path>', 'write the EIF to <path> and make no release image; needs no container engine')
-    .option('--pull', 'fetch the source image even if it is here');
+    .option('--push', 'push the release image to the registry of its name; needs no container engine')
+    .option('--check', 'build twice under different conditions and refuse a result that differs');
   addOutputOption(command, 'text', 'json').action(build);
 }
 
 async function build(options: BuildOptions): Promise<void> {
-  const file = resolve(options.file);
-  const manifest = await readManifest(file);
+  if (options.push === true && options.eifOnly !== undefined) {
+    throw new CliError('USAGE', '--push and --eif-only were given', 'give one of them: only a release image is pushed');
+  }
+  const { from, platform, pull, push, check, eifOnly } = options;
+  const source = {
+    ...(await readManifest(options.file)),
+    ...(from === undefined ? {} : { from: absoluteSource(from) }),
+  };
   await using session = await openOrStartSession();
   const buildId = randomUUID();
-  const progress = new ProgressLine();
-  const stopProgress = await session.bus.onBuildProgress(buildId, (update) => progress.show(update));
-  try {
-    const result = await session.bus.request('builder', 'build', {
+  const result = await withBuild(session.bus, buildId, () =>
+    session.bus.request('builder', 'build', {
       buildId,
-      manifest,
-      manifestFile: options.file,
-      contextDir: dirname(file),
-      ...(options.pull === undefined ? {} : { pull: options.pull }),
-      ...(options.eifOnly === undefined ? {} : { eifOnly: resolve(options.eifOnly) }),
-    });
-    progress.end();
-    print(result, options.output);
-  } finally {
-    progress.end();
-    stopProgress();
-  }
+      ...source,
+      platform,
+      pull,
+      push,
+      check,
+      eifOnly: eifOnly === undefined ? undefined : resolve(eifOnly),
+    }),
+  );
+  if (result === undefined) process.exitCode = exitCodes.interrupted;
+  else if (options.output === 'json') writeJson(buildSummary(result));
+  else process.stdout.write(buildText(result));
 }
 
-async function readManifest(file: string): Promise<string> {
+/** The manifest's text, its name in messages, and the folder that its paths start from: the current one for stdin. */
+async function readManifest(file: string): Promise<{ manifest: string; manifestFile: string; contextDir: string }> {
+  if (file === '-') {
+    return { manifest: await text(process.stdin), manifestFile: '(stdin)', contextDir: process.cwd() };
+  }
+  const path = resolve(file);
   try {
-    return await readFile(file, 'utf8');
+    return { manifest: await readFile(path, 'utf8'), manifestFile: file, contextDir: dirname(path) };
   } catch (cause) {
     throw new CliError(
       'MANIFEST_UNREADABLE',
-      `cannot read the manifest ${file}: ${(cause as Error).message}`,
+      `cannot read the manifest ${path}: ${(cause as Error).message}`,
       'name it with -f, or run the command in the folder that has an enclaver.yaml',
       { cause },
     );
   }
-}
-
-/** JSON is the shape of the original's 0.6.1 summary; text is what its earlier versions print. */
-function print(result: BuildResult, output: OutputFormat): void {
-  const measurements = { HashAlgorithm: 'Sha384 { ... }', ...result.measurements };
-  if (output === 'json') {
-    writeJson({
-      Sources: { App: imageInfo(result.sources.app) },
-      Measurements: measurements,
-      ...(result.image === undefined ? {} : { Image: imageInfo(result.image) }),
-      EIF: { Path: result.eif.path, Size: result.eif.size, SHA256: result.eif.sha256 },
-    });
-    return;
-  }
-  const made =
-    result.image === undefined
-      ? `Built EIF: ${result.eif.path}`
-      : `Built Release Image: ${result.image.id} (${result.image.name})`;
-  process.stdout.write(`${made}\nEIF Info:\n`);
-  writeJson({ Measurements: measurements });
-}
-
-function imageInfo(image: BuildResult['sources']['app']): Record<string, string> {
-  return {
-    ID: image.id,
-    ...(image.name === undefined ? {} : { Name: image.name }),
-    ...(image.repoDigest === undefined ? {} : { RepoDigest: image.repoDigest }),
-  };
 }

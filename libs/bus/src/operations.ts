@@ -11,12 +11,16 @@ const imageSchema = z.object({
   repoDigest: z.string().optional(),
 });
 
+const platformSchema = z.enum(['linux/amd64', 'linux/arm64']);
+
+const buildId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/);
+
 export const operations = {
   builder: {
     /** Builds a manifest into an EIF and, unless `eifOnly`, a release image. Progress comes on `enclaver.v1.build.<buildId>.progress`. */
     build: {
       request: z.object({
-        buildId: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
+        buildId,
         /** The manifest's bytes: they go into the image as they are. */
         manifest: z.string().max(1024 * 1024),
         /** Name of the manifest in error messages. */
@@ -24,21 +28,74 @@ export const operations = {
         /** Absolute folder that relative paths of the manifest start from. */
         contextDir: z.string().startsWith('/'),
         pull: z.boolean().optional(),
+        /** Image in place of the manifest's `sources.app`. */
+        from: z.string().max(4096).optional(),
+        platform: platformSchema.optional(),
         /** Absolute path for the EIF; no release image is made then. */
         eifOnly: z.string().startsWith('/').optional(),
+        /** Push the release image to the registry of its name. */
+        push: z.boolean().optional(),
+        /** Build a second time under other conditions and compare. */
+        check: z.boolean().optional(),
       }),
       response: z.object({
         eif: z.object({ path: z.string(), size: z.number(), sha256: z.string() }),
+        platform: platformSchema,
         measurements: measurementsSchema,
-        sources: z.object({ app: imageSchema }),
-        /** The release image, where one was made. */
-        image: imageSchema.optional(),
+        sources: z.object({
+          /** `layers`: digests of the plain layers, lowest first. */
+          app: imageSchema.extend({ layers: z.array(z.string()) }),
+          /** What the release image stands on. */
+          base: imageSchema.optional(),
+        }),
+        /** Versions of what is inside every image. */
+        tools: z.object({
+          enclaver: z.string(),
+          kernel: z.string(),
+          node: z.string(),
+          /** What compiled the parts that are compiled, each as it names itself. */
+          toolchain: z.array(z.string()),
+        }),
+        /** A second build under other conditions gave the same file. */
+        checked: z.boolean().optional(),
+        /** The release image, where one was made; `repoDigest` where it was pushed. */
+        image: imageSchema
+          .extend({
+            /** Of its manifest, which is the same in every registry. */
+            digest: z.string(),
+            layers: z.array(z.object({ digest: z.string(), size: z.number() })),
+          })
+          .optional(),
       }),
     },
-    /** Takes `/enclave/application.eif` out of a release image. */
+    /** Ends a build; its request is then answered with BUILD_CANCELLED. */
+    cancel: {
+      request: z.object({ buildId }),
+      /** False where no such build runs or waits. */
+      response: z.object({ cancelled: z.boolean() }),
+    },
+    /** Takes `/enclave/application.eif` out of a release image, of an engine or of a registry. */
     extract: {
-      request: z.object({ image: z.string() }),
-      response: z.object({ eif: z.string() }),
+      request: z.object({ image: z.string(), platform: platformSchema.optional() }),
+      response: z.object({ eif: z.string(), sha256: z.string(), image: imageSchema }),
+    },
+    /** Builds a release image's EIF again from what the image records, and compares. */
+    verifyBuild: {
+      request: z.object({
+        buildId,
+        image: z.string(),
+        /** Where the app's image is now, if not where it was. */
+        from: z.string().max(4096).optional(),
+        /** Absolute folder that a relative `from` starts from, and the signing certificate of the manifest. */
+        contextDir: z.string().startsWith('/'),
+      }),
+      response: z.object({
+        identical: z.boolean(),
+        recorded: z.object({ sha256: z.string(), measurements: measurementsSchema, enclaver: z.string().optional() }),
+        rebuilt: z.object({ sha256: z.string(), measurements: measurementsSchema, enclaver: z.string() }),
+        /** What differs, for people; a line each. */
+        differences: z.array(z.string()),
+      }),
     },
   },
   supervisor: {
@@ -76,7 +133,7 @@ export const operations = {
 } as const;
 
 export const buildProgressSchema = z.object({
-  stage: z.enum(['resolve', 'pull', 'flatten', 'assemble', 'package']),
+  stage: z.enum(['resolve', 'pull', 'flatten', 'assemble', 'package', 'push', 'check']),
   /** What is being worked on, for people. */
   text: z.string().optional(),
   /** Bytes done and to do, where they are known. */

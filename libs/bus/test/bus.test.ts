@@ -95,7 +95,9 @@ describe('bus', () => {
         taken.resolve();
         return new Promise(() => undefined);
       },
-      extract: async () => ({ eif: '/x.eif' }),
+      verifyBuild: () => Promise.reject(new Error('not asked for')),
+      cancel: async () => ({ cancelled: false }),
+      extract: async () => ({ eif: '/x.eif', sha256: '', image: { id: '' } }),
     });
     const request = { buildId: 'b', manifest: '', manifestFile: 'enclaver.yaml', contextDir: '/' };
     const answer = assert.rejects(bus.request('builder', 'build', request), { code: 'BUS_SERVICE_LOST' });

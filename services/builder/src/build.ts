@@ -1,24 +1,24 @@
-import { createReadStream } from 'node:fs';
-import { dirname } from 'node:path';
 import type { BuildProgress, OperationResponse } from '@enclaver/bus';
-import { cpio, writeEif } from '@enclaver/eif';
-import { parseImageSource, parseManifest } from '@enclaver/manifest';
-import type { LaunchDescription } from '@enclaver/wire';
+import { type Manifest, parseImageSource, parseManifest } from '@enclaver/manifest';
+import { assemble } from './assemble.ts';
 import { BuilderError } from './builder-error.ts';
+import { checkBuild } from './check.ts';
+import { Engine } from './image/engine.ts';
 import type { Image } from './image/image.ts';
-import { openSource } from './image/open-source.ts';
+import { fullReference } from './image/names.ts';
+import { openReference, openSource } from './image/open-source.ts';
 import { launchDescription } from './launch.ts';
 import { type Flattened, flatten } from './layers/flatten.ts';
-import { limits } from './limits.ts';
 import { PendingFile, sha256OfFile } from './output.ts';
-import { completeTree, contentBytes, ramdiskEntries } from './ramdisk.ts';
-import { findBaseImage, releaseImage } from './release-image.ts';
+import { archOf, type Platform } from './platform.ts';
+import { completeTree } from './ramdisk.ts';
+import { pushRelease } from './registry/push.ts';
+import { loadRelease } from './release/load.ts';
+import { makeReleaseImage, type ReleaseImage } from './release/release-image.ts';
 import { loadRuntime, type Runtime } from './runtime.ts';
 import { checkScope } from './scope.ts';
-import { checkSpace, WorkDir } from './work-dir.ts';
-
-/** Fixed, so that the same inputs give the same file at any time. */
-const BUILD_TIME = '1970-01-01T00:00:00+00:00';
+import { sectionSigner } from './sign.ts';
+import { WorkDir } from './work-dir.ts';
 
 export interface BuildOptions {
   /** The manifest's text, which goes into the image as it is. */
@@ -27,10 +27,20 @@ export interface BuildOptions {
   manifestFile: string;
   /** Absolute folder that relative paths of the manifest start from. */
   contextDir: string;
+  /** Take this image in place of the manifest's `sources.app`. */
+  from?: string;
+  /** Of an image for several; default: its own, or this machine's where it has several. */
+  platform?: Platform;
   /** Fetch the app's image even if the engine has it. */
   pull?: boolean;
   /** Absolute path for the EIF; no release image is made then. */
   eifOnly?: string;
+  /** Push the release image to the registry of its name. */
+  push?: boolean;
+  /** Build the EIF a second time under other conditions, and refuse one that differs. */
+  check?: boolean;
+  /** Leave the manifest's signature away: for a file that is only compared. */
+  unsigned?: boolean;
   /** Folder for work files and images. */
   dataDir: string;
   /** Folder of the enclave runtimes, one folder per architecture. */
@@ -39,6 +49,8 @@ export interface BuildOptions {
   baseImage?: string;
   /** Most bytes of work files, which are the image's layers unpacked. Default: as `limits` says. */
   maxUnpackedBytes?: number;
+  /** Ends the build with the signal's reason. */
+  signal?: AbortSignal;
   onProgress?: (progress: BuildProgress) => void;
   /** What the image has and an enclave does not carry; for people. */
   onWarning?: (text: string) => void;
@@ -46,98 +58,162 @@ export interface BuildOptions {
 
 export type BuildResult = OperationResponse<'builder', 'build'>;
 
-/**
- * Builds a manifest into an EIF and, unless `eifOnly`, a release image. Leaves nothing behind when it fails. Throws
- * BuilderError, ManifestError, EifError.
- */
-export async function buildEnclave(options: BuildOptions): Promise<BuildResult> {
-  const progress = options.onProgress ?? (() => undefined);
-  progress({ stage: 'resolve', text: options.manifestFile });
-  const manifest = parseManifest(options.manifest, { file: options.manifestFile });
-  checkScope(manifest, options.manifest, options.manifestFile);
-  // What cannot work is said before an image is pulled
-  await using output = await (options.eifOnly === undefined
-    ? PendingFile.inStore(options.dataDir)
-    : PendingFile.at(options.eifOnly));
-  const runtime = await loadRuntime(options.runtime, 'x86_64');
-  const baseName = manifest.sources.sleeve ?? options.baseImage ?? `enclaver/enclaver:${runtime.enclaverVersion}`;
-  const base = options.eifOnly === undefined ? await findBaseImage(baseName) : undefined;
-  await using work = await WorkDir.create(options.dataDir, options.maxUnpackedBytes);
-  const { app } = manifest.sources;
-  progress({ stage: 'resolve', text: app });
-  await using image = await openSource(parseImageSource(app), app, {
-    contextDir: options.contextDir,
-    work,
-    pull: options.pull ?? false,
-    onProgress: progress,
-  });
-  const launch = launchDescription(image.config, app);
-  const flattened = await flatten(image, work, (done, total) => progress({ stage: 'flatten', text: app, done, total }));
-  warn(flattened, options.onWarning);
-  const manifestBytes = Buffer.from(options.manifest, 'utf8');
-  completeTree(flattened.tree, manifestBytes, image.config.config.Volumes);
-  const written = await assemble(output.path, { runtime, flattened, launch, name: manifest.name, image, progress });
-  const sha256 = await sha256OfFile(output.path);
-  const sources = { app: imageInfo(image) };
-  const { measurements, size } = written;
-  if (base === undefined) {
-    return { eif: { path: await output.place(sha256), size, sha256 }, measurements, sources };
-  }
-  const made = await releaseImage({
-    eif: { path: output.path, size },
-    manifest: manifestBytes,
-    target: manifest.target,
-    base,
-    work,
-    onProgress: progress,
-  });
-  return { eif: { path: await output.place(sha256), size, sha256 }, measurements, sources, image: made };
-}
-
-interface Parts {
-  runtime: Runtime;
-  flattened: Flattened;
-  launch: LaunchDescription;
-  name: string;
-  image: Image;
+/** One build under way. */
+interface Build {
+  options: BuildOptions;
+  manifest: Manifest;
+  work: WorkDir;
   progress: (progress: BuildProgress) => void;
 }
 
-async function assemble(path: string, { runtime, flattened, launch, name, image, progress }: Parts) {
-  const content = contentBytes(flattened.tree);
-  await checkSpace(dirname(path), content);
-  try {
-    return await writeEif(path, {
-      arch: 'x86_64',
-      kernel: createReadStream(runtime.kernel, { highWaterMark: limits.readBytes }),
-      cmdline: runtime.cmdline,
-      ramdisks: [
-        createReadStream(runtime.ramdisk, { highWaterMark: limits.readBytes }),
-        cpio(ramdiskEntries(flattened, launch)),
-      ],
-      metadata: {
-        ImageName: name,
-        ImageVersion: image.id.replace(/^sha256:/, ''),
-        BuildMetadata: {
-          BuildTime: BUILD_TIME,
-          BuildTool: 'enclaver',
-          BuildToolVersion: runtime.enclaverVersion,
-          OperatingSystem: 'Linux',
-          KernelVersion: runtime.kernelVersion,
-        },
-        DockerInfo: null,
-        CustomMetadata: null,
+/**
+ * Builds a manifest into an EIF and, unless `eifOnly`, a release image. Leaves nothing behind when it fails. Throws
+ * BuilderError, ManifestError, EifError, and the reason of `signal`.
+ */
+export async function buildEnclave(options: BuildOptions): Promise<BuildResult> {
+  const progress = abortable(options);
+  progress({ stage: 'resolve', text: options.manifestFile });
+  const manifest = parseManifest(options.manifest, { file: options.manifestFile });
+  checkScope(manifest, options.manifest, options.manifestFile);
+  // What cannot work is said before an image is fetched
+  const sign = options.unsigned === true ? undefined : await sectionSigner(manifest, options.contextDir);
+  await using output = await (options.eifOnly === undefined
+    ? PendingFile.inStore(options.dataDir)
+    : PendingFile.at(options.eifOnly));
+  const engine = options.eifOnly === undefined ? await findEngine(options.push ?? false) : undefined;
+  await using work = await WorkDir.create(options.dataDir, options.maxUnpackedBytes);
+  const build = { options, manifest, work, progress };
+  const app = options.from ?? manifest.sources.app;
+  progress({ stage: 'resolve', text: app });
+  await using image = await openSource(parseImageSource(app), app, {
+    ...imageOptions(build, options.platform),
+    contextDir: options.contextDir,
+    pull: options.pull ?? false,
+  });
+  const launch = launchDescription(image.config, app);
+  const runtime = await loadRuntime(options.runtime, archOf(image.platform));
+  await using base = options.eifOnly === undefined ? await openBase(build, image.platform, runtime) : undefined;
+  const flattened = await flatten(image, work, (done, total) => progress({ stage: 'flatten', text: app, done, total }));
+  warn(flattened, options.onWarning);
+  completeTree(flattened.tree, Buffer.from(options.manifest, 'utf8'), image.config.config.Volumes);
+  const written = await assemble(output.path, {
+    runtime,
+    flattened,
+    launch,
+    name: manifest.name,
+    image,
+    ...(sign === undefined ? {} : { sign }),
+    onBytes: (done, total) => progress({ stage: 'assemble', text: manifest.name, done, total }),
+  });
+  const { measurements, size } = written;
+  const sha256 = await sha256OfFile(output.path);
+  if (options.check === true) await checkBuild(options, output.path, work, progress);
+  const result: BuildResult = {
+    eif: { path: '', size, sha256 },
+    platform: image.platform,
+    measurements,
+    sources: {
+      app: { ...imageInfo(image), layers: image.layers.map(({ diffId }) => diffId) },
+      ...(base === undefined ? {} : { base: imageInfo(base) }),
+    },
+    tools: toolsOf(runtime),
+    ...(options.check === true ? { checked: true } : {}),
+  };
+  if (base !== undefined) {
+    const made = await makeReleaseImage({
+      eif: { path: output.path, size },
+      manifest: Buffer.from(options.manifest, 'utf8'),
+      ports: manifest.ingress.map(({ listenPort }) => listenPort),
+      base,
+      facts: {
+        enclaverVersion: runtime.enclaverVersion,
+        platform: image.platform,
+        sourceName: app,
+        sourceId: image.id,
+        baseName: base.name ?? base.id,
+        baseId: base.id,
+        eifSha256: sha256,
+        measurements,
       },
-      onProgress: ({ bytesWritten }) => progress({ stage: 'assemble', done: bytesWritten }),
+      work,
     });
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
-    throw new BuilderError('DISK_FULL', `the disk became full while ${dirname(path)} took the EIF`, {
-      remedy: 'free space there, or choose another folder',
-      cause: error,
-    });
+    result.image = await deliver(build, made, engine);
   }
+  result.eif.path = await output.place(sha256);
+  return result;
+}
+
+/** Cancelling takes effect at the next step that is reported: every block of bytes is one. */
+function abortable({ signal, onProgress }: BuildOptions): (progress: BuildProgress) => void {
+  return (progress) => {
+    signal?.throwIfAborted();
+    onProgress?.(progress);
+  };
+}
+
+function imageOptions({ options, work, progress }: Build, platform: Platform | undefined) {
+  return {
+    work,
+    onProgress: progress,
+    ...(platform === undefined ? {} : { platform }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  };
+}
+
+/** A release image goes to an engine; one that is pushed needs none. Throws ENGINE_UNREACHABLE. */
+async function findEngine(push: boolean): Promise<Engine | undefined> {
+  const engine = new Engine();
+  try {
+    await engine.ping();
+    return engine;
+  } catch (error) {
+    if (push && error instanceof BuilderError && error.code === 'ENGINE_UNREACHABLE') return undefined;
+    throw error;
+  }
+}
+
+/** Throws BASE_IMAGE_MISSING, and the errors of reading an image. */
+async function openBase(build: Build, platform: Platform, runtime: Runtime): Promise<Image> {
+  const { options, manifest } = build;
+  const name = manifest.sources.sleeve ?? options.baseImage ?? `enclaver/enclaver:${runtime.enclaverVersion}`;
+  build.progress({ stage: 'resolve', text: `base ${name}` });
+  try {
+    return await openReference(name, { ...imageOptions(build, platform), pull: false });
+  } catch (cause) {
+    if (!(cause instanceof BuilderError) || !['IMAGE_NOT_FOUND', 'IMAGE_ARCH', 'PULL_FAILED'].includes(cause.code)) {
+      throw cause;
+    }
+    throw new BuilderError(
+      'BASE_IMAGE_MISSING',
+      `there is no ${fullReference(name)} for ${platform}, the base of release images: ${cause.message}`,
+      {
+        remedy: `in a checkout of Enclaver: docker build --target enclaver -t ${fullReference(name)} .  (or build with --eif-only)`,
+        cause,
+      },
+    );
+  }
+}
+
+async function deliver(build: Build, made: ReleaseImage, engine: Engine | undefined): Promise<BuildResult['image']> {
+  const { options, manifest, work, progress } = build;
+  const name = fullReference(manifest.target);
+  if (engine !== undefined) {
+    await loadRelease(made, name, engine, (done, total) => progress({ stage: 'package', text: name, done, total }));
+  }
+  const info = {
+    id: made.id,
+    name,
+    digest: made.digest,
+    layers: made.layers.map(({ digest, size }) => ({ digest, size })),
+  };
+  if (options.push !== true) return info;
+  progress({ stage: 'push', text: name });
+  const repoDigest = await pushRelease(made, name, {
+    work,
+    onLine: (line) => progress({ stage: 'push', text: line }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
+  return { ...info, repoDigest };
 }
 
 function warn({ tree }: Flattened, onWarning: ((text: string) => void) | undefined): void {
@@ -149,6 +225,10 @@ function warn({ tree }: Flattened, onWarning: ((text: string) => void) | undefin
   );
 }
 
-function imageInfo({ id, name, repoDigest }: Image): BuildResult['sources']['app'] {
+function imageInfo({ id, name, repoDigest }: Image): { id: string; name?: string; repoDigest?: string } {
   return { id, ...(name === undefined ? {} : { name }), ...(repoDigest === undefined ? {} : { repoDigest }) };
+}
+
+function toolsOf({ enclaverVersion, kernelVersion, nodeVersion, toolchain }: Runtime): BuildResult['tools'] {
+  return { enclaver: enclaverVersion, kernel: kernelVersion, node: nodeVersion, toolchain: [...toolchain] };
 }

@@ -1,6 +1,9 @@
 export type BuilderErrorCode =
   | 'BASE_IMAGE_MISSING'
   | 'BUILDER_BUSY'
+  | 'BUILD_CANCELLED'
+  | 'BUILD_NOT_REPRODUCIBLE'
+  | 'CREDENTIALS_INVALID'
   | 'DISK_FULL'
   | 'ENGINE_ERROR'
   | 'ENGINE_UNREACHABLE'
@@ -9,6 +12,7 @@ export type BuilderErrorCode =
   | 'IMAGE_INVALID'
   | 'IMAGE_NOT_FOUND'
   | 'IMAGE_NO_COMMAND'
+  | 'IMAGE_NOT_RECORDED'
   | 'IMAGE_NO_EIF'
   | 'IMAGE_PATH_ESCAPE'
   | 'IMAGE_TOO_LARGE'
@@ -16,8 +20,11 @@ export type BuilderErrorCode =
   | 'NOT_IN_THIS_RELEASE'
   | 'OUTPUT_INVALID'
   | 'PULL_FAILED'
+  | 'PUSH_FAILED'
   | 'RUNTIME_INVALID'
-  | 'RUNTIME_MISSING';
+  | 'RUNTIME_MISSING'
+  | 'SKOPEO_MISSING'
+  | 'SOURCE_MOVED';
 
 /** The one error class of this package. The message says what was found and what is allowed. */
 export class BuilderError extends Error {

@@ -20,6 +20,9 @@ export const limits = {
   pathBytes: 4096 - 'rootfs/'.length - 1,
   /** A symlink's target, as Linux takes it from an initramfs. */
   linkTargetBytes: 4095,
+  /** Linux keeps a device's numbers in 12 and 20 bits (`include/linux/kdev_t.h`); larger ones would become others. */
+  deviceMajor: 2 ** 12 - 1,
+  deviceMinor: 2 ** 20 - 1,
   /** Symlinks followed for one name: Linux's own bound (MAXSYMLINKS). */
   symlinkHops: 40,
   /** One PAX header: extended attributes of 64 KiB each are legal, more than a few are not seen. */
@@ -43,6 +46,12 @@ export const limits = {
   smallFileBytes: MIB,
   /** One line of progress from the engine: some 200 bytes are usual. */
   engineLineBytes: MIB,
+  /** Kept of what a tool says on stderr: its last words hold the error. */
+  toolTextChars: 16 * KIB,
+  /** A credential helper may ask a keychain, but nobody. */
+  helperMs: 30_000,
+  /** Between two looks at how much of an image has arrived. */
+  folderWatchMs: 200,
 } as const;
 
 /** Bounds of the process. */

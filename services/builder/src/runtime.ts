@@ -13,7 +13,7 @@ const runtimeSchema = z.object({
   enclaverVersion: z.string(),
   kernelVersion: z.string(),
   nodeVersion: z.string(),
-  toolchain: z.array(z.string()).default([]),
+  toolchain: z.array(z.string()),
   parts: z.array(
     z.object({
       path: z.string(),
@@ -33,6 +33,8 @@ export interface Runtime {
   cmdline: string;
   /** Path of ramdisk 0. */
   ramdisk: string;
+  /** Of kernel and ramdisk together. */
+  bytes: number;
   enclaverVersion: string;
   /** The kernel's release, `6.12.95+deb12-cloud-amd64`. */
   kernelVersion: string;
@@ -61,10 +63,11 @@ export async function loadRuntime(root: string, arch: Arch): Promise<Runtime> {
   const { parts, ...versions } = description.data;
   if (versions.arch !== arch) throw broken(folder, `its runtime.json is for ${versions.arch}`);
   const cmdline = (await readSmall(folder, 'cmdline')).toString('utf8').trim();
-  if ((await sizeOf(folder, 'kernel')) > limits.kernelBytes) throw broken(folder, 'its kernel is too large to be one');
-  await sizeOf(folder, 'ramdisk0.cpio');
+  const kernelBytes = await sizeOf(folder, 'kernel');
+  if (kernelBytes > limits.kernelBytes) throw broken(folder, 'its kernel is too large to be one');
+  const bytes = kernelBytes + (await sizeOf(folder, 'ramdisk0.cpio'));
   await checkParts(folder, ramdisk, new Map(parts.map((part) => [part.path.replace(/^\/+/, ''), part.sha256])));
-  return { ...versions, kernel, cmdline, ramdisk };
+  return { ...versions, kernel, cmdline, ramdisk, bytes };
 }
 
 async function checkParts(folder: string, ramdisk: string, expected: Map<string, string>): Promise<void> {

@@ -40,7 +40,6 @@ function find(manifest: Manifest): Unsupported | undefined {
   if (manifest.kmsProxy !== undefined) return remove('kms_proxy', 'kms_proxy');
   if (manifest.api !== undefined) return remove('api', 'api');
   if (manifest.spire !== undefined) return remove('spire', 'spire');
-  if (manifest.signature !== undefined) return remove('signature', 'signature');
   if (manifest.sources.odyn !== undefined) {
     return {
       section: 'sources.odyn (supervisor)',

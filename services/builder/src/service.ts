@@ -1,14 +1,23 @@
-import type { Bus } from '@enclaver/bus';
+import type { BuildProgress, Bus } from '@enclaver/bus';
 import type { Logger } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
 import { type BuildOptions, buildEnclave } from './build.ts';
 import { extractEif } from './extract.ts';
 import { serviceLimits } from './limits.ts';
+import { RunningBuilds } from './running-builds.ts';
 import { throttle } from './throttle.ts';
+import { verifyBuild } from './verify-build.ts';
 import { removeStaleWork } from './work-dir.ts';
 import { WorkQueue } from './work-queue.ts';
 
-/** Answers `builder.build` and `builder.extract`; `close` lets what runs finish and refuses the rest. */
+/** What a build or a rebuild is given besides its request. */
+interface Task {
+  signal: AbortSignal;
+  onProgress: (progress: BuildProgress) => void;
+  onWarning: (text: string) => void;
+}
+
+/** Answers the operations of `builder`; `close` lets what runs finish and refuses the rest. */
 export async function startBuilder(
   bus: Bus,
   logger: Logger,
@@ -16,35 +25,31 @@ export async function startBuilder(
 ): Promise<{ close(): Promise<void> }> {
   await removeStaleWork(config.dataDir);
   const queue = new WorkQueue(serviceLimits);
+  const builds = new RunningBuilds();
+
+  function work<T>(what: string, buildId: string, task: (task: Task) => Promise<T>): Promise<T> {
+    const log = logger.child({ buildId });
+    const onProgress = throttle(
+      (progress) => bus.publishBuildProgress(buildId, progress),
+      serviceLimits.progressIntervalMs,
+    );
+    const onWarning = (text: string): void => {
+      log.warn(text);
+      onProgress({ stage: 'flatten', text: `warning: ${text}` });
+    };
+    return builds.run(buildId, (signal) =>
+      queue.run(() => logged(log, what, () => task({ signal, onProgress, onWarning }))),
+    );
+  }
+
   await bus.serve('builder', packageJson.version, {
-    build: ({ buildId, ...request }) => {
-      const log = logger.child({ buildId });
-      const onProgress = throttle(
-        (progress) => bus.publishBuildProgress(buildId, progress),
-        serviceLimits.progressIntervalMs,
-      );
-      return queue.run(() =>
-        logged(log, 'build', () =>
-          buildEnclave({
-            ...config,
-            manifest: request.manifest,
-            manifestFile: request.manifestFile,
-            contextDir: request.contextDir,
-            ...(request.pull === undefined ? {} : { pull: request.pull }),
-            ...(request.eifOnly === undefined ? {} : { eifOnly: request.eifOnly }),
-            onProgress,
-            onWarning: (text) => {
-              log.warn(text);
-              onProgress({ stage: 'flatten', text: `warning: ${text}` });
-            },
-          }),
-        ),
-      );
-    },
-    extract: ({ image }) =>
-      queue.run(() =>
-        logged(logger.child({ image }), 'extract', async () => ({ eif: await extractEif(image, config.dataDir) })),
-      ),
+    build: ({ buildId, ...request }) =>
+      work('build', buildId, (task) => buildEnclave({ ...config, ...request, ...task })),
+    verifyBuild: ({ buildId, ...request }) =>
+      work('verify-build', buildId, (task) => verifyBuild({ ...config, ...request, ...task })),
+    cancel: async ({ buildId }) => ({ cancelled: builds.cancel(buildId) }),
+    extract: ({ image, ...request }) =>
+      queue.run(() => logged(logger.child({ image }), 'extract', () => extractEif(image, { ...config, ...request }))),
   });
   return { close: () => queue.close() };
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { type FileHandle, mkdir, mkdtemp, open, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BuilderError } from './builder-error.ts';
 import { limits, serviceLimits } from './limits.ts';
@@ -10,6 +10,7 @@ export class WorkDir implements AsyncDisposable {
   readonly #files: FileHandle[] = [];
   #written = 0;
   #checkAt = 0;
+  #names = 0;
 
   readonly #most: number;
 
@@ -25,11 +26,22 @@ export class WorkDir implements AsyncDisposable {
     return new WorkDir(path, most);
   }
 
+  /** A name that nothing in here has had yet. */
+  newName(prefix: string, suffix: string): string {
+    this.#names += 1;
+    return `${prefix}-${this.#names}${suffix}`;
+  }
+
   /** A new file for writing and reading, closed with the folder. */
   async newFile(name: string): Promise<FileHandle> {
     const file = await open(join(this.path, name), 'wx+', 0o600);
     this.#files.push(file);
     return file;
+  }
+
+  /** A new folder, removed with this one. */
+  newFolder(name: string): Promise<string> {
+    return mkdtemp(join(this.path, `${name}-`));
   }
 
   /** To be called before `bytes` are written. Throws IMAGE_TOO_LARGE, DISK_FULL. */

@@ -25,7 +25,6 @@ describe('build: bad input', () => {
     ['ingress[].tls', 'ingress:\n  - listen_port: 443\n    tls: { key_file: k, cert_file: c }\n', 'tls', 8],
     ['kms_proxy', 'egress: { allow: ["**"] }\nkms_proxy:\n  listen_port: 9999\n', 'kms_proxy', 7],
     ['api', '# api: none\napi: { listen_port: 7777 }\n', 'api', 7],
-    ['signature', 'signature:\n  certificate: c\n  key: k\n', 'signature', 6],
     ['spire', 'spire: { server_addr: "https://s:8081", ca_cert: c, trust_domain: t, svid_dir: /d }\n', 'spire', 6],
   ];
   for (const [section, text, word, line] of sections) {
@@ -77,7 +76,10 @@ describe('build: bad input', () => {
     const before = process.env.DOCKER_HOST;
     process.env.DOCKER_HOST = `unix://${bench.file('no.sock')}`;
     try {
-      await assert.rejects(bench.build({ manifest: manifest('app:1.0') }), refusal('ENGINE_UNREACHABLE'));
+      await assert.rejects(
+        bench.build({ manifest: manifest('127.0.0.1:1/app:1.0') }),
+        refusal('PULL_FAILED', /no Docker Engine/),
+      );
       const release = { manifest: manifest(), eifOnly: undefined } as const;
       await assert.rejects(bench.build({ ...release }), refusal('ENGINE_UNREACHABLE'));
     } finally {

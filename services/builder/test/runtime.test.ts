@@ -18,11 +18,14 @@ describe('the enclave runtime', () => {
         kernel: bench.file(`runtime/${arch}/kernel`),
         cmdline: 'console=ttyS0',
         ramdisk: bench.file(`runtime/${arch}/ramdisk0.cpio`),
+        bytes: runtime.bytes,
         enclaverVersion: '0.0.0-test',
         kernelVersion: '6.0-test',
         nodeVersion: '24.0.0',
         toolchain: ['gcc (test) 1.0'],
       });
+      const ramdisk = await readFile(runtime.ramdisk);
+      assert.equal(runtime.bytes, ramdisk.length + `not a real kernel for ${arch}`.length);
       assert.equal(await readFile(runtime.kernel, 'utf8'), `not a real kernel for ${arch}`);
     });
   }

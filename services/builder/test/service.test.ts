@@ -79,7 +79,10 @@ describe('builder service', () => {
     };
     await assert.rejects(build('two', 'version: v2'), check('MANIFEST_INVALID', /my\.yaml:1:10/));
     await assert.rejects(build('three', manifest('oci:./none')), check('IMAGE_NOT_FOUND', /none/));
-    await assert.rejects(bus.request('builder', 'extract', { image: 'a:1' }), check('ENGINE_UNREACHABLE', /no Docker/));
+    await assert.rejects(
+      bus.request('builder', 'extract', { image: '127.0.0.1:1/a:1' }),
+      check('PULL_FAILED', /a:1.*no Docker/),
+    );
   });
 
   it('on SIGTERM finishes the build that runs, leaves no work behind, and exits with 0', async () => {

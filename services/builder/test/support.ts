@@ -71,10 +71,10 @@ export function manifest(app = 'oci:./image', rest = ''): string {
 }
 
 /** The smallest folders that pass for runtimes; the kernel names its architecture. */
-export async function writeRuntime(root: string, arch: Arch): Promise<void> {
+export async function writeRuntime(root: string, arch: Arch, content = 'not a real init'): Promise<void> {
   const folder = join(root, arch);
   await mkdir(folder, { recursive: true });
-  const init = Buffer.from('not a real init');
+  const init = Buffer.from(content);
   const entries = [
     { path: 'dev', mode: S_IFDIR | 0o755 },
     { path: 'init', mode: S_IFREG | 0o755, data: init },

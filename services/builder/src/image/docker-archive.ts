@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { BuilderError } from '../builder-error.ts';
 import { limits } from '../limits.ts';
+import type { Platform } from '../platform.ts';
 import { type BlobStore, readBlob } from './blob-store.ts';
 import type { Image } from './image.ts';
 import { decodeJson } from './image-config.ts';
@@ -18,7 +19,7 @@ const manifestSchema = z.array(
  * The one image in an archive of `docker save` or `podman save`. Only `manifest.json` says where its parts are: their
  * names changed with every engine generation. Throws IMAGE_INVALID, IMAGE_DIGEST_MISMATCH, IMAGE_ARCH.
  */
-export async function openDockerArchive(store: BlobStore): Promise<Image> {
+export async function openDockerArchive(store: BlobStore, platform?: Platform): Promise<Image> {
   const bytes = await readBlob(store, 'manifest.json', limits.manifestBytes);
   const images = decodeJson(bytes, manifestSchema, `manifest.json of ${store.shown}`);
   const [image, other] = images;
@@ -42,5 +43,6 @@ export async function openDockerArchive(store: BlobStore): Promise<Image> {
       return { path, ...(digest === undefined ? {} : { digest: `sha256:${digest}` }) };
     }),
     shown: store.shown,
+    ...(platform === undefined ? {} : { platform }),
   });
 }

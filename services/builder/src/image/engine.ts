@@ -1,26 +1,22 @@
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { parseImageReference } from '@enclaver/manifest';
 import Dockerode from 'dockerode';
 import { BuilderError } from '../builder-error.ts';
+import { checkPlatform, type Platform } from '../platform.ts';
 import type { WorkDir } from '../work-dir.ts';
 import { archiveStore, openOrClose } from './blob-store.ts';
 import { openDockerArchive } from './docker-archive.ts';
 import { followEvents } from './engine-events.ts';
 import type { Image } from './image.ts';
-import { checkPlatform } from './image-config.ts';
+import { repositoryOf } from './names.ts';
 
-/** Text of a pull or a save for people, with bytes where the engine tells them. */
-export type EngineProgress = (update: {
-  stage: 'pull' | 'resolve';
-  text: string;
-  done?: number;
-  total?: number;
-}) => void;
+/** Bytes of a save, for people. */
+export type EngineProgress = (update: { stage: 'resolve'; text: string; done?: number; total?: number }) => void;
 
 export interface EngineImage {
   /** As the engine knows it. */
   id: string;
+  platform: Platform;
   size: number;
   repoDigest?: string;
 }
@@ -40,44 +36,18 @@ export class Engine {
     });
   }
 
-  /** Undefined when the engine has no such image. */
+  /** Undefined when the engine has no such image. Throws IMAGE_ARCH, ENGINE_UNREACHABLE, ENGINE_ERROR. */
   async inspect(reference: string): Promise<EngineImage | undefined> {
     try {
       const found = await this.docker.getImage(reference).inspect();
-      checkPlatform(found.Os, found.Architecture, reference);
-      const repoDigest = found.RepoDigests?.[0];
-      return { id: found.Id, size: found.Size, ...(repoDigest === undefined ? {} : { repoDigest }) };
+      const platform = checkPlatform(found.Os, found.Architecture, reference);
+      const digests = found.RepoDigests ?? [];
+      const repoDigest = digests.find((digest) => digest.startsWith(`${repositoryOf(reference)}@`)) ?? digests[0];
+      return { id: found.Id, platform, size: found.Size, ...(repoDigest === undefined ? {} : { repoDigest }) };
     } catch (error) {
       if (error instanceof BuilderError) throw error;
       if (statusCode(error) === 404) return undefined;
       throw engineError(error, `inspect ${reference}`);
-    }
-  }
-
-  /** Fetches one image. Throws IMAGE_NOT_FOUND, PULL_FAILED, ENGINE_UNREACHABLE. */
-  async pull(reference: string, onProgress?: EngineProgress): Promise<void> {
-    try {
-      const stream = await this.docker.pull(reference, { platform: 'linux/amd64' });
-      await followEvents(stream as Readable, ({ id, status }) => {
-        onProgress?.({ stage: 'pull', text: [id, status].filter((part) => part !== undefined).join(' ') });
-      });
-    } catch (cause) {
-      // Engines answer 404 or 500 for it, or 200 and tell it later: only the registry's words are the same
-      if (statusCode(cause) === 404 || /manifest unknown|name unknown|repository does not exist/.test(text(cause))) {
-        throw new BuilderError(
-          'IMAGE_NOT_FOUND',
-          `neither the engine nor a registry has ${reference}: ${text(cause)}`,
-          {
-            remedy: 'check the name; for a private registry, `docker pull` the image first',
-            cause,
-          },
-        );
-      }
-      if (unreachable(cause)) throw engineError(cause, 'pull');
-      throw new BuilderError('PULL_FAILED', `could not pull ${reference}: ${text(cause)}`, {
-        remedy: 'for a private registry, `docker pull` the image first; else check the name and the network',
-        cause,
-      });
     }
   }
 
@@ -97,13 +67,8 @@ export class Engine {
   }
 
   /** Saves an image into the work folder and opens it. Throws as `openDockerArchive`, and ENGINE_ERROR, DISK_FULL. */
-  async save(
-    reference: string,
-    found: EngineImage,
-    work: WorkDir,
-    file: string,
-    onProgress?: EngineProgress,
-  ): Promise<Image> {
+  async save(reference: string, found: EngineImage, work: WorkDir, onProgress?: EngineProgress): Promise<Image> {
+    const file = work.newName('saved', '.tar');
     const archive = await work.newFile(file);
     let done = 0;
     try {
@@ -119,42 +84,12 @@ export class Engine {
       if (error instanceof BuilderError) throw error;
       throw engineError(error, `save ${reference}`);
     }
-
     const store = await archiveStore(join(work.path, file), { private: true });
     const image = await openOrClose(store, () => openDockerArchive(store));
     image.name = reference;
     if (found.repoDigest !== undefined) image.repoDigest = found.repoDigest;
     return image;
   }
-}
-
-/**
- * The image of a reference: the engine's own, or pulled where it has none or `pull` asks for it. A name without tag or
- * digest means `:latest`, as for the docker client; the engine itself would fetch every tag.
- */
-export async function openEngineImage(
-  engine: Engine,
-  reference: string,
-  work: WorkDir,
-  options: { pull: boolean; onProgress?: EngineProgress },
-): Promise<Image> {
-  const full = fullReference(reference);
-  let found = options.pull ? undefined : await engine.inspect(full);
-  if (found === undefined) {
-    await engine.pull(full, options.onProgress);
-    found = await engine.inspect(full);
-  }
-  if (found === undefined) {
-    throw new BuilderError('PULL_FAILED', `the engine pulled ${full} and does not have it`, {
-      remedy: 'look into the log of the Docker Engine',
-    });
-  }
-  return engine.save(full, found, work, 'image.tar', options.onProgress);
-}
-
-export function fullReference(reference: string): string {
-  const { tag, digest } = parseImageReference(reference);
-  return tag === undefined && digest === undefined ? `${reference}:latest` : reference;
 }
 
 export function engineError(cause: unknown, doing: string): BuilderError {

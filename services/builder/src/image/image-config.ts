@@ -40,18 +40,9 @@ const imageConfigSchema = z.object({
 
 export type ImageConfig = z.infer<typeof imageConfigSchema>;
 
-/** Throws IMAGE_INVALID, IMAGE_ARCH. */
+/** Throws IMAGE_INVALID. */
 export function decodeImageConfig(bytes: Buffer, what: string): ImageConfig {
-  const config = decodeJson(bytes, imageConfigSchema, `the configuration of ${what}`);
-  checkPlatform(config.os, config.architecture, what);
-  return config;
-}
-
-export function checkPlatform(os: string, architecture: string, what: string): void {
-  if (os === 'linux' && architecture === 'amd64') return;
-  throw new BuilderError('IMAGE_ARCH', `${what} is for ${os}/${architecture}; this release builds linux/amd64 only`, {
-    remedy: 'give an image for linux/amd64 (docker build --platform linux/amd64)',
-  });
+  return decodeJson(bytes, imageConfigSchema, `the configuration of ${what}`);
 }
 
 /** Throws IMAGE_INVALID. */

@@ -1,3 +1,4 @@
+import type { Platform } from '../platform.ts';
 import type { OpenBlob } from './blob-store.ts';
 import type { ImageConfig } from './image-config.ts';
 
@@ -15,12 +16,13 @@ export interface Image extends AsyncDisposable {
   /** `sha256:…` of the configuration's bytes. */
   id: string;
   config: ImageConfig;
+  platform: Platform;
   /** The configuration as it stands. */
   configBytes: Buffer;
   /** Lowest first. */
   layers: readonly Layer[];
   /** As the manifest names it. */
   name?: string;
-  /** `repository@sha256:…`, where the engine knows one. */
+  /** `repository@sha256:…` of the registry that it is from, where that is known. */
   repoDigest?: string;
 }

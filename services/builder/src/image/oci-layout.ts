@@ -1,23 +1,16 @@
 import * as z from 'zod';
 import { BuilderError } from '../builder-error.ts';
 import { limits } from '../limits.ts';
+import { hostPlatform, type Platform, platformSchema, wrongPlatform } from '../platform.ts';
 import { type BlobStore, readBlob } from './blob-store.ts';
 import type { Image } from './image.ts';
-import { checkPlatform, decodeJson, digestSchema } from './image-config.ts';
-import { checkDigest, openParts } from './open-image.ts';
+import { decodeJson } from './image-config.ts';
+import { type Descriptor, decodeManifest, descriptorSchema, openManifest } from './oci-manifest.ts';
+import { checkDigest } from './open-image.ts';
 
-const descriptorSchema = z.object({
-  mediaType: z.string(),
-  digest: digestSchema,
-  size: z.number().int().min(0),
-  platform: z.object({ os: z.string(), architecture: z.string() }).nullish(),
-  annotations: z.record(z.string(), z.string()).nullish(),
-});
 const indexSchema = z.object({ manifests: z.array(descriptorSchema).max(limits.indexEntries) });
-const manifestSchema = z.object({ config: descriptorSchema, layers: z.array(descriptorSchema).max(limits.layers) });
 const layoutSchema = z.object({ imageLayoutVersion: z.literal('1.0.0') });
 
-type Descriptor = z.infer<typeof descriptorSchema>;
 interface Candidate {
   manifest: Descriptor;
   /** Of the manifest itself, or of an index on the way to it. */
@@ -32,19 +25,18 @@ const MANIFEST_TYPES: readonly string[] = [
   'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.docker.distribution.manifest.v2+json',
 ];
-const CONFIG_TYPES: readonly string[] = [
-  'application/vnd.oci.image.config.v1+json',
-  'application/vnd.docker.container.image.v1+json',
-];
-const LAYER_TYPES =
-  /^application\/vnd\.(oci\.image\.layer(\.nondistributable)?\.v1\.tar(\+gzip|\+zstd)?|docker\.image\.rootfs\.diff\.tar(\.gzip|\.zstd)?)$/;
 const NAME_ANNOTATIONS = ['org.opencontainers.image.ref.name', 'io.containerd.image.name'];
 
 /**
- * The image for linux/amd64 in an OCI layout (OCI image specification, `image-layout.md`), by `reference` where there are
- * several. Throws IMAGE_NOT_FOUND, IMAGE_INVALID, IMAGE_DIGEST_MISMATCH, IMAGE_ARCH.
+ * The image in an OCI layout (OCI image specification, `image-layout.md`), by `reference` and `platform` where there are
+ * several; without `platform`, one for this machine if several are left. Throws IMAGE_NOT_FOUND, IMAGE_INVALID,
+ * IMAGE_DIGEST_MISMATCH, IMAGE_ARCH.
  */
-export async function openOciLayout(store: BlobStore, reference: string | undefined): Promise<Image> {
+export async function openOciLayout(
+  store: BlobStore,
+  reference: string | undefined,
+  platform?: Platform,
+): Promise<Image> {
   decodeJson(await readBlob(store, 'oci-layout', limits.smallFileBytes), layoutSchema, `oci-layout of ${store.shown}`);
   const index = decodeJson(
     await readBlob(store, 'index.json', limits.manifestBytes),
@@ -52,17 +44,9 @@ export async function openOciLayout(store: BlobStore, reference: string | undefi
     `index.json of ${store.shown}`,
   );
   const candidates = await collect(store, index.manifests, [], 0);
-  const { manifest } = await choose(store, candidates, reference);
+  const { manifest } = await choose(store, candidates, reference, platform);
   const bytes = await readVerified(store, manifest);
-  const { config, layers } = decodeJson(bytes, manifestSchema, `a manifest of ${store.shown}`);
-  if (!CONFIG_TYPES.includes(config.mediaType)) throw notAnImage(store, config.mediaType);
-  for (const layer of layers) if (!LAYER_TYPES.test(layer.mediaType)) throw notAnImage(store, layer.mediaType);
-  return openParts(store, {
-    configPath: blobPath(config.digest),
-    configDigest: config.digest,
-    layers: layers.map((layer) => ({ path: blobPath(layer.digest), digest: layer.digest, size: layer.size })),
-    shown: store.shown,
-  });
+  return openManifest(store, bytes, blobPath, platform);
 }
 
 async function collect(
@@ -91,7 +75,12 @@ async function collect(
   return found;
 }
 
-async function choose(store: BlobStore, all: readonly Candidate[], reference: string | undefined): Promise<Candidate> {
+async function choose(
+  store: BlobStore,
+  all: readonly Candidate[],
+  reference: string | undefined,
+  platform: Platform | undefined,
+): Promise<Candidate> {
   const named =
     reference === undefined ? all : all.filter(({ names }) => names.some((name) => matches(name, reference)));
   const shownNames = [...new Set(all.flatMap(({ names }) => names))].join(', ') || 'none with a name';
@@ -103,15 +92,14 @@ async function choose(store: BlobStore, all: readonly Candidate[], reference: st
     );
   }
   const platforms = await Promise.all(named.map((candidate) => platformOf(store, candidate)));
-  const fitting = named.filter((_, index) => platforms[index] === 'linux/amd64');
+  const usable = new Set(platforms.filter((found) => platformSchema.safeParse(found).success));
+  const [alone] = usable;
+  const wanted = platform ?? (usable.size === 1 ? alone : hostPlatform());
+  const fitting = named.filter((_, index) => platforms[index] === wanted);
   const [only, other] = fitting;
-  if (only === undefined) {
-    const [os = 'unknown', architecture = 'unknown'] = (platforms[0] ?? '').split('/');
-    checkPlatform(os, platforms.length === 1 ? architecture : `{${platforms.join(', ')}}`, store.shown);
-    throw malformed(store, 'no image');
-  }
+  if (only === undefined) throw wrongPlatform(store.shown, [...new Set(platforms)].join(', '), platform);
   if (other !== undefined && fitting.some(({ manifest }) => manifest.digest !== only.manifest.digest)) {
-    throw new BuilderError('IMAGE_INVALID', `${store.shown} holds several images for linux/amd64: ${shownNames}`, {
+    throw new BuilderError('IMAGE_INVALID', `${store.shown} holds several images for ${wanted}: ${shownNames}`, {
       remedy: 'name one of them after the path: oci:PATH:NAME',
     });
   }
@@ -120,7 +108,7 @@ async function choose(store: BlobStore, all: readonly Candidate[], reference: st
 
 async function platformOf(store: BlobStore, { manifest }: Candidate): Promise<string> {
   if (manifest.platform != null) return `${manifest.platform.os}/${manifest.platform.architecture}`;
-  const { config } = decodeJson(await readVerified(store, manifest), manifestSchema, `a manifest of ${store.shown}`);
+  const { config } = decodeManifest(await readVerified(store, manifest), store.shown);
   const bytes = await readVerified(store, config);
   const { os, architecture } = decodeJson(bytes, z.object({ os: z.string(), architecture: z.string() }), store.shown);
   return `${os}/${architecture}`;
@@ -143,14 +131,4 @@ function blobPath(digest: string): string {
 
 function malformed(store: BlobStore, what: string): BuilderError {
   return new BuilderError('IMAGE_INVALID', `${store.shown} holds ${what}`, { remedy: 'export the image again' });
-}
-
-function notAnImage(store: BlobStore, mediaType: string): BuilderError {
-  return new BuilderError(
-    'IMAGE_INVALID',
-    `${store.shown} holds a part of type ${mediaType}; that is no container image`,
-    {
-      remedy: 'give an unencrypted container image',
-    },
-  );
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { BuilderError } from '../builder-error.ts';
 import { limits } from '../limits.ts';
+import { checkPlatform, type Platform } from '../platform.ts';
 import { type BlobStore, incomplete, readBlob } from './blob-store.ts';
 import type { Image, Layer } from './image.ts';
 import { decodeImageConfig } from './image-config.ts';
@@ -13,6 +14,8 @@ export interface ImageParts {
   layers: readonly { path: string; digest?: string; size?: number }[];
   /** For messages. */
   shown: string;
+  /** The one that is wanted; default: whichever it is. */
+  platform?: Platform;
 }
 
 /** Reads and checks the configuration. Throws IMAGE_INVALID, IMAGE_DIGEST_MISMATCH, IMAGE_ARCH. The store is the image's then. */
@@ -20,6 +23,7 @@ export async function openParts(store: BlobStore, parts: ImageParts): Promise<Im
   const configBytes = await readBlob(store, parts.configPath, limits.configBytes);
   const id = checkDigest(configBytes, parts.configDigest, `the configuration of ${parts.shown}`);
   const config = decodeImageConfig(configBytes, parts.shown);
+  const platform = checkPlatform(config.os, config.architecture, parts.shown, parts.platform);
   const diffIds = config.rootfs;
   if (diffIds.length !== parts.layers.length || diffIds.length > limits.layers) {
     throw new BuilderError(
@@ -42,7 +46,7 @@ export async function openParts(store: BlobStore, parts: ImageParts): Promise<Im
     };
     return { open, diffId: diffIds[index] ?? '', ...(layer.digest === undefined ? {} : { digest: layer.digest }) };
   });
-  return { id, config, configBytes, layers, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
+  return { id, config, configBytes, platform, layers, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
 }
 
 /** The digest of `bytes`. Throws IMAGE_DIGEST_MISMATCH when another one was named. */

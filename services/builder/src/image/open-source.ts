@@ -1,35 +1,82 @@
 import { resolve } from 'node:path';
 import type { ImageSource } from '@enclaver/manifest';
-import type { WorkDir } from '../work-dir.ts';
+import { BuilderError } from '../builder-error.ts';
+import type { Platform } from '../platform.ts';
+import { type FetchOptions, fetchImage } from '../registry/fetch.ts';
 import { archiveStore, folderStore, openOrClose } from './blob-store.ts';
 import { openDockerArchive } from './docker-archive.ts';
-import { Engine, type EngineProgress, openEngineImage } from './engine.ts';
+import { Engine, type EngineImage, type EngineProgress } from './engine.ts';
 import type { Image } from './image.ts';
+import { fullReference } from './names.ts';
 import { openOciLayout } from './oci-layout.ts';
 
-export interface OpenOptions {
+export interface OpenOptions extends FetchOptions {
   /** Absolute folder that relative paths start from. */
   contextDir: string;
-  work: WorkDir;
+  /** Fetch it from its registry even if the engine has it. */
   pull: boolean;
-  onProgress?: EngineProgress;
+  onProgress?: EngineProgress & NonNullable<FetchOptions['onProgress']>;
 }
 
-/** Opens the image that a manifest names. `name` is how the manifest writes it. */
+/** Opens an image by what a manifest says of it. `name` is how the manifest writes it. */
 export async function openSource(source: ImageSource, name: string, options: OpenOptions): Promise<Image> {
-  if (source.kind === 'reference') {
-    const { work, pull, onProgress } = options;
-    const engine = new Engine();
-    return openEngineImage(engine, source.reference, work, {
-      pull,
-      ...(onProgress === undefined ? {} : { onProgress }),
-    });
-  }
+  if (source.kind === 'reference') return openReference(source.reference, options);
   const path = resolve(options.contextDir, source.path);
   const store = await (source.kind === 'oci' ? folderStore(path) : archiveStore(path, { private: false }));
   const image = await openOrClose(store, () =>
-    source.kind === 'docker-archive' ? openDockerArchive(store) : openOciLayout(store, source.reference),
+    source.kind === 'docker-archive'
+      ? openDockerArchive(store, options.platform)
+      : openOciLayout(store, source.reference, options.platform),
   );
   image.name = name;
   return image;
+}
+
+/**
+ * The engine's image where it has one for the platform, else the registry's; the engine keeps what it has either way. An
+ * image id is the engine's alone.
+ */
+export async function openReference(reference: string, options: Omit<OpenOptions, 'contextDir'>): Promise<Image> {
+  const isId = IMAGE_ID.test(reference);
+  const full = isId ? reference : fullReference(reference);
+  const engine = new Engine();
+  const local = options.pull && !isId ? undefined : await findLocal(engine, full, options.platform);
+  if (local !== undefined && !(local instanceof BuilderError)) {
+    return engine.save(full, local, options.work, options.onProgress);
+  }
+  if (isId) throw local ?? notFound(full);
+  return fetchImage(full, options).catch((error: unknown) => {
+    throw local === undefined ? error : alsoNoEngine(error, local);
+  });
+}
+
+const IMAGE_ID = /^(sha256:)?[0-9a-f]{64}$/;
+
+/** Where no engine answers, that error: a registry may have the image. */
+async function findLocal(
+  engine: Engine,
+  reference: string,
+  platform: Platform | undefined,
+): Promise<EngineImage | BuilderError | undefined> {
+  try {
+    const found = await engine.inspect(reference);
+    return platform === undefined || found?.platform === platform ? found : undefined;
+  } catch (error) {
+    if (error instanceof BuilderError && error.code === 'ENGINE_UNREACHABLE') return error;
+    throw error;
+  }
+}
+
+function notFound(id: string): BuilderError {
+  return new BuilderError('IMAGE_NOT_FOUND', `the engine has no image ${id}`, {
+    remedy: '`docker image ls --no-trunc` shows the ids of those it has',
+  });
+}
+
+function alsoNoEngine(error: unknown, engine: BuilderError): unknown {
+  if (!(error instanceof BuilderError) || !['IMAGE_NOT_FOUND', 'PULL_FAILED'].includes(error.code)) return error;
+  return new BuilderError(error.code, `${error.message}; ${engine.message}`, {
+    remedy: `${error.remedy ?? ''}; for an image of this machine's engine: ${engine.remedy ?? ''}`,
+    cause: error,
+  });
 }

@@ -132,6 +132,7 @@ function makeNode(entry: TarEntry, layer: number): Node {
     case 'directory':
       return { ...plainDir(), ...owned };
     case 'file':
+      if (entry.size > limits.fileBytes) throw tooLarge(entry);
       return { kind: 'file', content: { spool: layer, offset: entry.offset, size: entry.size }, ...owned };
     case 'symlink': {
       const length = entry.linkName.length;
@@ -145,6 +146,12 @@ function makeNode(entry: TarEntry, layer: number): Node {
     }
     case 'char-device':
     case 'block-device':
+      if (entry.devMajor > limits.deviceMajor || entry.devMinor > limits.deviceMinor) {
+        throw refuse(
+          entry,
+          `is device ${entry.devMajor}:${entry.devMinor}; allowed are numbers to ${limits.deviceMajor}:${limits.deviceMinor}`,
+        );
+      }
       return { kind: entry.type, rdev: { major: entry.devMajor, minor: entry.devMinor }, ...owned };
     case 'fifo':
       return { kind: 'fifo', ...owned };
@@ -185,6 +192,14 @@ function keepUpper(slot: Slot, layer: number): boolean {
   slot.node = { ...plainDir(), children: node.children, hiddenIn: layer };
   slot.layer = layer;
   return true;
+}
+
+function tooLarge({ name, size }: TarEntry): BuilderError {
+  return new BuilderError(
+    'IMAGE_TOO_LARGE',
+    `${showName(name)} has ${size} bytes; one file may have ${limits.fileBytes} at most`,
+    { remedy: 'keep files of 4 GiB and more out of the image' },
+  );
 }
 
 function refuse(entry: TarEntry, why: string): BuilderError {

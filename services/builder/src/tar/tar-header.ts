@@ -29,7 +29,9 @@ export function decodeTarHeader(block: Buffer, position: number): TarHeader | un
     throw invalid(position, `its checksum is ${sum.unsigned}, the header says ${stated}`);
   }
   const ustar = block.toString('latin1', 257, 263) === 'ustar\0';
-  const prefix = ustar ? text(block, 345, 155) : '';
+  // star keeps times in the last 24 bytes of the field
+  const isStar = block.toString('latin1', 508, 512) === 'tar\0';
+  const prefix = ustar ? text(block, 345, isStar ? 131 : 155) : '';
   const name = text(block, 0, 100);
   return {
     name: prefix === '' ? name : `${prefix}/${name}`,
@@ -44,7 +46,10 @@ export function decodeTarHeader(block: Buffer, position: number): TarHeader | un
   };
 }
 
-/** Records of a PAX header, keys and values as latin1; a later record of a key wins. Throws IMAGE_INVALID. */
+/**
+ * Records of a PAX header, keys and values as latin1; a later record of a key wins, and one without a value takes back what
+ * was said (POSIX.1-2017). Throws IMAGE_INVALID.
+ */
 export function decodePax(bytes: Buffer, position: number): Map<string, string> {
   const records = new Map<string, string>();
   for (let at = 0; at < bytes.length; ) {
@@ -58,7 +63,10 @@ export function decodePax(bytes: Buffer, position: number): Map<string, string> 
     const record = bytes.toString('latin1', space + 1, end - 1);
     const equals = record.indexOf('=');
     if (equals < 1) throw invalid(position, 'a record of its PAX header has no key');
-    records.set(record.slice(0, equals), record.slice(equals + 1));
+    const key = record.slice(0, equals);
+    const value = record.slice(equals + 1);
+    if (value === '') records.delete(key);
+    else records.set(key, value);
     at = end;
   }
   return records;

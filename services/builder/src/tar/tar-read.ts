@@ -52,7 +52,12 @@ export async function* readTar(input: ByteInput): AsyncGenerator<TarEntry> {
     if (block.length === 0) return;
     if (block.length < TAR_BLOCK) throw truncated(input.position);
     const header = decodeTarHeader(block, at);
-    if (header === undefined) return;
+    if (header === undefined) {
+      // Where a lone one stands between entries, some readers go on and some stop: they would see two different images
+      const second = await input.take(TAR_BLOCK);
+      if (second.some((byte) => byte !== 0)) throw invalid(at, 'a block of zeros stands before further entries');
+      return;
+    }
     switch (header.typeflag) {
       case 'x':
       case 'X':
@@ -60,7 +65,7 @@ export async function* readTar(input: ByteInput): AsyncGenerator<TarEntry> {
         continue;
       // For all entries that follow; container engines leave it out too
       case 'g':
-        await extension(input, header, at);
+        decodePax(await extension(input, header, at), at);
         continue;
       case 'L':
         longName = untilNul(await extension(input, header, at));
@@ -86,7 +91,7 @@ function makeEntry(
   offset: number,
   at: number,
 ): TarEntry {
-  const name = pax.get('path') ?? longName ?? header.name;
+  const name = longText(pax.get('path'), longName, 'names', at) ?? header.name;
   const flagged = TYPES[header.typeflag];
   if (flagged === undefined) throw invalid(at, `its type is ${JSON.stringify(header.typeflag)}, which no image uses`);
   let xattrs = 0;
@@ -95,16 +100,13 @@ function makeEntry(
     if (key.startsWith('SCHILY.xattr.') || key.startsWith('LIBARCHIVE.xattr.')) xattrs += 1;
   }
   // Before there was a type for directories, a slash at the end said so
-  const type = flagged === 'file' && name.endsWith('/') ? 'directory' : flagged;
-  const size = type === 'file' ? decimal(pax, 'size', header.size, at) : 0;
-  if (size > limits.fileBytes) {
-    throw new BuilderError(
-      'IMAGE_TOO_LARGE',
-      `${showName(name)} has ${size} bytes; one file may have ${limits.fileBytes} at most`,
-      { remedy: 'keep files of 4 GiB and more out of the image' },
-    );
-  }
-  const linkName = pax.get('linkpath') ?? longLink ?? header.linkName;
+  const isOldDir = header.typeflag === '\0' && name.endsWith('/');
+  const stated = decimal(pax, 'size', header.size, at);
+  // Readers that skip the data and readers that take it for entries would see two different images
+  if (isOldDir && stated > 0) throw invalid(at, `it is a folder with ${stated} bytes of data`);
+  const type = isOldDir ? 'directory' : flagged;
+  const size = type === 'file' ? stated : 0;
+  const linkName = longText(pax.get('linkpath'), longLink, 'link targets', at) ?? header.linkName;
   if (name.includes('\0') || linkName.includes('\0')) throw invalid(at, 'its name holds a NUL');
   return {
     type,
@@ -128,6 +130,12 @@ const SHOWN = 120;
 export function showName(bytes: string): string {
   const text = Buffer.from(bytes, 'latin1').toString('utf8');
   return JSON.stringify(text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text);
+}
+
+/** A name may stand in PAX and in GNU form. Which one counts differs among readers, so that both must be the same. */
+function longText(pax: string | undefined, gnu: string | undefined, what: string, at: number): string | undefined {
+  if (pax !== undefined && gnu !== undefined && pax !== gnu) throw invalid(at, `it has two different ${what}`);
+  return pax ?? gnu;
 }
 
 function decimal(pax: ReadonlyMap<string, string>, key: string, other: number, at: number): number {

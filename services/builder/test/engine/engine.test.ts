@@ -120,17 +120,41 @@ describe('builder with a Docker Engine', () => {
     assert.deepEqual(await bench.leavings(), [`data/eif/${first.eif.sha256}.eif`]);
   });
 
+  it('writes into a release image what it was built from, and which ports it lets in', async () => {
+    // Loading over a tag leaves the image before without a name
+    await docker.getImage(target).remove({ force: true });
+    const text = `${manifest(app, 'ingress:\n  - listen_port: 8443\n').replace('enclaver-test/release:latest', target)}`;
+    const built = await bench.build({ manifest: text, eifOnly: undefined, baseImage: `${base}:1` });
+    const { Labels, ExposedPorts } = (await docker.getImage(target).inspect()).Config;
+    assert.deepEqual(Labels, {
+      'io.enclaver.version': '0.0.0-test',
+      'io.enclaver.platform': 'linux/amd64',
+      'io.enclaver.source.name': app,
+      'io.enclaver.source.id': built.sources.app.id,
+      'io.enclaver.base.name': `${base}:1`,
+      'io.enclaver.base.id': built.sources.base?.id,
+      'io.enclaver.eif.sha256': built.eif.sha256,
+      'io.enclaver.pcr0': built.measurements.PCR0,
+      'io.enclaver.pcr1': built.measurements.PCR1,
+      'io.enclaver.pcr2': built.measurements.PCR2,
+    });
+    assert.deepEqual(ExposedPorts, { '8443/tcp': {} });
+  });
+
   it('takes the EIF out of a release image again', async () => {
     // Loading over a tag leaves the image before without a name
     await docker.getImage(target).remove({ force: true });
     const text = manifest(app).replace('enclaver-test/release:latest', target);
     const built = await bench.build({ manifest: text, eifOnly: undefined, baseImage: `${base}:1` });
     const other = bench.file('other-data');
-    const path = await extractEif(target, other);
+    const { eif: path, sha256, image } = await extractEif(target, { dataDir: other });
+    assert.equal(sha256, built.eif.sha256);
+    assert.equal(image.id, built.image?.id);
     assert.equal(path, `${other}/eif/${built.eif.sha256}.eif`);
     assert.deepEqual((await readEif(path)).measurements, built.measurements);
-    await assert.rejects(extractEif(`${base}:1`, other), refusal('IMAGE_NO_EIF', /application\.eif/));
-    await assert.rejects(extractEif(`${app}-none`, other), refusal('IMAGE_NOT_FOUND'));
+    await assert.rejects(extractEif(`${base}:1`, { dataDir: other }), refusal('IMAGE_NO_EIF', /application\.eif/));
+    await assert.rejects(extractEif('127.0.0.1:1/none', { dataDir: other }), refusal('PULL_FAILED', /none:latest/));
+    await assert.rejects(extractEif(`sha256:${'0'.repeat(64)}`, { dataDir: other }), refusal('IMAGE_NOT_FOUND'));
   });
 
   it('says before it builds that the base is missing', async () => {
