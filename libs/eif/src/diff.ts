@@ -93,7 +93,11 @@ export interface FileDiff extends FileName {
   firstDifference?: number;
 }
 
-export interface FileSide extends DataSide {
+export interface FileSide {
+  /** Bytes that stand with this name. */
+  size: number;
+  /** Of a regular file, lower-case hexadecimal. */
+  sha256?: string;
   /** As in `stat(2)`. */
   mode: number;
   uid: number;

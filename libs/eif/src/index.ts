@@ -14,8 +14,11 @@ export type {
   SectionDiff,
   TreeDiff,
 } from './diff.ts';
+export { diffEif } from './diff-eif.ts';
 export { EifError, type EifErrorCode } from './errors.ts';
+export { showMode } from './file-mode.ts';
 export { type FileName, fileName, showName, showText } from './file-name.ts';
+export { formatDiff } from './format-diff.ts';
 export { type EifInspection, type InspectedRamdisk, type InspectedSection, inspectEif } from './inspect-eif.ts';
 export type { Arch, EifHeader, EifSection, SectionType } from './layout.ts';
 export type { EifMetadata } from './metadata.ts';
