@@ -48,11 +48,15 @@ vhost_ensure() {
     there "/dev/vhost-vsock"
     return
   fi
+  vhost_device_ensure
+}
+
+vhost_device_ensure() {
   if has vhost-device-vsock && vhost-device-vsock --version >/dev/null 2>&1; then
     there vhost-device-vsock
     return
   fi
-  missing "vhost-device-vsock (this kernel has no /dev/vhost-vsock)" || return 0
+  missing "vhost-device-vsock" || return 0
   archive_take sid vhost-device-vsock usr/bin/vhost-device-vsock /usr/local/bin
   vhost-device-vsock --version >/dev/null ||
     fail "this vhost-device-vsock does not run on this machine's C library" "use a newer Debian or Ubuntu"
