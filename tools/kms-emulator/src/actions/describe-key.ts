@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import { action, keyId } from '../action.ts';
+import { ACCOUNT, type EmulatedKey, KEY_SPECS } from '../key-store.ts';
+
+export const describeKey = action(z.object({ KeyId: keyId }), ({ KeyId }, { keys, region }) => {
+  const key = keys.use(KeyId, { action: 'DescribeKey', region });
+  return {
+    KeyMetadata: {
+      AWSAccountId: ACCOUNT,
+      KeyId: key.id,
+      Arn: key.arn,
+      CreationDate: key.created.getTime() / 1000,
+      Enabled: key.state === 'Enabled',
+      Description: '',
+      KeyState: key.state,
+      Origin: 'AWS_KMS',
+      KeyManager: 'CUSTOMER',
+      MultiRegion: false,
+      ...keyFields(key),
+    },
+  };
+});
+
+/** What KMS says of a key's kind, here and with its public half. */
+export function keyFields({ spec, usage }: EmulatedKey): Record<string, unknown> {
+  const kind = { CustomerMasterKeySpec: spec, KeySpec: spec, KeyUsage: usage };
+  return usage === 'SIGN_VERIFY'
+    ? { ...kind, SigningAlgorithms: [KEY_SPECS[spec].algorithm] }
+    : { ...kind, KeyAgreementAlgorithms: ['ECDH'] };
+}
