@@ -1,4 +1,4 @@
-/** Codes: `TOOL_FAILED`, `TOOL_MISSING`, `INPUT_MISSING`, `INPUT_CHANGED`, `ADDON_TOO_NEW`, `BUNDLE_FAILED`. */
+/** Codes: `TOOL_FAILED`, `TOOL_MISSING`, `INPUT_MISSING`, `INPUT_CHANGED`, `ADDON_TOO_NEW`, `KERNEL_UNFIT`, `BUNDLE_FAILED`. */
 export class BuildError extends Error {
   readonly code: string;
   readonly remedy: string | undefined;

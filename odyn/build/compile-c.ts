@@ -1,5 +1,8 @@
 import { join } from 'node:path';
+import { type Arch, MACHINE_ARCH } from './arch.ts';
+import { findPinned, type Pinned, readPinned } from './pinned.ts';
 import { runTool } from './run-tool.ts';
+import { TOOL_REMEDY, tool } from './toolchain.ts';
 
 /** Source folder of the C programs. */
 export const C_SOURCES = join(import.meta.dirname, '../init');
@@ -9,9 +12,6 @@ export const C_PROGRAMS = {
   init: ['main.c', 'mount.c', 'modules.c', 'net.c', 'cmdline.c', 'heartbeat.c', 'reap.c', 'crash-status.c', 'log.c'],
   launch: ['launch.c'],
 } as const;
-
-/** Where Debian's and Ubuntu's musl-dev keep the C library and its start files. */
-const MUSL = '/usr/lib/x86_64-linux-musl';
 
 const FLAGS = [
   '-std=c11',
@@ -26,32 +26,43 @@ const FLAGS = [
   '-fstack-protector-strong',
   '-ffunction-sections',
   '-fdata-sections',
+  // As on x86_64: arm64's plain char has no sign
+  '-fsigned-char',
 ];
+
+/** Position-independent and static, with start files that are named: gcc's own are those of its C library, not musl's. */
+const LINK_START = ['-fPIE', '-static', '-nostdlib', '-Wl,-pie,--no-dynamic-linker,--hash-style=both,-z,text'];
+const LINK_END = ['-Wl,--build-id=none,--gc-sections,-z,relro,-z,now,-z,noexecstack', '-s'];
 
 /**
- * Position-independent and static. musl-gcc has no `-static-pie`: its start file for that, rcrt1.o, has to be named,
- * and with it the others.
+ * Compiles C sources (paths relative to `folder`) with the pinned musl to a static program `output`; the same bytes
+ * wherever `folder` lies.
  */
-const LINK_START = [
-  '-fPIE',
-  '-static',
-  '-nostartfiles',
-  '-Wl,-pie,--no-dynamic-linker,-z,text',
-  join(MUSL, 'rcrt1.o'),
-  join(MUSL, 'crti.o'),
-];
-const LINK_END = [join(MUSL, 'crtn.o'), '-Wl,--build-id=none,--gc-sections,-z,relro,-z,now,-z,noexecstack', '-s'];
-
-const REMEDY = 'apt-get install gcc musl-tools';
-
-/** Compiles C sources (paths relative to `folder`) to a static program `output`; the same bytes wherever `folder` lies. */
-export async function compileC(folder: string, sources: readonly string[], output: string): Promise<void> {
-  const here = `-ffile-prefix-map=${folder}=.`;
-  await runTool('musl-gcc', [...FLAGS, here, ...LINK_START, ...sources, ...LINK_END, '-o', output], folder, REMEDY);
+export async function compileC(
+  folder: string,
+  sources: readonly string[],
+  output: string,
+  arch: Arch = MACHINE_ARCH,
+): Promise<void> {
+  const { musl } = await findPinned(arch);
+  await Promise.all([...musl.files.values()].map((file) => readPinned(file)));
+  const gcc = tool(arch, 'gcc');
+  const own = (await runTool(gcc, ['-print-file-name=include'], folder, TOOL_REMEDY)).trim();
+  const args = [
+    ...FLAGS,
+    `-ffile-prefix-map=${folder}=.`,
+    ...['-nostdinc', '-isystem', join(musl.folder, 'include'), '-isystem', own],
+    ...LINK_START,
+    ...['rcrt1.o', 'crti.o'].map((name) => join(musl.folder, name)),
+    ...sources,
+    ...[join(musl.folder, 'crtn.o'), '-Wl,--start-group', '-lgcc', join(musl.folder, 'libc.a'), '-Wl,--end-group'],
+    ...LINK_END,
+  ];
+  await runTool(gcc, [...args, '-o', output], folder, TOOL_REMEDY);
 }
 
-/** What decides the compiled bytes besides the sources, as text for a fingerprint. */
-export async function compilerFingerprint(): Promise<string> {
-  const version = await runTool('musl-gcc', ['--version'], C_SOURCES, REMEDY);
-  return [version, ...FLAGS, ...LINK_START, ...LINK_END].join('\n');
+/** What decides the compiled bytes besides sources and tools, as text for a fingerprint. */
+export function compilerFingerprint({ musl }: Pinned): string {
+  const hashes = [...musl.files.values()].map(({ sha256 }) => sha256);
+  return [...FLAGS, ...LINK_START, ...LINK_END, ...hashes, musl.includeSha256].join('\n');
 }

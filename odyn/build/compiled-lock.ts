@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
+import type { Arch } from './arch.ts';
 import { CHECKOUT, sha256Of } from './pinned.ts';
-import { runTool } from './run-tool.ts';
 
 /**
  * `odyn/compiled.lock.json`: the bytes of what a compiler or strip makes for the inside of an enclave. Set-up pins what it
@@ -12,7 +12,8 @@ const LOCK = join(CHECKOUT, 'odyn/compiled.lock.json');
 
 const COMPILED = ['init', 'odyn/launch', 'odyn/node', 'odyn/vsock.node'];
 
-const lockSchema = z.object({ toolchain: z.array(z.string()), parts: z.record(z.string(), z.string()) });
+const archSchema = z.object({ toolchain: z.array(z.string()), parts: z.record(z.string(), z.string()) });
+const lockSchema = z.object({ x86_64: archSchema, aarch64: archSchema });
 
 interface Part {
   readonly path: string;
@@ -20,20 +21,20 @@ interface Part {
 }
 
 /** Paths of the compiled parts whose bytes are not those that the checkout records. */
-export async function differingParts(parts: readonly Part[]): Promise<string[]> {
-  const lock = lockSchema.parse(JSON.parse(await readFile(LOCK, 'utf8')));
+export async function differingParts(arch: Arch, parts: readonly Part[]): Promise<string[]> {
+  const recorded = (await readLock())[arch].parts;
   const hashes = compiledHashes(parts);
-  return COMPILED.filter((path) => lock.parts[path] !== hashes[path]);
+  return COMPILED.filter((path) => recorded[path] !== hashes[path]);
 }
 
 /** Records the parts as this machine's tools made them. */
-export async function writeCompiledLock(parts: readonly Part[]): Promise<void> {
-  const toolchain: string[] = [];
-  for (const tool of ['gcc', 'ld', 'strip']) {
-    const [version] = (await runTool(tool, ['--version'], CHECKOUT, 'scripts/setup')).split('\n');
-    toolchain.push(version ?? tool);
-  }
-  await writeFile(LOCK, `${JSON.stringify({ toolchain, parts: compiledHashes(parts) }, undefined, 2)}\n`);
+export async function writeCompiledLock(arch: Arch, toolchain: string[], parts: readonly Part[]): Promise<void> {
+  const lock = { ...(await readLock()), [arch]: { toolchain, parts: compiledHashes(parts) } };
+  await writeFile(LOCK, `${JSON.stringify(lock, undefined, 2)}\n`);
+}
+
+async function readLock(): Promise<z.infer<typeof lockSchema>> {
+  return lockSchema.parse(JSON.parse(await readFile(LOCK, 'utf8')));
 }
 
 function compiledHashes(parts: readonly Part[]): Record<string, string> {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { glob, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { MACHINE_ARCH } from './arch.ts';
 import { compilerFingerprint } from './compile-c.ts';
 import { CHECKOUT, type Pinned, sha256Of } from './pinned.ts';
 
@@ -8,7 +9,11 @@ import { CHECKOUT, type Pinned, sha256Of } from './pinned.ts';
 const SOURCES = ['odyn/{build,init,src}/**/*.{c,h,ts}', 'libs/*/src/**/*.ts', 'package.json', 'package-lock.json'];
 
 /** One SHA-256 over all that decides the bytes of a runtime: same value, same bytes. */
-export async function inputsFingerprint(pinned: Pinned, options: { entry: string; addon: string }): Promise<string> {
+export async function inputsFingerprint(
+  pinned: Pinned,
+  toolchain: readonly string[],
+  options: { entry: string; addon: string },
+): Promise<string> {
   const hash = createHash('sha256');
   const add = (name: string, value: string) => hash.update(JSON.stringify([name, value]));
   const paths: string[] = [];
@@ -25,6 +30,8 @@ export async function inputsFingerprint(pinned: Pinned, options: { entry: string
     add(name, file.sha256);
   }
   add('node', pinned.node.sha256);
-  add('compiler', await compilerFingerprint());
+  add('compiler', [...toolchain, compilerFingerprint(pinned)].join('\n'));
+  // Only there the code cache can be made
+  add('native', String(pinned.arch === MACHINE_ARCH));
   return hash.digest('hex');
 }

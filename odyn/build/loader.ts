@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Arch, MACHINE_ARCH } from './arch.ts';
 import type { Pinned } from './pinned.ts';
 import { runTool } from './run-tool.ts';
 
@@ -13,7 +14,7 @@ export const CACHE_PATH = 'odyn/program.cache';
  * V8 refuses a cache of another V8 or of other flags. odyn then starts all the same, only slower, and says so:
  * somebody has put together parts that do not belong together.
  */
-const LOADER = `'use strict';
+const CACHED_LOADER = `'use strict';
 const { readFileSync } = require('node:fs');
 const { Script } = require('node:vm');
 const script = new Script(readFileSync('/${PROGRAM_PATH}', 'latin1'), {
@@ -24,23 +25,41 @@ if (script.cachedDataRejected) console.error('odyn: V8 refused the code cache of
 script.runInThisContext()(exports, require, module, __filename, __dirname);
 `;
 
+const PLAIN_LOADER = `'use strict';
+const { readFileSync } = require('node:fs');
+const { Script } = require('node:vm');
+const script = new Script(readFileSync('/${PROGRAM_PATH}', 'latin1'), { filename: '/${PROGRAM_PATH}' });
+script.runInThisContext()(exports, require, module, __filename, __dirname);
+`;
+
+/** The architectures whose runtime has a code cache. Only a Node that runs can make one: docs/decisions/0007-architectures.md. */
+const CACHED: readonly Arch[] = ['x86_64'];
+
+/** Whether the runtime is one that should have a code cache, made on a machine that cannot make it. */
+export function lacksCodeCache(arch: Arch): boolean {
+  return CACHED.includes(arch) && arch !== MACHINE_ARCH;
+}
+
 export interface LoadedProgram {
   loader: Buffer;
   program: Buffer;
-  cache: Buffer;
+  cache?: Buffer;
 }
 
-/** Wraps a bundle (ASCII only) into a program with a code cache. docs/decisions/0003-code-cache.md says why and how. */
-export async function withCodeCache(bundle: Buffer, pinned: Pinned, scratch: string): Promise<LoadedProgram> {
+/** Wraps a bundle (ASCII only) into a program, where possible with a code cache. docs/decisions/0003-code-cache.md says why and how. */
+export async function loadedProgram(bundle: Buffer, pinned: Pinned, scratch: string): Promise<LoadedProgram> {
   const program = Buffer.concat([
     Buffer.from('(function(exports,require,module,__filename,__dirname){'),
     bundle,
     Buffer.from('\n})\n'),
   ]);
+  if (!CACHED.includes(pinned.arch) || pinned.arch !== MACHINE_ARCH) {
+    return { loader: Buffer.from(PLAIN_LOADER), program };
+  }
   await writeFile(join(scratch, 'program.js'), program);
   const maker = join(import.meta.dirname, 'code-cache-maker.ts');
   // Without a fixed seed V8 draws hashes at random, and they show in the cache
-  const args = ['--random-seed=1', '--predictable', maker, 'program.js', 'program.cache'];
+  const args = ['--random-seed=1', '--predictable', maker, 'program.js', 'program.cache', `/${PROGRAM_PATH}`];
   await runTool(pinned.node.path, args, scratch, 'run npm ci');
-  return { loader: Buffer.from(LOADER), program, cache: await readFile(join(scratch, 'program.cache')) };
+  return { loader: Buffer.from(CACHED_LOADER), program, cache: await readFile(join(scratch, 'program.cache')) };
 }

@@ -1,12 +1,14 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CpioEntry, S_IFDIR, S_IFREG } from '@enclaver/eif';
+import { type Arch, INTERPRETER_FOLDER, tripletOf } from './arch.ts';
 import { BuildError } from './build-error.ts';
 import { ADDON_PATH, bundle } from './bundle.ts';
 import { C_PROGRAMS, C_SOURCES, compileC } from './compile-c.ts';
-import { CACHE_PATH, LOADER_PATH, PROGRAM_PATH, withCodeCache } from './loader.ts';
+import { CACHE_PATH, LOADER_PATH, loadedProgram, PROGRAM_PATH } from './loader.ts';
 import { type Pinned, readPinned } from './pinned.ts';
 import { runTool } from './run-tool.ts';
+import { TOOL_REMEDY, tool } from './toolchain.ts';
 
 /** A file of the runtime: its path in ramdisk 0, permission bits, content. */
 export interface Part {
@@ -27,8 +29,8 @@ const MODULES = [
 /** Folders that init mounts on. */
 const MOUNT_POINTS = ['dev', 'proc', 'run', 'sys', 'tmp'] as const;
 
-/** Where the program interpreter has to be; all other libraries are in Debian's search path. */
-const INTERPRETER = 'ld-linux-x86-64.so.2';
+/** The program interpreter has a place of its own; all other libraries are in Debian's search path. */
+const INTERPRETER = /^ld-linux-/;
 
 const SYMBOL_VERSION = /\b(?:GLIBC|GLIBCXX|CXXABI|GCC)_[0-9]+(?:\.[0-9]+)*\b/g;
 
@@ -44,13 +46,13 @@ export interface PartSources {
 export async function collectParts(sources: PartSources, scratch: string): Promise<Part[]> {
   const { pinned } = sources;
   const parts = await Promise.all([
-    compiled('init', 'init', scratch),
-    compiled('launch', 'odyn/launch', scratch),
+    compiled(pinned.arch, 'init', 'init', scratch),
+    compiled(pinned.arch, 'launch', 'odyn/launch', scratch),
     strippedNode(pinned, scratch),
     addon(pinned, sources.addon),
     ...MODULES.map((name) => module(pinned, name)),
     ...[...pinned.libraries].map(async ([name, file]): Promise<Part> => {
-      const folder = name === INTERPRETER ? 'lib64' : 'lib/x86_64-linux-gnu';
+      const folder = INTERPRETER.test(name) ? INTERPRETER_FOLDER[pinned.arch] : `lib/${tripletOf(pinned.arch)}`;
       return { path: `${folder}/${name}`, mode: 0o755, data: await readPinned(file) };
     }),
   ]);
@@ -58,18 +60,18 @@ export async function collectParts(sources: PartSources, scratch: string): Promi
   return [...parts, ...(await program(sources, scratch)), { path: 'modules/order', mode: 0o644, data: order }];
 }
 
-async function compiled(program: keyof typeof C_PROGRAMS, path: string, scratch: string): Promise<Part> {
+async function compiled(arch: Arch, program: keyof typeof C_PROGRAMS, path: string, scratch: string): Promise<Part> {
   const output = join(scratch, program);
-  await compileC(C_SOURCES, C_PROGRAMS[program], output);
+  await compileC(C_SOURCES, C_PROGRAMS[program], output, arch);
   return { path, mode: 0o755, data: await readFile(output) };
 }
 
 async function program(sources: PartSources, scratch: string): Promise<Part[]> {
-  const { loader, program, cache } = await withCodeCache(await bundle(sources.entry), sources.pinned, scratch);
+  const { loader, program, cache } = await loadedProgram(await bundle(sources.entry), sources.pinned, scratch);
   return [
     { path: LOADER_PATH, mode: 0o644, data: loader },
     { path: PROGRAM_PATH, mode: 0o644, data: program },
-    { path: CACHE_PATH, mode: 0o644, data: cache },
+    ...(cache === undefined ? [] : [{ path: CACHE_PATH, mode: 0o644, data: cache }]),
   ];
 }
 
@@ -77,7 +79,7 @@ async function program(sources: PartSources, scratch: string): Promise<Part[]> {
 async function strippedNode(pinned: Pinned, scratch: string): Promise<Part> {
   const input = join(scratch, 'node');
   await writeFile(input, await readPinned(pinned.node));
-  await runTool('strip', ['--strip-all', 'node'], scratch, 'apt-get install binutils');
+  await runTool(tool(pinned.arch, 'strip'), ['--strip-all', 'node'], scratch, TOOL_REMEDY);
   return { path: 'odyn/node', mode: 0o755, data: await readFile(input) };
 }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
+import type { Arch } from './arch.ts';
 import { BuildError } from './build-error.ts';
 import { runTool } from './run-tool.ts';
 
@@ -11,22 +12,24 @@ export const CHECKOUT = join(import.meta.dirname, '../..');
 const SETUP = 'run scripts/setup';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const packages = z.array(
-  z.object({
-    package: z.string(),
-    version: z.string(),
-    files: z.array(z.object({ path: z.string(), sha256 })).min(1),
-  }),
-);
-
-/** `enclaver.lock.json`: what set-up fetched for the inside of an enclave, file by file. */
-const lockSchema = z.object({
-  format: z.literal(1),
-  arch: z.literal('x86_64'),
+const packages = z
+  .array(
+    z.object({
+      package: z.string(),
+      version: z.string(),
+      files: z.array(z.object({ path: z.string(), sha256 })).min(1),
+    }),
+  )
+  .min(1);
+const archSchema = z.object({
   kernel: packages.length(1),
-  libs: packages.min(1),
-  node: z.object({ package: z.string(), version: z.string(), path: z.string(), sha256 }),
+  libs: packages,
+  musl: packages.length(1),
+  node: packages.length(1),
 });
+
+/** `enclaver.lock.json`: what set-up fetched for the inside of an enclave, file by file, for each architecture. */
+const lockSchema = z.object({ format: z.literal(2), x86_64: archSchema, aarch64: archSchema });
 
 /** A file whose bytes are known before it is read. */
 export interface PinnedFile {
@@ -34,8 +37,9 @@ export interface PinnedFile {
   sha256: string;
 }
 
-/** The pinned things on this machine. */
+/** The pinned things of one architecture on this machine. */
 export interface Pinned {
+  arch: Arch;
   /** False if set-up had to take other versions than the checkout's: everything measured from them differs. */
   asPublished: boolean;
   kernelRelease: string;
@@ -44,13 +48,15 @@ export interface Pinned {
   modules: Map<string, PinnedFile>;
   /** By file name, `libc.so.6`. */
   libraries: Map<string, PinnedFile>;
+  /** The C library of init and launch: its files by name, and its headers in `include`. */
+  musl: { folder: string; files: Map<string, PinnedFile>; includeSha256: string };
   nodeVersion: string;
   node: PinnedFile;
 }
 
 /** Reads where set-up put the pinned files; opens none of them. */
-export async function findPinned(): Promise<Pinned> {
-  const output = await runTool(join(CHECKOUT, 'scripts/paths'), [], CHECKOUT, SETUP);
+export async function findPinned(arch: Arch): Promise<Pinned> {
+  const output = await runTool(join(CHECKOUT, 'scripts/paths'), [arch], CHECKOUT, SETUP);
   const paths = new Map(
     output.split('\n').map((line): [string, string] => {
       const [name = '', ...value] = line.split('=');
@@ -58,41 +64,44 @@ export async function findPinned(): Promise<Pinned> {
     }),
   );
   const lockPath = settled(paths, 'ENCLAVER_LOCK');
-  const lock = lockSchema.parse(JSON.parse(await readFile(lockPath, 'utf8')));
-  const kernelFolder = settled(paths, 'ENCLAVER_KERNEL');
-  const cache = settled(paths, 'ENCLAVER_CACHE');
-  const kernelFiles = new Map(
-    lock.kernel
-      .flatMap(({ files }) => files)
-      .map((file) => [file.path, { ...file, path: join(kernelFolder, file.path) }]),
-  );
-  const kernel = kernelFiles.get('vmlinuz');
-  if (kernel === undefined) {
-    throw new BuildError('INPUT_MISSING', `${lockPath} lists no vmlinuz`, {
-      remedy: 'write it again with scripts/lock',
-    });
-  }
-  const modules = new Map<string, PinnedFile>();
-  for (const [path, file] of kernelFiles) {
-    if (path.startsWith('modules/')) {
-      modules.set(path.slice('modules/'.length), file);
-    }
-  }
-  const libraries = new Map<string, PinnedFile>();
-  for (const { package: name, version, files } of lock.libs) {
-    for (const file of files) {
-      libraries.set(file.path, { ...file, path: join(cache, 'libs', `${name}_${version}`, file.path) });
-    }
-  }
+  const lock = lockSchema.parse(JSON.parse(await readFile(lockPath, 'utf8')))[arch];
+  const kernelFiles = filesOf(lock.kernel, [settled(paths, 'ENCLAVER_KERNEL')]);
+  const muslFolder = settled(paths, 'ENCLAVER_MUSL');
+  const muslFiles = filesOf(lock.musl, [muslFolder]);
+  const include = take(muslFiles, 'include/', lockPath);
+  muslFiles.delete('include/');
   return {
+    arch,
     asPublished: settled(paths, 'ENCLAVER_PINNED') === 'yes',
     kernelRelease: settled(paths, 'ENCLAVER_KERNEL_RELEASE'),
-    kernel,
-    modules,
-    libraries,
-    nodeVersion: lock.node.version,
-    node: { path: join(CHECKOUT, 'node_modules', lock.node.package, lock.node.path), sha256: lock.node.sha256 },
+    kernel: take(kernelFiles, 'vmlinuz', lockPath),
+    modules: new Map(
+      [...kernelFiles]
+        .filter(([path]) => path.startsWith('modules/'))
+        .map(([path, file]) => [path.slice('modules/'.length), file]),
+    ),
+    libraries: filesOf(lock.libs, settled(paths, 'ENCLAVER_LIBS').split(':')),
+    musl: { folder: muslFolder, files: muslFiles, includeSha256: include.sha256 },
+    nodeVersion: lock.node[0]?.version ?? '',
+    node: take(filesOf(lock.node, [settled(paths, 'ENCLAVER_NODE')]), 'bin/node', lockPath),
   };
+}
+
+/** The files of packages by their path in their package, whose folders are given in the same order. */
+function filesOf(found: z.infer<typeof packages>, folders: readonly string[]): Map<string, PinnedFile> {
+  return new Map(
+    found.flatMap(({ files }, index) =>
+      files.map((file) => [file.path, { ...file, path: join(folders[index] ?? '', file.path) }]),
+    ),
+  );
+}
+
+function take(files: Map<string, PinnedFile>, path: string, lock: string): PinnedFile {
+  const file = files.get(path);
+  if (file === undefined) {
+    throw new BuildError('INPUT_MISSING', `${lock} lists no ${path}`, { remedy: 'write it again with scripts/lock' });
+  }
+  return file;
 }
 
 function settled(paths: Map<string, string>, name: string): string {

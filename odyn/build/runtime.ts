@@ -2,19 +2,24 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile }
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { cpio } from '@enclaver/eif';
+import { type Arch, NODE_ARCH } from './arch.ts';
 import { COMMAND_LINE } from './command-line.ts';
 import { differingParts, writeCompiledLock } from './compiled-lock.ts';
 import { inputsFingerprint } from './fingerprint.ts';
+import { kernelImage } from './kernel-image.ts';
+import { CACHE_PATH, lacksCodeCache } from './loader.ts';
 import { collectParts, entriesOf } from './parts.ts';
 import { CHECKOUT, findPinned, readPinned, sha256Of } from './pinned.ts';
+import { toolVersions } from './toolchain.ts';
 
-/** Where `npm run build` puts the runtime bundle. */
-export const RUNTIME_FOLDER = join(CHECKOUT, 'dist/runtime/x86_64');
+/** Where `npm run build` puts the runtime bundles, one folder per architecture. */
+const RUNTIMES = join(CHECKOUT, 'dist/runtime');
 
 /** Name of the file that says from what a bundle was made. */
 const STAMP = 'inputs.json';
 
 export interface RuntimeOptions {
+  arch: Arch;
   /** Folder to put the bundle into; what is there is replaced at once when the new one is complete. */
   output: string;
   /** The program that `/odyn/odyn.js` starts. */
@@ -25,11 +30,15 @@ export interface RuntimeOptions {
   updateLock?: boolean;
 }
 
-export const DEFAULTS: RuntimeOptions = {
-  output: RUNTIME_FOLDER,
-  entry: join(CHECKOUT, 'odyn/src/main.ts'),
-  addon: join(CHECKOUT, 'libs/vsock/build/vsock.node'),
-};
+/** What `npm run build` makes for an architecture. */
+export function defaultsFor(arch: Arch): RuntimeOptions {
+  return {
+    arch,
+    output: join(RUNTIMES, arch),
+    entry: join(CHECKOUT, 'odyn/src/main.ts'),
+    addon: join(CHECKOUT, `libs/vsock/build/vsock-${NODE_ARCH[arch]}.node`),
+  };
+}
 
 export interface BuiltRuntime {
   /** False if the bundle was there and made from the same inputs. */
@@ -51,8 +60,10 @@ interface Stamp {
 
 /** Makes `kernel`, `cmdline`, `ramdisk0.cpio` and `runtime.json`, unless they are there and up to date. */
 export async function buildRuntime(options: RuntimeOptions): Promise<BuiltRuntime> {
-  const pinned = await findPinned();
-  const inputs = await inputsFingerprint(pinned, options);
+  const { arch } = options;
+  const pinned = await findPinned(arch);
+  const toolchain = await toolVersions(arch);
+  const inputs = await inputsFingerprint(pinned, toolchain, options);
   const before = await readStamp(options.output, inputs);
   if (before !== undefined && options.updateLock !== true) {
     return { built: false, pinned: pinned.asPublished, ...resultOf(before) };
@@ -71,20 +82,21 @@ export async function buildRuntime(options: RuntimeOptions): Promise<BuiltRuntim
     const ramdisk = Buffer.concat(pieces);
     const version = JSON.parse(await readFile(join(CHECKOUT, 'package.json'), 'utf8')) as { version: string };
     const description = {
-      arch: 'x86_64',
+      arch,
       enclaverVersion: version.version,
       kernelVersion: pinned.kernelRelease,
       nodeVersion: pinned.nodeVersion,
+      toolchain,
       parts: parts
         .map(({ path, mode, data }) => ({ path, size: data.length, sha256: sha256Of(data), mode }))
         .sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path))),
     };
-    if (options.updateLock === true) await writeCompiledLock(parts);
-    const differing = await differingParts(parts);
+    if (options.updateLock === true) await writeCompiledLock(arch, toolchain, parts);
+    const differing = [...(await differingParts(arch, parts)), ...(lacksCodeCache(arch) ? [CACHE_PATH] : [])];
     const stamp: Stamp = { inputs, differing, bytes: ramdisk.length, sha256: sha256Of(ramdisk) };
     await Promise.all([
-      writeFile(join(fresh, 'kernel'), await readPinned(pinned.kernel)),
-      writeFile(join(fresh, 'cmdline'), COMMAND_LINE),
+      writeFile(join(fresh, 'kernel'), kernelImage(arch, await readPinned(pinned.kernel))),
+      writeFile(join(fresh, 'cmdline'), COMMAND_LINE[arch]),
       writeFile(join(fresh, 'ramdisk0.cpio'), ramdisk),
       writeFile(join(fresh, 'runtime.json'), `${JSON.stringify(description, undefined, 2)}\n`),
       writeFile(join(fresh, STAMP), `${JSON.stringify(stamp)}\n`),

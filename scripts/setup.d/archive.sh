@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # Debian packages that are unpacked and not installed, from any suite of the mirror the machine already uses, with a
 # private apt configuration: the machine's own sources stay as they are, and apt checks every signature as always.
+#
+# SUITE is a suite's name, for packages of the machine's own architecture, or with Debian's name of another behind a colon
+# ("bookworm:arm64"). dpkg need not know that one, since nothing of it is installed.
 
 ARCHIVE_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
@@ -19,7 +22,9 @@ archive_mirror() {
 # archive_open SUITE: prepares the suite's private configuration once per run and prints the path of it. Returns 1 where
 # the mirror does not carry the suite, and 3 where it cannot be read, which must not pass for that.
 archive_open() {
-  local suite=$1 folder=$WORK/apt/$1 mirror
+  local suite=${1%%:*} arch=${1#*:} folder mirror
+  [ "$arch" != "$1" ] || arch=$(arch_debian "$MACHINE_ARCH")
+  folder=$WORK/apt/$suite-$arch
   if [ ! -e "$folder/ready" ]; then
     mirror=$(archive_mirror)
     # A fresh machine has no lists yet, so apt cannot tell which of its sources is Debian's archive.
@@ -33,11 +38,14 @@ archive_open() {
       return 3
     fi
     mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial"
-    echo "deb [arch=amd64 signed-by=$ARCHIVE_KEYRING] $mirror $suite main" >"$folder/sources.list"
+    echo "deb [arch=$arch signed-by=$ARCHIVE_KEYRING] $mirror $suite main" >"$folder/sources.list"
     : >"$folder/status"
     cat >"$folder/apt.conf" <<CONF
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
+#clear APT::Architectures;
+APT::Architecture "$arch";
+APT::Architectures { "$arch"; };
 APT::Sandbox::User "root";
 Acquire::Languages "none";
 Acquire::Retries "3";
@@ -81,17 +89,17 @@ archive_newest() {
   apt-cache -c "$conf" policy "$2" | awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }'
 }
 
-# archive_newest_kernel SUITE SERIES: the package name of the newest signed cloud kernel of a series such as 6.12.
+# archive_newest_kernel SUITE SERIES ARCH: the package name of the newest signed cloud kernel of a series such as 6.12.
 archive_newest_kernel() {
   local conf
   conf=$(archive_open "$1") || return
   apt-cache -c "$conf" pkgnames linux-image- |
-    grep -E "^linux-image-${2/./\\.}\.[0-9][^-]*-cloud-amd64$" | sort -V | tail -n 1
+    grep -E "^linux-image-${2/./\\.}\.[0-9][^-]*-cloud-$3$" | sort -V | tail -n 1
 }
 
 # archive_tree SUITE PACKAGE VERSION: downloads, unpacks, prints the folder. The package itself lies beside it (.deb).
 archive_tree() {
-  local conf folder=$WORK/trees/$2_$3
+  local conf folder=$WORK/trees/${1#*:}/$2_$3
   if [ ! -d "$folder" ]; then
     conf=$(archive_open "$1") || return
     rm -rf "$folder.get"

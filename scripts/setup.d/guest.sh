@@ -1,53 +1,65 @@
 # shellcheck shell=bash
-# What ends up inside an enclave and comes from Debian: the guest kernel with its modules, and the libraries of Node.
-# Both are the packages that enclaver.lock.json pins, never the machine's own, so that every machine measures the same.
+# What ends up inside an enclave and is not ours, for every architecture: from Debian the guest kernel with its modules,
+# the libraries of Node and the C library that init is linked with; from npm Node itself. All are the packages that
+# enclaver.lock.json pins, never the machine's own, so that every machine measures the same.
 
 # guest_verify LOCK: every file there, with the bytes the lock names.
 guest_verify() {
-  local records kind group package path sha
-  records=$(lock_records "$1") || exit 1
-  while IFS=$'\t' read -r kind group package path sha; do
-    [ "$kind" = file ] || continue
-    path=$(package_folder "$group" "${package%%_*}" "${package#*_}")/$path
-    [ -f "$path" ] && [ "$(sha256 "$path")" = "$sha" ] || return 1
-  done <<<"$records"
+  local arch files path sha
+  for arch in $ARCHES; do
+    files=$(lock_files "$1" "$arch") || exit 1
+    while IFS=$'\t' read -r path sha; do
+      [ -e "$path" ] && [ "$(pin_of "$path")" = "$sha" ] || return 1
+    done <<<"$files"
+  done
 }
 
-# guest_copy TREE PATH TO: one file of an unpacked package, modules decompressed.
+# guest_copy TREE PATH TO: one file of an unpacked package, modules decompressed, or a folder.
 guest_copy() {
   local tree=$1 path=$2 to=$3 found
-  mkdir -p "$(dirname "$to")"
   case $path in
     vmlinuz) found=$(find "$tree/boot" -name 'vmlinuz-*' -type f) ;;
     modules/*) found=$(find "$tree" -name "${path#modules/}.xz" -o -name "${path#modules/}" | head -n 1) ;;
+    include/) found=$(find "$tree/usr/include" -mindepth 1 -maxdepth 1 -type d -name '*-linux-musl') ;;
+    bin/*) found=$tree/package/$path ;;
     *) found=$(find "$tree/lib" "$tree/usr/lib" -name "$path" 2>/dev/null | head -n 1) ;;
   esac
   [ -n "$found" ] || fail "the package in ${tree##*/} has no $path any more" "take it out of enclaver.lock.json"
+  mkdir -p "$(dirname "$to")"
+  rm -rf "$to.part"
   case $found in
-    *.xz) xz -dc "$found" >"$to" ;;
-    *) cat "$found" >"$to" ;;
+    *.xz) xz -dc "$found" >"$to.part" ;;
+    *) cp -rL --no-preserve=all -- "$found" "$to.part" ;;
   esac
-  chmod 0644 "$to"
+  if [ "${path#bin/}" != "$path" ]; then chmod 0755 "$to.part"; fi
+  rm -rf "$to"
+  mv "$to.part" "$to"
 }
 
-# guest_choose GROUP NAME VERSION SUITE WISH: prints "NAME VERSION SUITE" of what to take. WISH is "pinned" (the pinned
-# version where a mirror still has it, else the newest) or "newest".
+# guest_choose ARCH GROUP NAME VERSION SUITE WISH: prints "NAME VERSION SUITE" of what to take. WISH is "pinned" (the
+# pinned version where a mirror still has it, else the newest) or "newest".
 guest_choose() {
-  local group=$1 name=$2 version=$3 suite=$4 wish=$5 series other found
+  local debian group=$2 name=$3 version=$4 suite=$5 wish=$6 series other found
+  debian=$(arch_debian "$1")
+  if [ "$group" = node ]; then
+    if [ "${GUEST_REPIN:-no}" = yes ]; then version=$(guest_node_version "$name"); fi
+    echo "$name $version $suite"
+    return
+  fi
   for other in "$suite" trixie bookworm-backports; do
-    archive_open "$other" >/dev/null || if [ $? -eq 1 ]; then continue; else exit 1; fi
-    if [ "$wish" = pinned ] && [ "$other" = "$suite" ] && archive_has "$suite" "$name" "$version"; then
+    archive_open "$other:$debian" >/dev/null || if [ $? -eq 1 ]; then continue; else exit 1; fi
+    if [ "$wish" = pinned ] && [ "$other" = "$suite" ] && archive_has "$suite:$debian" "$name" "$version"; then
       echo "$name $version $suite"
       return
     fi
     if [ "$group" = kernel ]; then
       series=$(sed -E 's/^linux-image-([0-9]+\.[0-9]+).*/\1/' <<<"$name")
-      found=$(archive_newest_kernel "$other" "$series") || continue
+      found=$(archive_newest_kernel "$other:$debian" "$series" "$debian") || continue
       [ -n "$found" ] || continue
     else
       found=$name
     fi
-    version=$(archive_newest "$other" "$found") || continue
+    version=$(archive_newest "$other:$debian" "$found") || continue
     if [ -n "$version" ]; then
       echo "$found $version $other"
       return
@@ -57,30 +69,80 @@ guest_choose() {
     "set ENCLAVER_DEBIAN_MIRROR to a mirror or a snapshot that has it"
 }
 
-# guest_install LOCK WISH: puts the files of every package into the cache and prints the records of what was taken.
+# guest_node_version PACKAGE: what the root package.json pins.
+guest_node_version() { sed -nE "s/^ *\"$1\": \"([0-9.]+)\",?$/\1/p" "$ENCLAVER_ROOT/package.json"; }
+
+# guest_tree ARCH GROUP NAME VERSION SUITE: downloads, unpacks, prints the folder. The package itself lies beside it, as
+# .deb or .tgz.
+guest_tree() {
+  local folder=$WORK/trees/npm/$3_$4
+  if [ "$2" != node ]; then
+    archive_tree "$5:$(arch_debian "$1")" "$3" "$4"
+    return
+  fi
+  # npm installs this package on machines of its own architecture only, but packs it on any
+  has npm || fail "no npm on this machine, which fetches Node for enclaves" "install npm"
+  mkdir -p "$folder.get" "$folder"
+  (cd "$folder.get" && retry npm pack --silent --ignore-scripts "$3@$4" >/dev/null) || return 1
+  mv "$folder.get"/*.tgz "$folder.tgz"
+  tar -xzf "$folder.tgz" -C "$folder" package/bin && echo "$folder"
+}
+
+# guest_whole RECORDS GROUP NAME FOLDER: all files of a package are there, with the bytes the records name.
+guest_whole() {
+  local kind group name path sha
+  while IFS=$'\t' read -r kind group name path sha; do
+    [ "$kind $group $name" = "file $2 $3" ] || continue
+    [ -e "$4/$path" ] && [ "$(pin_of "$4/$path")" = "$sha" ] || return 1
+  done <<<"$1"
+}
+
+# guest_install LOCK ARCH WISH: puts the files of every package into the cache and prints the records of what was taken.
 guest_install() {
-  local lock=$1 wish=$2 records kind group a b c d name version suite tree sha folder deb
-  records=$(lock_records "$lock") || exit 1
-  while IFS=$'\t' read -r kind group a b c d <&3; do
+  local lock=$1 arch=$2 wish=$3 records kind group a b c d name version suite tree sha folder package kept line
+  records=$(lock_records "$lock" "$arch") || exit 1
+  while IFS= read -r line <&3; do
+    IFS=$'\t' read -r kind group a b c d <<<"$line"
     if [ "$kind" = package ]; then
-      read -r name version suite <<<"$(guest_choose "$group" "$a" "$b" "$c" "$wish")"
+      folder=$(package_folder "$arch" "$group" "$a" "$b")
+      kept=no
+      if [ "${GUEST_REPIN:-no}" = no ] && guest_whole "$records" "$group" "$a" "$folder"; then kept=yes; fi
+    fi
+    if [ "$kept" = yes ]; then
+      printf '%s\n' "$line"
+    elif [ "$kind" = package ]; then
+      read -r name version suite <<<"$(guest_choose "$arch" "$group" "$a" "$b" "$c" "$wish")"
       [ -n "$suite" ] || exit 1
-      tree=$(archive_tree "$suite" "$name" "$version") || fail "could not download $name $version"
-      deb=$(sha256 "$tree.deb")
-      if [ "${GUEST_REPIN:-no}" = no ] && [ "$name $version" = "$a $b" ] && [ "$deb" != "$d" ]; then
-        fail "$name $version from the mirror is not the package the lock file pins (sha256 $deb, pinned $d)" \
-          "use another mirror (ENCLAVER_DEBIAN_MIRROR)"
+      folder=$(package_folder "$arch" "$group" "$name" "$version")
+      tree=$(guest_tree "$arch" "$group" "$name" "$version" "$suite") || fail "could not download $name $version"
+      package=$tree.deb
+      if [ "$group" = node ]; then package=$tree.tgz; fi
+      package=$(sha256 "$package")
+      if [ "${GUEST_REPIN:-no}" = no ] && [ "$name $version" = "$a $b" ] && [ "$package" != "$d" ]; then
+        fail "$name $version from the mirror is not the package the lock file pins (sha256 $package, pinned $d)" \
+          "use another mirror (for Debian's ENCLAVER_DEBIAN_MIRROR)"
       fi
-      say "taking $name $version ($suite)"
-      folder=$(package_folder "$group" "$name" "$version")
-      printf 'package\t%s\t%s\t%s\t%s\t%s\n' "$group" "$name" "$version" "$suite" "$deb"
+      say "taking $name $version ($suite, $arch)"
+      printf 'package\t%s\t%s\t%s\t%s\t%s\n' "$group" "$name" "$version" "$suite" "$package"
     else
-      guest_copy "$tree" "$b" "$folder/$b.part"
-      sha=$(sha256 "$folder/$b.part")
-      mv "$folder/$b.part" "$folder/$b"
-      printf 'file\t%s\t%s\t%s\t%s\n' "$group" "${name}_$version" "$b" "$sha"
+      case $folder in
+        "$ENCLAVER_CACHE"/*) guest_copy "$tree" "$b" "$folder/${b%/}" ;;
+        # npm put it there: what is taken is only compared with it
+        *) cmp -s "$tree/package/$b" "$folder/$b" || fail "$folder is not what npm has as $name $version" "npm ci" ;;
+      esac
+      sha=$(pin_of "$folder/$b")
+      printf 'file\t%s\t%s\t%s\t%s\n' "$group" "$name" "$b" "$sha"
     fi
   done 3<<<"$records"
+}
+
+# guest_install_all LOCK WISH: guest_install for each architecture, as lock_print takes it.
+guest_install_all() {
+  local arch
+  for arch in $ARCHES; do
+    printf 'arch\t%s\n' "$arch"
+    guest_install "$1" "$arch" "$2"
+  done
 }
 
 # guest_ensure: the step of set-up.
@@ -88,16 +150,16 @@ guest_ensure() {
   local lock taken substitute
   lock=$(lock_effective)
   if guest_verify "$lock"; then
-    there "guest kernel and libraries in $ENCLAVER_CACHE"
+    there "guest kernels, libraries and Node for $ARCHES in $ENCLAVER_CACHE"
     [ "$lock" = "$ENCLAVER_LOCK" ] || guest_warn "$lock"
     return
   fi
-  missing "guest kernel and libraries of enclaver.lock.json" || return 0
-  taken=$(guest_install "$ENCLAVER_LOCK" pinned) || exit 1
+  missing "guest kernels, libraries or Node of enclaver.lock.json" || return 0
+  taken=$(guest_install_all "$ENCLAVER_LOCK" pinned) || exit 1
   guest_verify "$ENCLAVER_LOCK" && return
   substitute=$ENCLAVER_SUBSTITUTES/$(sha256 "$ENCLAVER_LOCK").json
   mkdir -p "$ENCLAVER_SUBSTITUTES"
-  lock_print "$taken" "$(lock_node "$ENCLAVER_LOCK")" >"$substitute.part"
+  lock_print <<<"$taken" >"$substitute.part"
   mv "$substitute.part" "$substitute"
   guest_verify "$substitute" || fail "the files in $ENCLAVER_CACHE do not have the bytes just written: disk full or in use?"
   guest_warn "$substitute"

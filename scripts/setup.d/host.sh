@@ -3,7 +3,10 @@
 
 # host_refuse_others: only machines this script was written for.
 host_refuse_others() {
-  [ "$(uname -m)" = x86_64 ] || fail "this machine is $(uname -m); set-up knows x86_64 only"
+  case " $ARCHES " in
+    *" $MACHINE_ARCH "*) ;;
+    *) fail "this machine is $MACHINE_ARCH; set-up knows $ARCHES" ;;
+  esac
   [ -r /etc/os-release ] || fail "no /etc/os-release; set-up knows Debian 12 and later and Ubuntu 24.04 and later"
   HOST_ID=$(. /etc/os-release && echo "${ID:-}")
   HOST_VERSION=$(. /etc/os-release && echo "${VERSION_ID:-}")

@@ -1,45 +1,48 @@
 # shellcheck shell=bash
-# QEMU with the machine `microvm`, and the vsock device where the kernel has none.
+# QEMU with the machines that enclaves boot in, and the vsock device where the kernel has none.
 
+# qemu_usable PROGRAM MACHINE
 qemu_usable() {
   local version
-  has qemu-system-x86_64 || return 1
-  version=$(qemu-system-x86_64 --version | sed -nE '1s/.*version ([0-9]+)\..*/\1/p')
-  [ "${version:-0}" -ge 8 ] && qemu-system-x86_64 -M help | grep -q '^microvm '
+  has "$1" || return 1
+  version=$("$1" --version | sed -nE '1s/.*version ([0-9]+)\..*/\1/p')
+  [ "${version:-0}" -ge 8 ] && "$1" -M help | grep -q "^$2 "
 }
 
+# qemu_ensure PROGRAM MACHINE PACKAGE
 qemu_ensure() {
-  if qemu_usable; then
-    there "qemu-system-x86_64 with microvm"
+  if qemu_usable "$1" "$2"; then
+    there "$1 with $2"
     return
   fi
-  missing "QEMU 8 or later with microvm (package qemu-system-x86)" || return 0
-  if [ "$HOST_CODENAME" = bookworm ]; then qemu_backport; else host_install qemu-system-x86; fi
-  qemu_usable || fail "the installed QEMU has no microvm or is older than 8"
+  missing "$1 8 or later with $2 (package $3)" || return 0
+  if [ "$HOST_CODENAME" = bookworm ]; then qemu_backport "$3"; else host_install "$3"; fi
+  qemu_usable "$1" "$2" || fail "the installed $1 has no $2 or is older than 8"
 }
 
-# Bookworm's own QEMU is 7.2: its backport is installed through a private list of sources beside the machine's own, so
-# that nothing else on the machine ever comes from backports.
+# qemu_backport PACKAGE: bookworm's own QEMU is 7.2. Its backport is installed through a private list of sources beside
+# the machine's own, so that nothing else on the machine ever comes from backports.
 qemu_backport() {
   local folder=$WORK/apt/install mirror
   host_update
   # shellcheck disable=SC2016 # apt's own placeholder
   if apt-get indextargets --format '$(RELEASE)' 'Created-By: Packages' | grep -qx bookworm-backports; then
-    host_install -t bookworm-backports qemu-system-x86
+    host_install -t bookworm-backports "$1"
     return
   fi
   mirror=$(archive_mirror)
   [ -n "$mirror" ] || fail "this machine's apt sources name no Debian mirror" "set ENCLAVER_DEBIAN_MIRROR"
   mkdir -p "$folder/lists/partial"
+  : >"$folder/sources.list"
   if [ -e /etc/apt/sources.list ]; then cat /etc/apt/sources.list >"$folder/sources.list"; fi
-  echo "deb [arch=amd64 signed-by=$ARCHIVE_KEYRING] $mirror bookworm-backports main" >>"$folder/sources.list"
+  echo "deb [arch=$(arch_debian "$MACHINE_ARCH") signed-by=$ARCHIVE_KEYRING] $mirror bookworm-backports main" >>"$folder/sources.list"
   cat >"$folder/apt.conf" <<CONF
 APT::Sandbox::User "root";
 Dir::Etc::SourceList "$folder/sources.list";
 Dir::State::Lists "$folder/lists";
 CONF
   retry apt-get -c "$folder/apt.conf" -qq update >&2 || fail "could not read bookworm-backports from $mirror"
-  host_install -c "$folder/apt.conf" -t bookworm-backports qemu-system-x86
+  host_install -c "$folder/apt.conf" -t bookworm-backports "$1"
 }
 
 # Where the kernel has no vhost-vsock, a process takes its place. Only Debian's development suites have the package.

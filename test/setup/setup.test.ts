@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -20,6 +20,7 @@ describe('scripts/setup', () => {
     checkout = mkdtempSync(join(tmpdir(), 'enclaver-setup-'));
     cpSync(join(ROOT, 'scripts'), join(checkout, 'scripts'), { recursive: true });
     cpSync(join(ROOT, 'enclaver.lock.json'), join(checkout, 'enclaver.lock.json'));
+    symlinkSync(join(ROOT, 'node_modules'), join(checkout, 'node_modules'));
   });
 
   afterEach(() => {
@@ -29,7 +30,7 @@ describe('scripts/setup', () => {
   it('--check reports what is missing, fails and writes nothing', () => {
     const { status, stderr } = run('setup', '--check', '--only', 'build');
     assert.equal(status, 1);
-    assert.match(stderr, /missing: guest kernel and libraries/);
+    assert.match(stderr, /missing: guest kernels, libraries or Node/);
     assert.equal(existsSync(join(checkout, 'cache')), false);
   });
 
@@ -40,7 +41,10 @@ describe('scripts/setup', () => {
   });
 
   it('refuses a lock file of another shape instead of reading half of it', () => {
-    writeFileSync(join(checkout, 'enclaver.lock.json'), JSON.stringify({ kernel: [{ package: 'linux-image-x' }] }));
+    writeFileSync(
+      join(checkout, 'enclaver.lock.json'),
+      JSON.stringify({ x86_64: { kernel: [{ package: 'linux-image-x' }] } }),
+    );
     for (const [script, ...args] of [['setup', '--check', '--only', 'build'], ['paths']] as const) {
       const { status, stderr } = run(script, ...args);
       assert.equal(status, 1, script);
@@ -51,7 +55,7 @@ describe('scripts/setup', () => {
   it('takes a file with other bytes for missing', () => {
     const pinned = spawnSync(join(ROOT, 'scripts/paths'), { encoding: 'utf8' }).stdout;
     const cache = /^ENCLAVER_CACHE=(.*)$/m.exec(pinned)?.[1] ?? '';
-    for (const part of ['kernel', 'libs']) {
+    for (const part of ['kernel', 'libs', 'musl', 'node']) {
       cpSync(join(cache, part), join(checkout, 'cache', part), { recursive: true });
     }
     assert.equal(run('setup', '--check', '--only', 'build').status, 0);
@@ -60,18 +64,36 @@ describe('scripts/setup', () => {
     assert.equal(run('setup', '--check', '--only', 'build').status, 1);
   });
 
-  it('paths names what the lock file pins', () => {
-    const lock = JSON.parse(readFileSync(join(checkout, 'enclaver.lock.json'), 'utf8')) as {
-      kernel: { package: string }[];
-      libs: { package: string; version: string }[];
-    };
-    const { stdout } = run('paths');
-    const cache = join(checkout, 'cache');
-    assert.ok(stdout.includes('ENCLAVER_PINNED=yes\n'));
-    const release = lock.kernel[0]?.package.replace('linux-image-', '');
-    assert.ok(stdout.includes(`ENCLAVER_KERNEL=${cache}/kernel/${release}\n`));
-    const folders = lock.libs.map(({ package: name, version }) => `${cache}/libs/${name}_${version}`);
-    assert.ok(stdout.includes(`ENCLAVER_LIBS=${folders.join(':')}\n`));
+  for (const arch of ['x86_64', 'aarch64']) {
+    it(`paths names what the lock file pins for ${arch}`, () => {
+      const lock = JSON.parse(readFileSync(join(checkout, 'enclaver.lock.json'), 'utf8'))[arch] as {
+        kernel: { package: string }[];
+        libs: { package: string; version: string }[];
+      };
+      const { stdout } = run('paths', arch);
+      const cache = join(checkout, 'cache');
+      assert.ok(stdout.includes(`ENCLAVER_ARCH=${arch}\n`));
+      assert.ok(stdout.includes('ENCLAVER_PINNED=yes\n'));
+      const release = lock.kernel[0]?.package.replace('linux-image-', '');
+      assert.ok(stdout.includes(`ENCLAVER_KERNEL=${cache}/kernel/${release}\n`));
+      const folders = lock.libs.map(({ package: name, version }) => `${cache}/libs/${name}_${version}_${arch}`);
+      assert.ok(stdout.includes(`ENCLAVER_LIBS=${folders.join(':')}\n`));
+    });
+  }
+
+  it('paths refuses an architecture that no enclave runs on', () => {
+    const { status, stderr } = run('paths', 'riscv64');
+    assert.equal(status, 1);
+    assert.match(stderr, /no enclave runs on riscv64; known are x86_64 aarch64/);
+  });
+
+  it('the lock file pins the Node that package.json names, for both', () => {
+    const lock = JSON.parse(readFileSync(join(ROOT, 'enclaver.lock.json'), 'utf8'));
+    const { optionalDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+    for (const arch of ['x86_64', 'aarch64']) {
+      const [node] = lock[arch].node;
+      assert.equal(node.version, optionalDependencies[node.package], arch);
+    }
   });
 
   it('paths names what was taken where a pinned version has left the mirror, and says so', () => {

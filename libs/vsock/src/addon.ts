@@ -75,7 +75,7 @@ let loaded: Addon | undefined;
  */
 export function addon(): Addon {
   if (loaded) return loaded;
-  const path = process.env.ENCLAVER_VSOCK_ADDON ?? join(import.meta.dirname, '../build/vsock.node');
+  const path = process.env.ENCLAVER_VSOCK_ADDON ?? join(import.meta.dirname, `../build/vsock-${process.arch}.node`);
   try {
     loaded = createRequire(import.meta.url)(path) as Addon;
   } catch (cause) {

@@ -77,7 +77,7 @@ describe('processes', () => {
       symlinkSync(modules, join(folder, 'node_modules'));
       execFileSync(process.execPath, [join(folder, 'scripts/build.ts')]);
       return createHash('sha256')
-        .update(readFileSync(join(folder, 'build/vsock.node')))
+        .update(readFileSync(join(folder, `build/vsock-${process.arch}.node`)))
         .digest('hex');
     });
     assert.equal(hashes[0], hashes[1]);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { cpio, S_IFDIR, S_IFREG } from '@enclaver/eif';
 import { build } from 'esbuild';
 import { CHECKOUT, findPinned, readPinned } from '../../build/pinned.ts';
-import { buildRuntime, DEFAULTS } from '../../build/runtime.ts';
+import { buildRuntime, defaultsFor } from '../../build/runtime.ts';
 import { Machine } from './machine.ts';
 
 /** A boot, and checks that move tens of megabytes through an emulated processor. */
@@ -36,7 +36,7 @@ describe('libs/vsock on AF_VSOCK, in a guest', function () {
 
   it('passes every check of its own', async () => {
     const runtime = join(folder, 'runtime');
-    await buildRuntime({ ...DEFAULTS, output: runtime, entry: join(import.meta.dirname, 'stand-in.ts') });
+    await buildRuntime({ ...defaultsFor('x86_64'), output: runtime, entry: join(import.meta.dirname, 'stand-in.ts') });
     const bundled = await build({
       entryPoints: [join(CHECKOUT, 'libs/vsock/test/guest/af-vsock-check.ts')],
       bundle: true,
@@ -46,7 +46,7 @@ describe('libs/vsock on AF_VSOCK, in a guest', function () {
       write: false,
       logLevel: 'silent',
     });
-    const loopback = (await findPinned()).modules.get('vsock_loopback.ko');
+    const loopback = (await findPinned('x86_64')).modules.get('vsock_loopback.ko');
     const program = bundled.outputFiles[0];
     assert.ok(loopback && program);
     const file = (path: string, data: Uint8Array) => ({ path, mode: S_IFREG | 0o644, data });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type CpioEntry, cpio, S_IFDIR, S_IFREG } from '@enclaver/eif';
 import { compileC } from '../../build/compile-c.ts';
-import { buildRuntime, DEFAULTS } from '../../build/runtime.ts';
+import { buildRuntime, defaultsFor } from '../../build/runtime.ts';
 import { Machine, type MachineOptions } from './machine.ts';
 
 /** One boot takes about 6 s under emulation, more on a busy machine. */
@@ -39,7 +39,7 @@ describe('init in a guest', function () {
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'init-test-'));
     runtime = join(folder, 'runtime');
-    await buildRuntime({ ...DEFAULTS, output: runtime, entry: join(import.meta.dirname, 'stand-in.ts') });
+    await buildRuntime({ ...defaultsFor('x86_64'), output: runtime, entry: join(import.meta.dirname, 'stand-in.ts') });
     await compileC(join(import.meta.dirname, '../init'), ['probe.c'], join(folder, 'probe'));
     probe = await readFile(join(folder, 'probe'));
   });

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { readCpio } from '@enclaver/eif';
 import { BuildError } from '../../build/build-error.ts';
 import { CHECKOUT, readPinned, sha256Of } from '../../build/pinned.ts';
-import { buildRuntime, DEFAULTS } from '../../build/runtime.ts';
+import { buildRuntime, defaultsFor } from '../../build/runtime.ts';
 
 const run = promisify(execFile);
 
@@ -32,7 +32,7 @@ describe('the runtime bundle', function () {
 
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
-  const built = (output: string) => buildRuntime({ ...DEFAULTS, output, entry: join(CHECKOUT, ENTRY) });
+  const built = (output: string) => buildRuntime({ ...defaultsFor('x86_64'), output, entry: join(CHECKOUT, ENTRY) });
 
   /** The checkout in another place, its workspaces linked among themselves, and everything else from here. */
   async function copyCheckout(to: string): Promise<void> {
@@ -61,9 +61,9 @@ describe('the runtime bundle', function () {
     const there = join(folder, 'there');
     const program = `
       process.umask(0o077);
-      const { buildRuntime, DEFAULTS } = await import(process.argv[1] + '/odyn/build/runtime.ts');
+      const { buildRuntime, defaultsFor } = await import(process.argv[1] + '/odyn/build/runtime.ts');
       const entry = process.argv[1] + '/${ENTRY}';
-      await buildRuntime({ ...DEFAULTS, output: process.argv[2], entry });`;
+      await buildRuntime({ ...defaultsFor('x86_64'), output: process.argv[2], entry });`;
     await run(process.execPath, ['--input-type=module', '-e', program, copy, there], {
       cwd: folder,
       env: { ...process.env, TZ: 'Asia/Kathmandu', LC_ALL: 'tr_TR.UTF-8', LANG: 'tr_TR.UTF-8' },
@@ -138,7 +138,7 @@ describe('the runtime bundle', function () {
     const broken = join(folder, 'broken.ts');
     await writeFile(broken, "import './missing.ts';\n");
     await assert.rejects(
-      buildRuntime({ ...DEFAULTS, output, entry: broken }),
+      buildRuntime({ ...defaultsFor('x86_64'), output, entry: broken }),
       (error) => error instanceof BuildError && error.code === 'BUNDLE_FAILED' && /missing\.ts/.test(error.message),
     );
     assert.deepEqual(await readFile(join(output, 'runtime.json')), before);
@@ -146,7 +146,7 @@ describe('the runtime bundle', function () {
   });
 
   it('refuses an addon that is missing or needs symbols its libraries do not have', async () => {
-    const options = { ...DEFAULTS, output: join(folder, 'runtime'), entry: join(CHECKOUT, ENTRY) };
+    const options = { ...defaultsFor('x86_64'), output: join(folder, 'runtime'), entry: join(CHECKOUT, ENTRY) };
     const addon = join(folder, 'addon.node');
     await assert.rejects(
       buildRuntime({ ...options, addon }),
