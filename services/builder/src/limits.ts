@@ -4,10 +4,12 @@ const GIB = 1024 * MIB;
 
 /** Bounds of one build. An image is hostile input: each of these is what stops one that was made to hurt. */
 export const limits = {
-  /** Tar headers of all layers together. The largest images in use have some 300,000; memory per entry is about 300 bytes. */
+  /** Tar headers of all layers and folders that names imply. The largest images in use have some 300,000. */
   entries: 2_000_000,
   /** Names and link targets of all layers together, since they stay in memory: 2,000,000 of average length 128 fit twice. */
   nameBytes: 512 * MIB,
+  /** Targets of symlinks followed for all names together: 300,000 names through `/lib` take 2 MiB, a hostile image hours. */
+  followedBytes: 64 * MIB,
   /** newc keeps a file's size in 32 bits. */
   fileBytes: 4 * GIB - 1,
   /** Bytes of all layers unpacked. An enclave unpacks its image into memory, and the largest parent has 768 GiB. */

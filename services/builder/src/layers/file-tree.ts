@@ -3,6 +3,7 @@ import { limits } from '../limits.ts';
 import { showName, type TarEntry } from '../tar/tar-read.ts';
 import { type DirNode, type Node, plainDir, type Slot } from './node.ts';
 import { checkLength, components, resolveDir } from './resolve.ts';
+import { TreeBudget } from './tree-budget.ts';
 
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
@@ -19,12 +20,12 @@ export interface LeftOut {
 export class FileTree {
   readonly root: DirNode = plainDir();
   readonly leftOut: LeftOut = { xattrs: 0 };
-  #entries = 0;
-  #nameBytes = 0;
+  readonly #budget = new TreeBudget();
 
   /** Applies one entry of a layer; `layer` counts from 0. Throws IMAGE_PATH_ESCAPE, IMAGE_INVALID, IMAGE_TOO_LARGE. */
   apply(entry: TarEntry, layer: number): void {
-    this.#count(entry);
+    this.#budget.entry();
+    this.#budget.names(entry.name.length + entry.linkName.length);
     const parts = components(entry.name);
     const base = parts.pop();
     if (base === undefined) {
@@ -64,7 +65,9 @@ export class FileTree {
     const base = parts.pop();
     if (base === undefined) return;
     const { children } = this.#parent(parts, base, layer);
-    if (!children.has(base)) children.set(base, { node: plainDir(), layer });
+    if (children.has(base)) return;
+    this.#budget.entry();
+    children.set(base, { node: plainDir(), layer });
   }
 
   /** What a path leads to without following its last name, or undefined. */
@@ -72,26 +75,26 @@ export class FileTree {
     const parts = components(path);
     const base = parts.pop();
     if (base === undefined) return this.root;
-    return resolveDir(this.root, parts, undefined)?.dir.children.get(base)?.node;
+    return this.#resolve(parts)?.dir.children.get(base)?.node;
   }
 
   /** The folder that a new name goes into. */
   #parent(parts: readonly string[], base: string, layer: number): DirNode {
-    const { dir, bytes } = resolveDir(this.root, parts, layer) ?? { dir: this.root, bytes: 0 };
+    const { dir, bytes } = this.#resolve(parts, layer) ?? { dir: this.root, bytes: 0 };
     checkLength(bytes + base.length);
     return dir;
   }
 
   #whiteout(entry: TarEntry, parts: readonly string[], base: string, layer: number): void {
     if (base === OPAQUE) {
-      const dir = resolveDir(this.root, parts, undefined)?.dir;
+      const dir = this.#resolve(parts)?.dir;
       if (dir !== undefined) hideLower(dir, layer);
       return;
     }
     if (base.startsWith(WHITEOUT_META) || !base.startsWith(WHITEOUT)) return;
     const hidden = base.slice(WHITEOUT.length);
     if (hidden === '' || hidden === '.' || hidden === '..') throw refuse(entry, 'is a whiteout of no name');
-    const dir = resolveDir(this.root, parts, undefined)?.dir;
+    const dir = this.#resolve(parts)?.dir;
     const slot = dir?.children.get(hidden);
     if (dir !== undefined && slot !== undefined && !keepUpper(slot, layer)) dir.children.delete(hidden);
   }
@@ -102,27 +105,12 @@ export class FileTree {
     if (node === undefined) throw refuse(entry, `is a hard link to ${target}, which is not there`);
     if (node.kind === 'directory') throw refuse(entry, `is a hard link to the folder ${target}`);
     // Names of a symlink become symlinks of their own in the archive: each costs its target again
-    if (node.kind === 'symlink') this.#charge(node.target.length);
+    if (node.kind === 'symlink') this.#budget.names(node.target.length);
     return node;
   }
 
-  #count(entry: TarEntry): void {
-    this.#entries += 1;
-    if (this.#entries > limits.entries) {
-      throw new BuilderError('IMAGE_TOO_LARGE', `the image's layers have more than ${limits.entries} entries`, {
-        remedy: 'take files out of the image, or pack them into archives',
-      });
-    }
-    this.#charge(entry.name.length + entry.linkName.length);
-  }
-
-  #charge(bytes: number): void {
-    this.#nameBytes += bytes;
-    if (this.#nameBytes > limits.nameBytes) {
-      throw new BuilderError('IMAGE_TOO_LARGE', `the image's names have more than ${limits.nameBytes} bytes`, {
-        remedy: 'take files out of the image, or pack them into archives',
-      });
-    }
+  #resolve(parts: readonly string[], makeIn?: number): ReturnType<typeof resolveDir> {
+    return resolveDir(this.root, parts, makeIn, this.#budget);
   }
 }
 

@@ -2,6 +2,7 @@ import { BuilderError } from '../builder-error.ts';
 import { limits } from '../limits.ts';
 import { showName } from '../tar/tar-read.ts';
 import { type DirNode, plainDir } from './node.ts';
+import type { TreeBudget } from './tree-budget.ts';
 
 /**
  * The components of a name in a layer. A leading slash is dropped, as container engines do (some builders write it);
@@ -26,12 +27,14 @@ export interface ResolvedDir {
 /**
  * The folder that `parts` lead to, seen from the image's root: symlinks on the way are followed as in a chroot, so that no
  * target, absolute or with `..`, leads out. With `makeIn`, what is missing is made for that layer, else the answer is
- * undefined. Throws IMAGE_INVALID for a loop, a file on the way, or a path too long for the enclave.
+ * undefined. Throws IMAGE_INVALID for a loop, a file on the way, or a path too long for the enclave, and IMAGE_TOO_LARGE for
+ * what goes beyond the budget.
  */
 export function resolveDir(
   root: DirNode,
   parts: readonly string[],
   makeIn: number | undefined,
+  budget: TreeBudget,
 ): ResolvedDir | undefined {
   const shown = (): string => showName(parts.join('/'));
   const stack: ResolvedDir[] = [{ dir: root, bytes: 0 }];
@@ -49,6 +52,7 @@ export function resolveDir(
       if (makeIn === undefined) return undefined;
       slot = { node: plainDir(), layer: makeIn };
       checkLength(top.bytes + part.length);
+      budget.entry();
       top.dir.children.set(part, slot);
     }
     if (slot.node.kind === 'directory') {
@@ -60,6 +64,7 @@ export function resolveDir(
           remedy: 'look for symlinks in the image that point to each other',
         });
       }
+      budget.followed(slot.node.target.length);
       if (slot.node.target.startsWith('/')) stack.length = 1;
       open.push(...slot.node.target.split('/').reverse());
     } else {
