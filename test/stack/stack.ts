@@ -19,7 +19,7 @@ export class TestStack implements AsyncDisposable {
     this.#process = process;
   }
 
-  static async start(hosts: Readonly<Record<string, string>> = {}): Promise<TestStack> {
+  static async start(hosts: Readonly<Record<string, string>> = {}, env: NodeJS.ProcessEnv = {}): Promise<TestStack> {
     const dir = await mkdtemp(join(tmpdir(), 'enclaver-test-'));
     const hostsFile = join(dir, 'hosts');
     const lines = Object.entries({ localhost: '127.0.0.1', ...hosts }).map(([name, address]) => `${address} ${name}\n`);
@@ -27,6 +27,7 @@ export class TestStack implements AsyncDisposable {
     const script = 'mount --bind "$1" /etc/hosts && exec "$2" up --private "$3"';
     const stack = spawn('unshare', ['--mount', 'sh', '-c', script, 'sh', hostsFile, command, dir], {
       stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, ...env },
     });
     const ready = await Promise.race([once(stack.stdout, 'data'), once(stack, 'exit').then(() => undefined)]);
     if (ready === undefined) throw new Error('the stack ended before it was ready');
@@ -40,6 +41,11 @@ export class TestStack implements AsyncDisposable {
 
   get busFile(): string {
     return join(this.dir, 'bus', 'cli.json');
+  }
+
+  /** Where the builder keeps what it makes. */
+  get dataDir(): string {
+    return join(this.dir, 'data');
   }
 
   get logFile(): string {

@@ -52,7 +52,7 @@ export async function checkBuild(
   }
   const differences = await compareBuilds(first, second);
   if (differences.length === 0) return;
-  throw new BuilderError('BUILD_NOT_REPRODUCIBLE', `two builds of the same inputs differ: ${differences.join('; ')}`, {
+  throw new BuilderError('BUILD_NOT_REPRODUCIBLE', `two builds of the same inputs differ:\n${differences.join('\n')}`, {
     remedy: 'the source image changed between the two builds, or this is a fault of Enclaver: please report it',
   });
 }

@@ -67,7 +67,7 @@ export async function verifyBuild(options: VerifyOptions): Promise<OperationResp
   };
 }
 
-const configSchema = z.object({ config: z.object({ Labels: z.unknown() }).nullish() });
+const configSchema = z.object({ config: z.object({ Labels: z.unknown().optional() }).nullish() });
 
 function labelsOf(image: Image): unknown {
   return decodeJson(image.configBytes, configSchema, 'the configuration of the release image').config?.Labels;
