@@ -5,9 +5,9 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus, type EnclaveRecord } from '@enclaver/bus';
 import { TestStack } from '../../test/stack/stack.ts';
+import { formatSummary, summarize } from '../statistics.ts';
 import { buildIdleImage } from './idle-image.ts';
 import { stackMemory } from './process-memory.ts';
-import { formatSummary, summarize } from './statistics.ts';
 
 /**
  * Boot time, notice of death and idle memory of an enclave that does nothing, on this machine.
