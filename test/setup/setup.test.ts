@@ -81,6 +81,18 @@ describe('scripts/setup', () => {
     });
   }
 
+  it('takes for the second opinion only a QEMU that says it has the machine', () => {
+    const folder = join(checkout, 'cache/qemu-nitro');
+    mkdirSync(folder, { recursive: true });
+    for (const [machines, expected] of [
+      ['microvm  nitro-enclave in words only', /missing: QEMU with nitro-enclave/],
+      ['nitro-enclave        AWS Nitro Enclave', /ok: QEMU with nitro-enclave/],
+    ] as const) {
+      writeFileSync(join(folder, 'qemu-system-x86_64'), `#!/bin/sh\necho '${machines}'\n`, { mode: 0o755 });
+      assert.match(run('setup', '--check', '--only', 'test').stderr, expected);
+    }
+  });
+
   it('paths refuses an architecture that no enclave runs on', () => {
     const { status, stderr } = run('paths', 'riscv64');
     assert.equal(status, 1);
