@@ -1,4 +1,5 @@
 export type { ByteSource } from './byte-source.ts';
+export type { SignatureAlgorithm } from './cose-sign1.ts';
 export { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from './cpio-format.ts';
 export { findInCpio, type ReadCpioEntry, readCpio } from './cpio-read.ts';
 export { type CpioEntry, cpio } from './cpio-write.ts';
@@ -21,6 +22,7 @@ export { type FileName, fileName, showName, showText } from './file-name.ts';
 export { formatDiff } from './format-diff.ts';
 export { type EifInspection, type InspectedRamdisk, type InspectedSection, inspectEif } from './inspect-eif.ts';
 export type { Arch, EifHeader, EifSection, SectionType } from './layout.ts';
+export { MAX_SIGNING_FILE_BYTES } from './limits.ts';
 export type { EifMetadata } from './metadata.ts';
 export { certificatePcr, extendPcr, imagePcr, instancePcr, type Measurements, PCR_BYTES, rolePcr } from './pcr.ts';
 export { type Compression, compressionOf, type RamdiskFile, ramdiskFiles } from './ramdisk.ts';
