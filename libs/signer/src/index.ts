@@ -1,1 +1,3 @@
-export {};
+export { SignerError, type SignerErrorCode } from './errors.ts';
+export { isArn } from './key-arn.ts';
+export { openSigner } from './open-signer.ts';
