@@ -7,6 +7,9 @@ export const exitCodes = {
   signaled: 107,
   fatal: 108,
   interrupted: 109,
+  /** Of `enclaver eif diff`, as of diff(1): the files differ; they could not be compared. */
+  different: 1,
+  trouble: 2,
 } as const;
 
 /** Exit code of `enclaver run` for the way an enclave ended: the app's own code where it had one. */

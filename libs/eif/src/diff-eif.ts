@@ -9,16 +9,16 @@ import { MAX_LISTED_DIFFERENCES, MAX_METADATA_BYTES } from './limits.ts';
 import { parseMetadata } from './metadata.ts';
 import type { Measurements } from './pcr.ts';
 import { type Eif, readEif } from './read-eif.ts';
-import { sectionNames } from './section-names.ts';
+import { namedSections } from './section-names.ts';
 
 /**
  * Compares two EIFs: header, sections, files of their ramdisks, and what they measure. Both must be sound: throws as
  * `readEif` does. Each file is read some times over, never held; see `diffTrees` for the memory of large ramdisks.
  */
 export async function diffEif(a: string, b: string): Promise<EifDiff> {
-  const [one, other] = [await readEif(a), await readEif(b)];
+  const [one, other] = [await read(a), await read(b)];
   const header = diffFields(headerFields(one), headerFields(other));
-  const [inA, inB] = [namedSections(one), namedSections(other)];
+  const [inA, inB] = [namedSections(one.sections), namedSections(other.sections)];
   const sections: SectionDiff[] = [];
   for (const name of new Set([...inA.keys(), ...inB.keys()])) {
     sections.push(await diffSection(name, one, inA.get(name), other, inB.get(name)));
@@ -89,9 +89,15 @@ async function metadataOf(eif: Eif, section: EifSection): Promise<unknown> {
   return parseMetadata(await collect(eif.data(section), MAX_METADATA_BYTES, tooLarge));
 }
 
-function namedSections({ sections }: Eif): Map<string, EifSection> {
-  const names = sectionNames(sections);
-  return new Map(sections.map((section, index) => [names[index] ?? section.type, section]));
+/** Says which of the two files it is that cannot be read. */
+async function read(path: string): Promise<Eif> {
+  try {
+    return await readEif(path);
+  } catch (cause) {
+    if (!(cause instanceof EifError)) throw cause;
+    const remedy = cause.remedy === undefined ? {} : { remedy: cause.remedy };
+    throw new EifError(cause.code, `${path}: ${cause.message}`, { ...remedy, cause });
+  }
 }
 
 function sideOf(path: string, { size, measurements }: Eif): EifSide {

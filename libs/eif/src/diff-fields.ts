@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FieldDiff } from './diff.ts';
 import { MAX_SHOWN_VALUE } from './limits.ts';
 import type { Eif } from './read-eif.ts';
-import { sectionNames } from './section-names.ts';
+import { namedSections } from './section-names.ts';
 
 /** Named values in their order; a name may come once. */
 type Fields = ReadonlyMap<string, string>;
@@ -24,7 +24,7 @@ export function headerFields({ header, sections }: Eif): Fields {
     ['flags', `0x${header.flags.toString(16)}`],
     ['default memory', String(header.defaultMem)],
     ['default cpus', String(header.defaultCpus)],
-    ['sections', sectionNames(sections).join(' ')],
+    ['sections', [...namedSections(sections).keys()].join(' ')],
     ['crc32', header.crc32.toString(16).padStart(8, '0')],
   ]);
 }

@@ -30,6 +30,27 @@ export function showName(name: FileName | Uint8Array): string {
   return shown;
 }
 
+/** The bytes of a name as `showName` writes it, or as it is typed: only backslashes must be doubled. */
+export function parseName(shown: string): Buffer {
+  const parts: Buffer[] = [];
+  let last = 0;
+  for (const { 0: found, index } of shown.matchAll(ESCAPE)) {
+    parts.push(Buffer.from(shown.slice(last, index), 'utf8'), unescaped(found));
+    last = index + found.length;
+  }
+  return Buffer.concat([...parts, Buffer.from(shown.slice(last), 'utf8')]);
+}
+
+const ESCAPE = /\\(?:\\|n|r|t|x[0-9a-f]{2}|u\{[0-9a-f]{1,5}\})/g;
+
+function unescaped(found: string): Buffer {
+  const plain = new Map([...SHORT_ESCAPES].map(([character, shown]) => [shown, character])).get(found);
+  if (plain !== undefined) return Buffer.from(plain);
+  if (found === '\\\\') return Buffer.from('\\');
+  if (found.startsWith('\\x')) return Buffer.from(found.slice(2), 'hex');
+  return Buffer.from(String.fromCodePoint(Number.parseInt(found.slice(3, -1), 16)));
+}
+
 function showUtf8(bytes: Buffer): string {
   return showText(bytes.toString('utf8').replaceAll('\\', '\\\\'));
 }

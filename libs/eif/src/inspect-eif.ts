@@ -7,7 +7,7 @@ import type { Measurements } from './pcr.ts';
 import { type Compression, compressionOf, ramdiskFiles } from './ramdisk.ts';
 import { checkCrc, decodeCmdline } from './read-eif.ts';
 import { type ScannedEif, scanEif } from './scan-eif.ts';
-import { sectionNames } from './section-names.ts';
+import { namedSections } from './section-names.ts';
 import { checkSignature, type EifSignature } from './signature.ts';
 
 /** All that can be said about a file that has the layout of an EIF. What could not be read is in `problems`. */
@@ -59,10 +59,8 @@ export async function inspectEif(path: string): Promise<EifInspection> {
   const signature = raw === undefined ? {} : attempt(() => checkSignature(raw, registers.PCR0));
   const kernel = scan.sections.find(({ type }) => type === 'kernel');
   const release = kernel === undefined ? undefined : await kernelRelease(scan, kernel);
-  const names = sectionNames(scan.sections);
   const sections: InspectedSection[] = [];
-  for (const [index, section] of scan.sections.entries()) {
-    const name = names[index] ?? section.type;
+  for (const [name, section] of namedSections(scan.sections)) {
     const ramdisk = section.type === 'ramdisk' ? { ramdisk: await inspectRamdisk(scan, section) } : {};
     sections.push({ ...section, name, sha384: await sha384Of(scan, section), ...ramdisk });
   }

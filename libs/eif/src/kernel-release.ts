@@ -14,7 +14,11 @@ const MAX_BANNER_BYTES = 512;
  */
 export async function kernelRelease(image: Pick<ScannedEif, 'data'>, kernel: EifSection): Promise<string | undefined> {
   const head = await range(image, kernel, 0, VERSION_POINTER + 2);
-  if (head.toString('latin1', BOOT_MAGIC.offset, BOOT_MAGIC.offset + BOOT_MAGIC.text.length) === BOOT_MAGIC.text) {
+  const isWhole = head.length === VERSION_POINTER + 2;
+  if (
+    isWhole &&
+    head.toString('latin1', BOOT_MAGIC.offset, BOOT_MAGIC.offset + BOOT_MAGIC.text.length) === BOOT_MAGIC.text
+  ) {
     const start = POINTER_BASE + head.readUInt16LE(VERSION_POINTER);
     const banner = await range(image, kernel, start, start + MAX_BANNER_BYTES);
     return /^[\x21-\x7e]+/.exec(banner.toString('latin1'))?.[0];

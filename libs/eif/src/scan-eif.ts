@@ -1,4 +1,4 @@
-import { type BigIntStats, createReadStream } from 'node:fs';
+import { type BigIntStats, constants, createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { Crc32 } from './crc32.ts';
 import { EifError } from './errors.ts';
@@ -54,10 +54,11 @@ const KEPT: Partial<Record<SectionType, number>> = {
  * whole. Throws EifError with EIF_HEADER, EIF_TRUNCATED, EIF_SECTION or EIF_SECTIONS; errors of the file system pass.
  */
 export async function scanEif(path: string): Promise<ScannedEif> {
-  const file = await open(path, 'r');
+  // Without O_NONBLOCK the open of a named pipe waits for somebody who writes.
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const identity = await file.stat({ bigint: true });
-    if (!identity.isFile()) throw new EifError('EIF_HEADER', `${path} is not a regular file`);
+    if (!identity.isFile()) throw new EifError('EIF_HEADER', 'this is not a regular file');
     const size = Number(identity.size);
     const reader = new SequentialReader(file, size);
 

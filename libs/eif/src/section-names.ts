@@ -1,11 +1,13 @@
 import type { EifSection } from './layout.ts';
 
-/** What people call the sections of an image: their types, ramdisks with a number from 0. In file order. */
-export function sectionNames(sections: readonly EifSection[]): string[] {
+/** The sections by what people call them, in file order: their types, ramdisks with a number from 0. */
+export function namedSections(sections: readonly EifSection[]): Map<string, EifSection> {
   let ramdisks = 0;
-  return sections.map(({ type }) => {
-    if (type !== 'ramdisk') return type;
-    ramdisks += 1;
-    return `ramdisk${ramdisks - 1}`;
-  });
+  return new Map(
+    sections.map((section) => {
+      if (section.type !== 'ramdisk') return [section.type, section];
+      ramdisks += 1;
+      return [`ramdisk${ramdisks - 1}`, section];
+    }),
+  );
 }
