@@ -27,6 +27,8 @@ export interface MachineOptions {
 export interface Board {
   /** Default: the installed QEMU. */
   program?: string;
+  /** Default: all that QEMU can emulate. */
+  cpu?: string;
   memoryMb: number;
   heartbeat?: boolean;
   /** The machine with its vsock on the character device `c`, and its kernel, whose command line ends in `words`. */
@@ -96,7 +98,7 @@ export class Machine {
       board.program ?? 'qemu-system-x86_64',
       [
         ['-chardev', `socket,id=c,path=${at('vhost')}`, ...board.arguments(words)],
-        ['-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2', '-m', `${board.memoryMb}M`],
+        ['-accel', 'tcg,thread=multi', '-cpu', board.cpu ?? 'max', '-smp', '2', '-m', `${board.memoryMb}M`],
         ['-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio', '-monitor', 'none'],
         // Stopped until we listen to its events
         ['-qmp', `unix:${at('qmp')},server=on,wait=off`, '-no-reboot', '-S'],
