@@ -1,0 +1,11 @@
+export { checkMeasurements, compareMeasurements, uncheckable, type Violation } from './compare.ts';
+export { TrustError, type TrustErrorCode } from './errors.ts';
+export { measurementsOf, parseExpectation } from './expectation.ts';
+export { instancePcrOf, parseRoleArn, type RoleArn, rolePcrOf } from './identity.ts';
+export { MAX_EXPECTATION_BYTES, MAX_POLICY_FILE_BYTES } from './limits.ts';
+export { type Finding, type FindingId, type FindingKind, findingKinds, type Severity } from './lint/findings.ts';
+export { lintPolicy } from './lint/lint-policy.ts';
+export { ATTESTING_ACTIONS, type AttestingAction } from './policy/actions.ts';
+export { type MergedPolicy, mergePolicy } from './policy/merge.ts';
+export { type KmsStatement, type KmsStatementOptions, kmsStatement, SID_PREFIX } from './policy/statement.ts';
+export { entriesOf, type Pcrs, type Register, type RegisterMeaning, registerNames, registers } from './registers.ts';
