@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFile, mkdtemp, open, readFile, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { certificatePcr, instancePcr, type Measurements, PCR_BYTES, readEif, rolePcr, signEif } from '@enclaver/eif';
@@ -35,12 +35,13 @@ describe("QEMU's machine nitro-enclave", function () {
 
   after(() => rm(folder, { recursive: true, force: true }));
 
-  /** An image whose app is the program. */
-  async function build(name: string, content: Buffer): Promise<string> {
+  /** An image of the builder whose app is the program; `manifest` is the rest of it. */
+  async function build(name: string, content: Buffer, manifest = ''): Promise<string> {
     const layer = tar([{ name: 'pcrs', mode: 0o755, content }]);
     await writeOciLayout(join(folder, 'image'), [{ image: { layers: [layer], config: { Cmd: ['/pcrs'] } } }]);
+    const head = 'version: v1\nname: pcrs\ntarget: enclaver-test/pcrs:enclave\nsources:\n  app: oci:./image\n';
     await buildEnclave({
-      manifest: 'version: v1\nname: pcrs\ntarget: enclaver-test/pcrs:enclave\nsources:\n  app: oci:./image\n',
+      manifest: head + manifest,
       manifestFile: 'enclaver.yaml',
       contextDir: folder,
       eifOnly: join(folder, name),
@@ -56,18 +57,22 @@ describe("QEMU's machine nitro-enclave", function () {
     assert.deepEqual(seen, report({ ...measured, ...registers }));
   });
 
-  it('sees another app in PCR0 and PCR2, not in PCR1', async () => {
+  it('sees another app in PCR0 and PCR2, not in PCR1, and in PCR8 who signed it', async () => {
     const other = Buffer.from(program);
     // One byte, of a message that the program gives only when it fails
     other.write('A', other.indexOf(' another answer') + 1);
-    const changed = (await readEif(await build('other.eif', other))).measurements;
-    assert.notEqual(changed.PCR0, measured.PCR0);
-    assert.notEqual(changed.PCR2, measured.PCR2);
-    assert.equal(changed.PCR1, measured.PCR1);
-    assert.deepEqual(await runOnNitroMachine(join(folder, 'other.eif')), report({ ...changed }));
+    await writeFile(join(folder, 'certificate.pem'), p256.certificate_pem);
+    await writeFile(join(folder, 'key.pem'), p256.private_key_pkcs8_pem);
+    const signed = await build('other.eif', other, 'signature:\n  certificate: certificate.pem\n  key: key.pem\n');
+    const { PCR0, PCR1, PCR2 } = (await readEif(signed)).measurements;
+    assert.notEqual(PCR0, measured.PCR0);
+    assert.notEqual(PCR2, measured.PCR2);
+    assert.equal(PCR1, measured.PCR1);
+    const PCR8 = certificatePcr(p256.certificate_pem).toString('hex');
+    assert.deepEqual(await runOnNitroMachine(signed), report({ PCR0, PCR1, PCR2, PCR8 }));
   });
 
-  it('sees the signing certificate in PCR8, also of a signature in the place of a shorter one, and nowhere else', async () => {
+  it('sees in PCR8 who signed last, with a signature in the place of a shorter one', async () => {
     const signed = join(folder, 'signed.eif');
     await signEif(image, { ...signing(p256), output: signed });
     const { size } = await stat(signed);
