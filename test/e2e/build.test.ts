@@ -56,6 +56,7 @@ describe('enclaver build', function () {
   });
 
   after(async () => {
+    await docker(['rmi', '--force', `${registry.host}/built:1`]);
     await stack[Symbol.asyncDispose]();
     await registry[Symbol.asyncDispose]();
     await rm(work, { recursive: true });
