@@ -1,18 +1,9 @@
 import { type FileHandle, realpath, stat } from 'node:fs/promises';
-import { Crc32 } from './crc32.ts';
 import { EifError } from './errors.ts';
-import {
-  CRC_OFFSET,
-  checkSectionSet,
-  type EifSection,
-  encodeHeader,
-  encodeSectionHeader,
-  HEADER_BYTES,
-  SECTION_HEADER_BYTES,
-} from './layout.ts';
 import { MAX_SECTIONS } from './limits.ts';
-import { writeAll, writeWhole } from './partial-file.ts';
+import { writeWhole } from './partial-file.ts';
 import { type Eif, readEif } from './read-eif.ts';
+import { SectionWriter } from './section-writer.ts';
 import { type Signing, signatureSection } from './signature-section.ts';
 import type { WrittenEif } from './write-eif.ts';
 
@@ -28,6 +19,9 @@ export async function signEif(
   { output, ...signing }: Signing & { output?: string },
 ): Promise<WrittenEif> {
   const eif = await readEif(path, { badSignature: 'report' });
+  if (!isSigned(eif) && eif.sections.length === MAX_SECTIONS) {
+    throw new EifError('EIF_SECTIONS', `the image has ${MAX_SECTIONS} sections; there is no place for a signature`);
+  }
   const signature = await signatureSection(Buffer.from(eif.measurements.PCR0, 'hex'), signing);
   const { mode } = await stat(path);
   return writeWhole(output ?? (await realpath(path)), mode & 0o777, async (file, partial) => {
@@ -36,44 +30,18 @@ export async function signEif(
   });
 }
 
+/** Every section as it is, but for the signature, which stands where the old one is, else at the end. */
 async function writeSigned(file: FileHandle, eif: Eif, signature: Buffer): Promise<void> {
-  const sections = withSignature(eif.sections, signature.length);
-  const { arch, defaultMem, defaultCpus } = eif.header;
-  const header = encodeHeader({ arch, defaultMem, defaultCpus, sections });
-  const crc = new Crc32().update(header.subarray(0, CRC_OFFSET));
-  let end = HEADER_BYTES;
-  const append = async (bytes: Uint8Array): Promise<void> => {
-    crc.update(bytes);
-    await writeAll(file, bytes, end);
-    end += bytes.length;
-  };
-  for (const [index, section] of sections.entries()) {
-    await append(encodeSectionHeader(section.type, section.size));
-    const original = eif.sections[index];
-    if (section.type === 'signature' || original === undefined) await append(signature);
-    else for await (const block of eif.data(original)) await append(block);
+  const writer = new SectionWriter(file);
+  for (const section of eif.sections) {
+    await writer.append(section.type, section.type === 'signature' ? signature : eif.data(section));
   }
-  header.writeUInt32BE(crc.value, CRC_OFFSET);
-  await writeAll(file, header, 0);
+  if (!isSigned(eif)) await writer.append('signature', signature);
+  await writer.finish(eif.header);
 }
 
-/** The sections as they will stand: a signature of that size where one is, else at the end, and offsets that fit. */
-function withSignature(old: readonly EifSection[], size: number): EifSection[] {
-  const isSigned = old.some(({ type }) => type === 'signature');
-  const sections: Omit<EifSection, 'offset'>[] = isSigned ? [...old] : [...old, { type: 'signature', size }];
-  checkSectionSet(sections.map(({ type }) => type));
-  if (sections.length > MAX_SECTIONS) {
-    throw new EifError(
-      'EIF_SECTIONS',
-      `with a signature the image has ${sections.length} sections; ${MAX_SECTIONS} fit`,
-    );
-  }
-  let end = HEADER_BYTES;
-  return sections.map(({ type, size: oldSize }) => {
-    const section = { type, size: type === 'signature' ? size : oldSize, offset: end };
-    end += SECTION_HEADER_BYTES + section.size;
-    return section;
-  });
+function isSigned({ sections }: Eif): boolean {
+  return sections.some(({ type }) => type === 'signature');
 }
 
 async function verified(path: string, before: Eif): Promise<WrittenEif> {

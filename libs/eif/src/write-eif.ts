@@ -1,22 +1,12 @@
 import type { FileHandle } from 'node:fs/promises';
-import { type ByteSource, blocks } from './byte-source.ts';
-import { Crc32 } from './crc32.ts';
+import type { ByteSource } from './byte-source.ts';
 import { EifError } from './errors.ts';
-import {
-  type Arch,
-  CRC_OFFSET,
-  checkSectionSet,
-  type EifSection,
-  encodeHeader,
-  encodeSectionHeader,
-  HEADER_BYTES,
-  SECTION_HEADER_BYTES,
-  type SectionType,
-} from './layout.ts';
+import { type Arch, checkSectionSet, type SectionType } from './layout.ts';
 import { MAX_CMDLINE_BYTES, MAX_SECTIONS } from './limits.ts';
 import { type EifMetadata, encodeMetadata } from './metadata.ts';
-import { writeAll, writeWhole } from './partial-file.ts';
+import { writeWhole } from './partial-file.ts';
 import { ImageMeasurer, type Measurements } from './pcr.ts';
+import { SectionWriter } from './section-writer.ts';
 import { checkSignature } from './signature.ts';
 
 export interface EifContents {
@@ -82,10 +72,11 @@ async function writeTo(
   for (const [type, source] of plan) {
     const measured = type === 'kernel' || type === 'cmdline' || type === 'ramdisk';
     if (measured) measurer.begin(type);
-    await writer.append(type, source, (block) => {
+    const size = await writer.append(type, source, (block) => {
       if (measured) measurer.update(block);
       onProgress?.({ section: type, bytesWritten: writer.end });
     });
+    checkSectionSize(type, size);
   }
 
   let measurements: Measurements = measurer.finish();
@@ -96,43 +87,8 @@ async function writeTo(
     await writer.append('signature', signature, () => onProgress?.({ section: 'signature', bytesWritten: writer.end }));
   }
 
-  const header = encodeHeader({ arch, defaultMem, defaultCpus, sections: writer.sections });
-  const crc32 = new Crc32().update(header.subarray(0, CRC_OFFSET)).append(writer.crc).value;
-  header.writeUInt32BE(crc32, CRC_OFFSET);
-  await writeAll(file, header, 0);
+  const crc32 = await writer.finish({ arch, defaultMem, defaultCpus });
   return { size: writer.end, crc32, measurements };
-}
-
-/** Writes sections one after the other, and leaves room for the file's header before them. */
-class SectionWriter {
-  readonly sections: EifSection[] = [];
-  /** Of all that was written. */
-  readonly crc = new Crc32();
-  /** Where the next byte goes. */
-  end = HEADER_BYTES;
-  readonly #file: FileHandle;
-
-  constructor(file: FileHandle) {
-    this.#file = file;
-  }
-
-  async append(type: SectionType, source: ByteSource, onBlock: (block: Buffer) => void): Promise<void> {
-    const offset = this.end;
-    const data = new Crc32();
-    this.end += SECTION_HEADER_BYTES;
-    for await (const block of blocks(source)) {
-      const writing = writeAll(this.#file, block, this.end);
-      this.end += block.length;
-      data.update(block);
-      onBlock(block);
-      await writing;
-    }
-    checkSectionSize(type, data.length);
-    const header = encodeSectionHeader(type, data.length);
-    await writeAll(this.#file, header, offset);
-    this.crc.update(header).append(data);
-    this.sections.push({ type, offset, size: data.length });
-  }
 }
 
 function encodeCmdline(cmdline: string): Buffer {

@@ -185,6 +185,17 @@ describe('signing', () => {
     assert.deepEqual((await readdir(folder.path)).sort(), ['image', 'link', 'output']);
   });
 
+  it('refuses an image whose table has no place left', async () => {
+    await using folder = await tempFolder();
+    const path = folder.file('image');
+    const ramdisks = (count: number): Buffer[] => Array.from({ length: count }, () => Buffer.alloc(4));
+    await writeEif(path, smallImage({ ramdisks: ramdisks(28) }));
+    await signEif(path, signing(p256));
+    await signEif(path, signing(p521));
+    await writeEif(path, smallImage({ ramdisks: ramdisks(29) }));
+    await assert.rejects(signEif(path, signing(p256)), refusal('EIF_SECTIONS', /32 sections/));
+  });
+
   it('leaves everything as it was when it cannot sign', async () => {
     await using folder = await tempFolder();
     const path = folder.file('image');

@@ -1,0 +1,56 @@
+import type { FileHandle } from 'node:fs/promises';
+import { type ByteSource, blocks } from './byte-source.ts';
+import { Crc32 } from './crc32.ts';
+import {
+  type Arch,
+  CRC_OFFSET,
+  type EifSection,
+  encodeHeader,
+  encodeSectionHeader,
+  HEADER_BYTES,
+  SECTION_HEADER_BYTES,
+  type SectionType,
+} from './layout.ts';
+import { writeAll } from './partial-file.ts';
+
+/** Writes sections one after the other, leaves room for the file's header before them, and writes that last. */
+export class SectionWriter {
+  /** Where the next byte goes. */
+  end = HEADER_BYTES;
+  readonly #file: FileHandle;
+  readonly #sections: EifSection[] = [];
+  /** Of all sections. */
+  readonly #crc = new Crc32();
+
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  /** Gives the section's size, which need not be known before. `onBlock` sees each block once it has its place. */
+  async append(type: SectionType, source: ByteSource, onBlock?: (block: Buffer) => void): Promise<number> {
+    const offset = this.end;
+    const data = new Crc32();
+    this.end += SECTION_HEADER_BYTES;
+    for await (const block of blocks(source)) {
+      const writing = writeAll(this.#file, block, this.end);
+      this.end += block.length;
+      data.update(block);
+      onBlock?.(block);
+      await writing;
+    }
+    const header = encodeSectionHeader(type, data.length);
+    await writeAll(this.#file, header, offset);
+    this.#crc.update(header).append(data);
+    this.#sections.push({ type, offset, size: data.length });
+    return data.length;
+  }
+
+  /** Writes the header with its table and CRC; the file is then whole. Gives the CRC. */
+  async finish(header: { arch: Arch; defaultMem: bigint; defaultCpus: bigint }): Promise<number> {
+    const bytes = encodeHeader({ ...header, sections: this.#sections });
+    const crc32 = new Crc32().update(bytes.subarray(0, CRC_OFFSET)).append(this.#crc).value;
+    bytes.writeUInt32BE(crc32, CRC_OFFSET);
+    await writeAll(this.#file, bytes, 0);
+    return crc32;
+  }
+}
