@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { readCpio } from '@enclaver/eif';
+import { ARCHES, type Arch } from '../../build/arch.ts';
 import { BuildError } from '../../build/build-error.ts';
 import { CHECKOUT, readPinned, sha256Of } from '../../build/pinned.ts';
 import { buildRuntime, defaultsFor } from '../../build/runtime.ts';
@@ -15,10 +16,18 @@ const ENTRY = 'odyn/test/guest/stand-in.ts';
 /** Two full builds, each of them a few seconds on an idle machine. */
 const PATIENCE_MS = 120_000;
 
+const ELF = Buffer.from('\x7fELF', 'latin1');
+/** Offset of e_machine, and its values of EM_X86_64 and EM_AARCH64. */
+const ELF_MACHINE_AT = 18;
+const ELF_MACHINE = { x86_64: 62, aarch64: 183 };
+/** What Node's own program header names. */
+const INTERPRETER = { x86_64: 'lib64/ld-linux-x86-64.so.2', aarch64: 'lib/ld-linux-aarch64.so.1' };
+
 interface Description {
   arch: string;
   kernelVersion: string;
   nodeVersion: string;
+  toolchain: string[];
   parts: { path: string; size: number; sha256: string; mode: number }[];
 }
 
@@ -32,7 +41,8 @@ describe('the runtime bundle', function () {
 
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
-  const built = (output: string) => buildRuntime({ ...defaultsFor('x86_64'), output, entry: join(CHECKOUT, ENTRY) });
+  const built = (output: string, arch: Arch = 'x86_64') =>
+    buildRuntime({ ...defaultsFor(arch), output, entry: join(CHECKOUT, ENTRY) });
 
   /** The checkout in another place, its workspaces linked among themselves, and everything else from here. */
   async function copyCheckout(to: string): Promise<void> {
@@ -54,72 +64,75 @@ describe('the runtime bundle', function () {
   }
 
   it('has the same bytes from another folder, umask, time zone and locale', async () => {
-    const here = join(folder, 'here');
-    await built(here);
     const copy = join(folder, 'a much longer folder name', 'with ümläut');
     await copyCheckout(copy);
-    const there = join(folder, 'there');
     const program = `
       process.umask(0o077);
+      const { ARCHES } = await import(process.argv[1] + '/odyn/build/arch.ts');
       const { buildRuntime, defaultsFor } = await import(process.argv[1] + '/odyn/build/runtime.ts');
       const entry = process.argv[1] + '/${ENTRY}';
-      await buildRuntime({ ...defaultsFor('x86_64'), output: process.argv[2], entry });`;
-    await run(process.execPath, ['--input-type=module', '-e', program, copy, there], {
+      for (const arch of ARCHES) {
+        await buildRuntime({ ...defaultsFor(arch), output: process.argv[2] + '/' + arch, entry });
+      }`;
+    await run(process.execPath, ['--input-type=module', '-e', program, copy, join(folder, 'there')], {
       cwd: folder,
       env: { ...process.env, TZ: 'Asia/Kathmandu', LC_ALL: 'tr_TR.UTF-8', LANG: 'tr_TR.UTF-8' },
     });
-    for (const name of ['runtime.json', 'kernel', 'cmdline', 'ramdisk0.cpio']) {
-      const [one, other] = [await readFile(join(here, name)), await readFile(join(there, name))];
-      // The description first, and as text: it names the part that differs
-      if (name === 'runtime.json') {
-        assert.equal(other.toString(), one.toString());
+    for (const arch of ARCHES) {
+      const [here, there] = [join(folder, 'here', arch), join(folder, 'there', arch)];
+      await built(here, arch);
+      for (const name of ['runtime.json', 'kernel', 'cmdline', 'ramdisk0.cpio']) {
+        const [one, other] = [await readFile(join(here, name)), await readFile(join(there, name))];
+        // The description first, and as text: it names the part that differs
+        if (name === 'runtime.json') {
+          assert.equal(other.toString(), one.toString());
+        }
+        assert.equal(sha256Of(other), sha256Of(one), `${arch} ${name}`);
+        assert.equal((await stat(join(there, name))).mode & 0o777, 0o644);
       }
-      assert.equal(sha256Of(other), sha256Of(one), name);
-      assert.equal((await stat(join(there, name))).mode & 0o777, 0o644);
     }
   });
 
-  it('holds what its description says, owned by root, folders first', async () => {
-    const output = join(folder, 'runtime');
-    await built(output);
-    const description = JSON.parse(await readFile(join(output, 'runtime.json'), 'utf8')) as Description;
-    const archive = await readFile(join(output, 'ramdisk0.cpio'));
-    assert.equal(archive.length % 512, 0);
-    const files: Description['parts'] = [];
-    const seen = new Set<string>();
-    for await (const entry of readCpio([archive])) {
-      const path = entry.path.toString();
-      const parent = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : undefined;
-      assert.ok(parent === undefined || seen.has(parent), path);
-      seen.add(path);
-      assert.deepEqual([entry.uid, entry.gid], [0, 0]);
-      const pieces: Buffer[] = [];
-      for await (const piece of entry.data) {
-        pieces.push(piece);
+  for (const arch of ARCHES) {
+    it(`holds what its description says, owned by root, folders first, all of it for ${arch}`, async () => {
+      const output = join(folder, 'runtime');
+      await built(output, arch);
+      const description = JSON.parse(await readFile(join(output, 'runtime.json'), 'utf8')) as Description;
+      const archive = await readFile(join(output, 'ramdisk0.cpio'));
+      assert.equal(archive.length % 512, 0);
+      const files: Description['parts'] = [];
+      const seen = new Set<string>();
+      const machines = new Map<string, number>();
+      for await (const entry of readCpio([archive])) {
+        const path = entry.path.toString();
+        const parent = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : undefined;
+        assert.ok(parent === undefined || seen.has(parent), path);
+        seen.add(path);
+        assert.deepEqual([entry.uid, entry.gid], [0, 0]);
+        const pieces: Buffer[] = [];
+        for await (const piece of entry.data) {
+          pieces.push(piece);
+        }
+        if ((entry.mode & 0o170000) === 0o100000) {
+          const data = Buffer.concat(pieces);
+          files.push({ path, size: data.length, sha256: sha256Of(data), mode: entry.mode & 0o7777 });
+          if (data.subarray(0, 4).equals(ELF)) machines.set(path, data.readUInt16LE(ELF_MACHINE_AT));
+        }
       }
-      if ((entry.mode & 0o170000) === 0o100000) {
-        const data = Buffer.concat(pieces);
-        files.push({ path, size: data.length, sha256: sha256Of(data), mode: entry.mode & 0o7777 });
+      assert.deepEqual(files, description.parts);
+      for (const path of ['dev', 'proc', 'run', 'sys', 'tmp', 'odyn/odyn.js', 'odyn/program.js']) {
+        assert.ok(seen.has(path), path);
       }
-    }
-    assert.deepEqual(files, description.parts);
-    for (const path of [
-      'dev',
-      'proc',
-      'run',
-      'sys',
-      'tmp',
-      'init',
-      'odyn/launch',
-      'odyn/node',
-      'odyn/odyn.js',
-      'odyn/program.js',
-    ]) {
-      assert.ok(seen.has(path), path);
-    }
-    assert.equal(description.arch, 'x86_64');
-    assert.equal(description.nodeVersion, '24.21.0');
-  });
+      for (const path of ['init', 'odyn/launch', 'odyn/node', 'odyn/vsock.node', 'modules/nsm.ko', INTERPRETER[arch]]) {
+        assert.ok(machines.has(path), path);
+      }
+      assert.deepEqual(new Set(machines.values()), new Set([ELF_MACHINE[arch]]));
+      assert.equal(description.arch, arch);
+      assert.equal(description.nodeVersion, '24.21.0');
+      assert.match(description.kernelVersion, arch === 'aarch64' ? /-arm64$/ : /-amd64$/);
+      assert.match(description.toolchain[0] ?? '', /gcc/);
+    });
+  }
 
   it('is made once for the same inputs, and anew when a file of it is damaged', async () => {
     const output = join(folder, 'runtime');
