@@ -58,14 +58,15 @@ export async function* treeRecords({ image, section }: RamdiskOf): AsyncGenerato
 
 /** In which ways two entries of one name differ. Inode numbers and the link counts of folders do not matter. */
 export function changesBetween(a: TreeRecord, b: TreeRecord): FileChange[] {
+  const sameType = (a.mode & S_IFMT) === (b.mode & S_IFMT);
   const checks: [FileChange, boolean][] = [
-    ['type', (a.mode & S_IFMT) !== (b.mode & S_IFMT)],
+    ['type', !sameType],
     ['mode', (a.mode & ~S_IFMT) !== (b.mode & ~S_IFMT)],
     ['owner', a.uid !== b.uid || a.gid !== b.gid],
     ['content', a.sha256 !== undefined && b.sha256 !== undefined && a.sha256 !== b.sha256],
     ['target', a.target !== undefined && b.target !== undefined && a.target !== b.target],
     ['mtime', a.mtime !== b.mtime],
-    ['links', a.hardLinkOf !== b.hardLinkOf || linkCount(a) !== linkCount(b)],
+    ['links', sameType && (a.hardLinkOf !== b.hardLinkOf || linkCount(a) !== linkCount(b))],
     ['device', a.rdev?.major !== b.rdev?.major || a.rdev?.minor !== b.rdev?.minor],
   ];
   return checks.filter(([, differs]) => differs).map(([change]) => change);
