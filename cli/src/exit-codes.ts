@@ -7,6 +7,8 @@ export const exitCodes = {
   signaled: 107,
   fatal: 108,
   interrupted: 109,
+  /** `run --verify-before-run`: the image is not the expected one. Nothing was started. */
+  untrusted: 110,
   /** Of `enclaver eif diff`, as of diff(1): the files differ; they could not be compared. */
   different: 1,
   trouble: 2,
@@ -21,6 +23,18 @@ export function exitCodeOf(result: EnclaveResult): number {
       return exitCodes.signaled;
     case 'fatal':
       return exitCodes.fatal;
+    default:
+      return exitCodes.failure;
+  }
+}
+
+/** Exit code of a command for the error that ended it. */
+export function exitCodeOfError(error: unknown): number {
+  switch ((error as { code?: unknown }).code) {
+    case 'USAGE':
+      return exitCodes.usage;
+    case 'MEASUREMENTS_DIFFER':
+      return exitCodes.untrusted;
     default:
       return exitCodes.failure;
   }

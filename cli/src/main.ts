@@ -8,9 +8,10 @@ import { addLogs } from './commands/logs.ts';
 import { addPs } from './commands/ps.ts';
 import { addRun } from './commands/run.ts';
 import { addStop } from './commands/stop.ts';
+import { addTrust } from './commands/trust.ts';
 import { addUp } from './commands/up.ts';
 import { addVerifyBuild } from './commands/verify-build.ts';
-import { exitCodes } from './exit-codes.ts';
+import { exitCodeOfError, exitCodes } from './exit-codes.ts';
 import { formatFailure } from './output/failure.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -22,7 +23,19 @@ const program = new Command('enclaver')
   .version(version, '-V, --version')
   .exitOverride();
 
-for (const add of [addBuild, addVerifyBuild, addRun, addUp, addLogs, addPs, addEvents, addStop, addEif, addBus])
+for (const add of [
+  addBuild,
+  addVerifyBuild,
+  addRun,
+  addUp,
+  addLogs,
+  addPs,
+  addEvents,
+  addStop,
+  addEif,
+  addTrust,
+  addBus,
+])
   add(program);
 
 try {
@@ -33,6 +46,6 @@ try {
     process.exitCode = error.exitCode === 0 ? 0 : exitCodes.usage;
   } else {
     process.stderr.write(formatFailure(error));
-    process.exitCode = (error as { code?: unknown }).code === 'USAGE' ? exitCodes.usage : exitCodes.failure;
+    process.exitCode = exitCodeOfError(error);
   }
 }

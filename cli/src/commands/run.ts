@@ -1,7 +1,11 @@
 import { type Bus, BusError, type EnclaveRecord, type PublishedPort } from '@enclaver/bus';
+import { checkMeasurements, type Pcrs, uncheckable } from '@enclaver/trust';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
+import { CliError } from '../cli-error.ts';
+import { eifOf, measureEif } from '../eif-of.ts';
 import { exitCodeOf, exitCodes } from '../exit-codes.ts';
+import { readExpectation } from '../expectation.ts';
 import { Interruption } from '../interruption.ts';
 import { limits } from '../limits.ts';
 import { describeEvent } from '../output/events.ts';
@@ -19,6 +23,7 @@ interface RunOptions {
   memoryMb?: number;
   debug?: true;
   name?: string;
+  verifyBeforeRun?: string;
 }
 
 export function addRun(program: Command): void {
@@ -29,7 +34,7 @@ export function addRun(program: Command): void {
       'Runs an enclave and shows what its app writes. SIGINT and SIGTERM stop the app; a second one does not wait.\n' +
         'Without a running stack it starts a private one and takes it down again.\n' +
         `Exit code: the app's own; ${exitCodes.signaled} the app was killed by a signal; ${exitCodes.fatal} it could not be started;\n` +
-        `${exitCodes.interrupted} interrupted; ${exitCodes.failure} any other failure; ${exitCodes.usage} wrong usage.`,
+        `${exitCodes.interrupted} interrupted; ${exitCodes.untrusted} not the expected image; ${exitCodes.failure} any other failure; ${exitCodes.usage} wrong usage.`,
     )
     .argument('[image]', 'release image, or path of an EIF; default: the target of ./enclaver.yaml')
     .option('-f, --file <manifest>', 'manifest whose target names the image')
@@ -42,6 +47,7 @@ export function addRun(program: Command): void {
     .option('--cpu-count <n>', "CPUs (default: the manifest's)", positiveInteger)
     .option('--memory-mb <n>', "memory in MiB (default: the manifest's)", positiveInteger)
     .option('--name <name>', "name of the enclave (default: the manifest's)")
+    .option('--verify-before-run <file>', 'start nothing unless the image has the measurements in this file')
     .option('-d, --debug', 'debug mode: shows the console and the inside of the enclave; measurements are zero')
     .action(run);
 }
@@ -53,10 +59,14 @@ function positiveInteger(text: string): number {
 }
 
 async function run(image: string | undefined, options: RunOptions): Promise<void> {
+  const expected = await expectationOf(options);
   const target = await runTargetOf(image, options.file);
+  // Not even a stack is started for a file that is not the expected one
+  if (target.eif !== undefined) await verify(target.eif, expected);
   await using session = await openOrStartSession();
   const { bus } = session;
-  const eif = target.eif ?? (await bus.request('builder', 'extract', { image: target.image })).eif;
+  const eif = await eifOf(target, bus);
+  if (target.eif === undefined) await verify(eif, expected);
   const events = bus.events();
   await events.ready;
   const interruption = new Interruption();
@@ -69,6 +79,7 @@ async function run(image: string | undefined, options: RunOptions): Promise<void
     memoryMb: options.memoryMb,
     debug: options.debug,
   });
+  if (expected !== undefined) await checkStarted(bus, expected, enclave);
   interruption.onFirst(() => stopEnclave(bus, enclave.id));
   const printer = new LogPrinter(bus, enclave.id, { debug: options.debug === true });
   const printed = printer.follow();
@@ -80,6 +91,37 @@ async function run(image: string | undefined, options: RunOptions): Promise<void
     interruption.close();
   }
   if (interruption.seen) process.exitCode = exitCodes.interrupted;
+}
+
+/** What `--verify-before-run` expects, read before anything else is done. */
+async function expectationOf({ verifyBeforeRun, debug }: RunOptions): Promise<Pcrs | undefined> {
+  if (verifyBeforeRun === undefined) return undefined;
+  if (debug === true) {
+    throw new CliError(
+      'USAGE',
+      '--verify-before-run and --debug were given; an enclave in debug mode attests zeros, whatever its image measures',
+      'give one of them; `enclaver trust` measures an image without running it',
+    );
+  }
+  const expected = await readExpectation(verifyBeforeRun);
+  for (const register of uncheckable(expected)) {
+    process.stderr.write(`not checked: ${register} of ${verifyBeforeRun} is about the instance, not the image\n`);
+  }
+  return expected;
+}
+
+async function verify(eif: string, expected: Pcrs | undefined): Promise<void> {
+  if (expected !== undefined) checkMeasurements(expected, await measureEif(eif));
+}
+
+/** The supervisor has read the file again: should it have been changed in between, its own measurements say so. */
+async function checkStarted(bus: Bus, expected: Pcrs, { id, measurements }: EnclaveRecord): Promise<void> {
+  try {
+    checkMeasurements(expected, measurements);
+  } catch (error) {
+    await bus.request('supervisor', 'stop', { id, graceMs: 0 });
+    throw error;
+  }
 }
 
 /** Shows the lifecycle on stderr until the enclave has ended and its last line is printed; returns the exit code. */

@@ -76,7 +76,7 @@ function insert(text: string, list: JsonNode, elements: readonly JsonNode[], sta
     return `${text.slice(0, list.start)}[${added}]${text.slice(list.end)}`;
   }
   // The elements of a list on one line go on there; those on lines of their own have an indent to follow
-  const ownLine = line !== '' && text.slice(0, last.start).trimEnd().length < text.lastIndexOf('\n', last.start);
+  const ownLine = line !== '' && text.slice(0, last.start).trimEnd().length <= text.lastIndexOf('\n', last.start);
   const indent = indentAt(text, last.start);
   const between = ownLine || list.kind !== 'array' ? `,${line}${indent}` : ',';
   const added = between + render(statement, text, indent);
