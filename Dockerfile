@@ -3,17 +3,21 @@
 #   npm ci && npm run build && docker compose build
 ARG BASE=debian:trixie-slim
 
-# Node, the code and its libraries
-FROM ${BASE} AS core
+FROM ${BASE} AS system
 WORKDIR /opt/enclaver
 RUN ldconfig -p | grep -q libstdc++.so.6 || \
     (apt-get update && apt-get install -y --no-install-recommends libstdc++6 && rm -rf /var/lib/apt/lists/*)
-COPY . .
 # Where Node keeps what it made of the TypeScript: less memory, quicker starts
 ENV NODE_COMPILE_CACHE=/opt/enclaver/dist/compile-cache
+
+# Node, the code and its libraries
+FROM system AS core
+COPY . .
 ENTRYPOINT ["/opt/enclaver/cli/bin/enclaver"]
 
+# skopeo, with which it reaches registries
 FROM core AS builder
+RUN scripts/setup --only registry
 ENTRYPOINT ["/opt/enclaver/node_modules/.bin/node", "/opt/enclaver/services/builder/src/main.ts"]
 
 FROM core AS outer-proxy
@@ -29,6 +33,14 @@ RUN scripts/setup --only runtime
 FROM runtime AS supervisor
 ENTRYPOINT ["/opt/enclaver/node_modules/.bin/node", "/opt/enclaver/services/supervisor/src/main.ts"]
 
-# Base of release images: `enclaver build` adds /enclave/application.eif and /enclave/enclaver.yaml
-FROM runtime AS enclaver
+FROM core AS lean
+RUN node_modules/.bin/node scripts/lean.ts
+
+# Base of release images: `enclaver build` adds /enclave/application.eif and /enclave/enclaver.yaml. It runs enclaves and
+# builds none, so what goes into enclaves is not in it
+FROM system AS enclaver
+COPY scripts scripts
+COPY enclaver.lock.json .
+RUN scripts/setup --only runtime
+COPY --from=lean /opt/enclaver .
 ENTRYPOINT ["/opt/enclaver/cli/bin/enclaver", "run", "--publish-all", "/enclave/application.eif"]
