@@ -10,7 +10,7 @@ export type SignerErrorCode =
   | 'KMS_FAILED';
 
 const remedies: Record<SignerErrorCode, string> = {
-  SIGN_FILE: 'name a file that this user may read; the builder reads it, not the command',
+  SIGN_FILE: 'name a file that may be read; in a build it is the builder who reads it',
   KMS_KEY_ARN: 'give arn:<partition>:kms:<region>:<account>:key/<id> of an asymmetric key, or a path to a PEM file',
   KMS_CREDENTIALS:
     'set AWS_PROFILE, or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or run with an instance role; check the clock',

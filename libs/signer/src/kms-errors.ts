@@ -25,11 +25,12 @@ const codes: Readonly<Record<string, SignerErrorCode>> = {
  */
 export function kmsError(operation: string, arn: string, error: unknown): SignerError {
   const { name, code: cause, message, $metadata } = error as ClientError;
-  const answered = $metadata?.httpStatusCode !== undefined;
-  const code = codes[name] ?? (answered ? 'KMS_FAILED' : 'KMS_UNREACHABLE');
+  const status = $metadata?.httpStatusCode;
+  const code = codes[name] ?? (status === undefined ? 'KMS_UNREACHABLE' : 'KMS_FAILED');
   const text = code === 'KMS_CREDENTIALS' ? '' : `: ${message.slice(0, limits.errorTextLength)}`;
   // Errors of sockets are called Error or AggregateError, and tell by their code.
-  return new SignerError(code, `${operation} for ${arn} failed with ${answered ? name : (cause ?? name)}${text}`);
+  const what = status === undefined ? (cause ?? name) : `${name} (HTTP ${status})`;
+  return new SignerError(code, `${operation} for ${arn} failed with ${what}${text}`);
 }
 
 interface ClientError extends Error {
