@@ -1,3 +1,8 @@
+import { showText } from '@enclaver/eif';
+
+/** Characters of a message: images can hold names of megabytes, and a message goes over the bus. */
+const MAX_MESSAGE = 4000;
+
 export type BuilderErrorCode =
   | 'BASE_IMAGE_MISSING'
   | 'BUILDER_BUSY'
@@ -26,7 +31,10 @@ export type BuilderErrorCode =
   | 'SKOPEO_MISSING'
   | 'SOURCE_MOVED';
 
-/** The one error class of this package. The message says what was found and what is allowed. */
+/**
+ * The one error class of this package. The message says what was found and what is allowed; since much of it is an image's
+ * own text, it is cut, and made safe to print line by line.
+ */
 export class BuilderError extends Error {
   override readonly name = 'BuilderError';
   readonly code: BuilderErrorCode;
@@ -34,7 +42,11 @@ export class BuilderError extends Error {
   readonly remedy?: string;
 
   constructor(code: BuilderErrorCode, message: string, options: { remedy?: string; cause?: unknown } = {}) {
-    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    const lines = message.slice(0, MAX_MESSAGE).split('\n').map(showText).join('\n');
+    super(
+      message.length > MAX_MESSAGE ? `${lines}…` : lines,
+      options.cause === undefined ? {} : { cause: options.cause },
+    );
     this.code = code;
     if (options.remedy !== undefined) this.remedy = options.remedy;
   }

@@ -35,7 +35,9 @@ export const limits = {
   manifestBytes: 4 * MIB,
   /** An image's configuration: its history makes it the longest of the JSON files. */
   configBytes: 8 * MIB,
-  /** Manifests in an index, nested ones counted. */
+  /** Words of a command, or variables: Linux takes 2 MiB of both, and each wrong one is an error that zod keeps. */
+  configWords: 16_384,
+  /** Descriptors in an index, nested ones counted: four levels of 1,024 would be a million million. */
   indexEntries: 1024,
   /** Indexes within indexes: one level is usual. */
   indexDepth: 4,

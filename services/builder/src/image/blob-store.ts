@@ -1,7 +1,8 @@
+import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BuilderError } from '../builder-error.ts';
-import { components } from '../layers/resolve.ts';
+import { checkLength, components } from '../layers/resolve.ts';
 import { limits } from '../limits.ts';
 import { FileInput } from '../tar/byte-input.ts';
 import { readTar, type TarEntry } from '../tar/tar-read.ts';
@@ -25,7 +26,10 @@ export interface BlobStore extends AsyncDisposable {
   open(path: string): Promise<OpenBlob | undefined>;
 }
 
-/** Throws IMAGE_NOT_FOUND. */
+/**
+ * A folder whose files may be symlinks, as some build tools make them: what has a digest must have its bytes wherever they
+ * are, and of a file that has none no message tells the content. Throws IMAGE_NOT_FOUND.
+ */
 export async function folderStore(folder: string): Promise<BlobStore> {
   // Says "not found" for the folder itself and not for one file in it
   await ((await openOrUndefined(folder)) ?? missing(folder)).close();
@@ -34,7 +38,7 @@ export async function folderStore(folder: string): Promise<BlobStore> {
     async open(path) {
       const file = await openOrUndefined(join(folder, path));
       if (file === undefined) return undefined;
-      const { size } = await file.stat();
+      const size = await fileSize(file, join(folder, path));
       return { file, offset: 0, size, private: false, [Symbol.asyncDispose]: () => file.close() };
     },
     [Symbol.asyncDispose]: async () => undefined,
@@ -44,14 +48,9 @@ export async function folderStore(folder: string): Promise<BlobStore> {
 /** An archive read from its file. Throws IMAGE_NOT_FOUND, IMAGE_INVALID, IMAGE_TRUNCATED. */
 export async function archiveStore(path: string, options: { private: boolean }): Promise<BlobStore> {
   const file = (await openOrUndefined(path)) ?? missing(path);
+  const size = await fileSize(file, path);
   try {
-    const stats = await file.stat();
-    if (!stats.isFile()) {
-      throw new BuilderError('IMAGE_INVALID', `${path} is a folder, not an image archive`, {
-        remedy: 'name a folder in OCI layout as oci:PATH',
-      });
-    }
-    const members = await indexArchive(file, stats.size, path);
+    const members = await indexArchive(file, size, path);
     return {
       shown: path,
       async open(name) {
@@ -118,6 +117,7 @@ async function indexArchive(file: FileHandle, size: number, path: string): Promi
   const members = new Map<string, TarEntry>();
   try {
     for await (const entry of readTar(new FileInput(file, size))) {
+      checkLength(entry.name.length);
       members.set(components(entry.name).join('/'), entry);
       if (members.size > limits.archiveEntries) {
         throw new BuilderError('IMAGE_INVALID', `${path} has more than ${limits.archiveEntries} members`);
@@ -146,14 +146,28 @@ function findMember(members: ReadonlyMap<string, TarEntry>, name: string): TarEn
   return undefined;
 }
 
+/** Without waiting: to open a pipe for reading lasts until someone writes. */
 async function openOrUndefined(path: string): Promise<FileHandle | undefined> {
   try {
-    return await open(path, 'r');
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
+    return await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw error;
+    throw new BuilderError('IMAGE_INVALID', `${path} of the image cannot be opened: ${code}`, {
+      remedy: 'look at the rights and links of the file, or export the image again',
+      cause,
+    });
   }
+}
+
+/** Closes what is no file, since it may never end. Throws IMAGE_INVALID. */
+async function fileSize(file: FileHandle, path: string): Promise<number> {
+  const stats = await file.stat();
+  if (stats.isFile()) return stats.size;
+  await file.close();
+  throw new BuilderError('IMAGE_INVALID', `${path} is no file`, {
+    remedy: stats.isDirectory() ? 'name a folder in OCI layout as oci:PATH' : 'export the image again',
+  });
 }
 
 function missing(path: string): never {

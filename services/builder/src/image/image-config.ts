@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { BuilderError } from '../builder-error.ts';
+import { limits } from '../limits.ts';
 
 /** Digests of other kinds are legal and unseen; SHA-256 is the one every implementation must have. */
 export const digestSchema = z
@@ -8,7 +9,7 @@ export const digestSchema = z
 
 // Docker writes one word without a list in some old images
 const wordsSchema = z
-  .union([z.array(z.string()), z.string().transform((word) => [word])])
+  .union([z.array(z.string()).max(limits.configWords), z.string().transform((word) => [word])])
   .nullish()
   .transform((words) => words ?? []);
 const textSchema = z
@@ -35,7 +36,9 @@ const imageConfigSchema = z.object({
   architecture: z.string(),
   os: z.string(),
   config: runSchema.nullish().transform((config) => config ?? runSchema.parse({})),
-  rootfs: z.object({ diff_ids: z.array(digestSchema).nullish() }).transform(({ diff_ids }) => diff_ids ?? []),
+  rootfs: z
+    .object({ diff_ids: z.array(digestSchema).max(limits.layers).nullish() })
+    .transform(({ diff_ids }) => diff_ids ?? []),
 });
 
 export type ImageConfig = z.infer<typeof imageConfigSchema>;
@@ -50,8 +53,9 @@ export function decodeJson<S extends z.ZodType>(bytes: Buffer, schema: S, what: 
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw new BuilderError('IMAGE_INVALID', `${what} is not JSON`, { remedy: 'export the image again', cause });
+  } catch {
+    // Without the cause: it quotes the text, which may be any file of this machine that a layout links to
+    throw new BuilderError('IMAGE_INVALID', `${what} is not JSON`, { remedy: 'export the image again' });
   }
   const result = schema.safeParse(value);
   if (!result.success) {

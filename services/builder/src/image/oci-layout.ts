@@ -43,7 +43,7 @@ export async function openOciLayout(
     indexSchema,
     `index.json of ${store.shown}`,
   );
-  const candidates = await collect(store, index.manifests, [], 0);
+  const candidates = await collect(store, index.manifests, [], 0, { entries: 0 });
   const { manifest } = await choose(store, candidates, reference, platform);
   const bytes = await readVerified(store, manifest);
   return openManifest(store, bytes, blobPath, platform);
@@ -54,9 +54,13 @@ async function collect(
   descriptors: readonly Descriptor[],
   names: readonly string[],
   depth: number,
+  seen: { entries: number },
 ): Promise<Candidate[]> {
   const found: Candidate[] = [];
   for (const descriptor of descriptors) {
+    seen.entries += 1;
+    if (seen.entries > limits.indexEntries)
+      throw malformed(store, `more than ${limits.indexEntries} images and indexes`);
     const own = NAME_ANNOTATIONS.map((key) => descriptor.annotations?.[key]).filter((name) => name !== undefined);
     const allNames = [...names, ...own];
     if (MANIFEST_TYPES.includes(descriptor.mediaType)) {
@@ -68,9 +72,8 @@ async function collect(
       if (depth >= limits.indexDepth) throw malformed(store, `indexes within indexes deeper than ${limits.indexDepth}`);
       const bytes = await readVerified(store, descriptor);
       const nested = decodeJson(bytes, indexSchema, `an index of ${store.shown}`);
-      found.push(...(await collect(store, nested.manifests, allNames, depth + 1)));
+      found.push(...(await collect(store, nested.manifests, allNames, depth + 1, seen)));
     }
-    if (found.length > limits.indexEntries) throw malformed(store, `more than ${limits.indexEntries} images`);
   }
   return found;
 }
@@ -91,7 +94,9 @@ async function choose(
       { remedy: 'name one of them after the path, or none where there is only one' },
     );
   }
-  const platforms = await Promise.all(named.map((candidate) => platformOf(store, candidate)));
+  // One after the other: each may cost a configuration's bytes in memory
+  const platforms: string[] = [];
+  for (const candidate of named) platforms.push(await platformOf(store, candidate));
   const usable = new Set(platforms.filter((found) => platformSchema.safeParse(found).success));
   const [alone] = usable;
   const wanted = platform ?? (usable.size === 1 ? alone : hostPlatform());

@@ -75,7 +75,8 @@ async function applyLayer(
     return { file, base: inPlace ? blob.offset : 0 };
   } catch (error) {
     // A damaged layer fails in many ways; that it is not the one the image names tells more
-    if (error instanceof BuilderError && DAMAGE_CODES.includes(error.code)) await verify(layer, index, blob, error);
+    if (error instanceof BuilderError && DAMAGE_CODES.includes(error.code))
+      await verify(layer, index, blob, work, error);
     throw error;
   }
 }
@@ -83,10 +84,11 @@ async function applyLayer(
 const DAMAGE_CODES: readonly string[] = ['IMAGE_INVALID', 'IMAGE_TRUNCATED'];
 
 /** Reads a layer for its digests alone; throws IMAGE_DIGEST_MISMATCH where they differ. */
-async function verify(layer: Layer, index: number, blob: OpenBlob, damage: BuilderError): Promise<void> {
+async function verify(layer: Layer, index: number, blob: OpenBlob, work: WorkDir, damage: BuilderError): Promise<void> {
   const bytes = layer.digest === undefined ? verifiedPlain(layer, index, blob) : verifiedStored(layer, index, blob);
   try {
-    for await (const _ of bytes);
+    // Charged although nothing is written: a damaged layer may be a bomb as well
+    for await (const chunk of bytes) await work.charge(chunk.length);
   } catch (error) {
     const mismatch = error instanceof BuilderError && error.code === 'IMAGE_DIGEST_MISMATCH';
     if (!mismatch) throw damage;
