@@ -11,6 +11,7 @@ const rooms = {
   'libs/wire': [],
   'libs/bus': ['libs/manifest'],
   'libs/signer': ['libs/eif'],
+  'libs/provenance': ['libs/eif'],
   'libs/trust': ['libs/eif'],
   'services/builder': ['libs'],
   'services/supervisor': ['libs'],
