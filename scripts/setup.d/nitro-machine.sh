@@ -85,7 +85,7 @@ nitro_compile() {
   export PYTHONPATH=$work/meson
   ../source/configure --prefix=/usr --target-list=x86_64-softmmu --python=/usr/bin/python3 --disable-download \
     --without-default-features --without-default-devices --with-devices-x86_64=nitro \
-    --disable-install-blobs --disable-docs --disable-werror "${NITRO_FEATURES[@]/#/--enable-}" &&
+    --disable-debug-info --disable-install-blobs --disable-docs --disable-werror "${NITRO_FEATURES[@]/#/--enable-}" &&
     nice -n 10 ninja qemu-system-x86_64 &&
     install -D -s -m 0755 qemu-system-x86_64 "$work/tree/bin/qemu-system-x86_64"
 }
