@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { BuilderError } from '../builder-error.ts';
 import { limits } from '../limits.ts';
+import { isSkippable, zstdFrames } from './zstd-frames.ts';
 
 const GZIP = Buffer.from([0x1f, 0x8b]);
 const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
@@ -13,7 +14,7 @@ export type Compression = 'gzip' | 'zstd' | 'none';
 /** Known by the first bytes: media types of real images do not always say what is there, and archives have none. */
 export function compressionOf(first: Buffer): Compression {
   if (first.subarray(0, GZIP.length).equals(GZIP)) return 'gzip';
-  if (first.subarray(0, ZSTD.length).equals(ZSTD)) return 'zstd';
+  if (first.subarray(0, ZSTD.length).equals(ZSTD) || isSkippable(first)) return 'zstd';
   return 'none';
 }
 
@@ -37,7 +38,8 @@ export async function* decompress(source: AsyncIterable<Buffer>): AsyncGenerator
   }
   const options = { chunkSize: limits.readBytes / 4 };
   const engine = compression === 'gzip' ? createGunzip(options) : createZstdDecompress(options);
-  const feeding = pipeline(Readable.from(rest, { objectMode: false }), engine);
+  // As objects, so that pieces are not joined again
+  const feeding = pipeline(Readable.from(compression === 'zstd' ? zstdFrames(rest) : rest), engine);
   // Its error destroys the engine, and so reaches the loop below, which throws it
   feeding.catch(() => engine.destroy());
   try {
