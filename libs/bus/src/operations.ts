@@ -112,6 +112,8 @@ export const operations = {
         cpuCount: z.number().int().min(1).optional(),
         memoryMb: z.number().int().min(64).optional(),
         debug: z.boolean().optional(),
+        /** Start nothing unless the bytes measure so; registers that are left out may have any value. */
+        expect: measurementsSchema.partial().optional(),
       }),
       response: z.object({ enclave: enclaveRecordSchema }),
     },

@@ -10,6 +10,7 @@ import {
   type PublishedPort,
 } from '@enclaver/bus';
 import type { Manifest } from '@enclaver/manifest';
+import { checkMeasurements } from '@enclaver/trust';
 import type { Logger } from 'pino';
 import type { Backend } from './backends/backend.ts';
 import { readImage } from './image/enclave-image.ts';
@@ -94,6 +95,8 @@ export class Supervisor {
     }
     const image = await readImage(request.eif);
     const { manifest, eif } = image;
+    // Here, too: who asked may have measured a file that has changed since
+    if (request.expect !== undefined) checkMeasurements(request.expect, eif.measurements);
     const name = request.name ?? manifest.name;
     const memoryMb = request.memoryMb ?? manifest.defaults.memoryMb;
     const ingress = publishedPorts(request, manifest);

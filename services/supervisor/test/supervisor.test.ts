@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { access, mkdtemp, rm } from 'node:fs/promises';
+import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus, type EnclaveEvent, type EnclaveEventName, type EnclaveRecord, hasEnded } from '@enclaver/bus';
+import { readEif } from '@enclaver/eif';
 import { pino } from 'pino';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
+import invalid from '../../../libs/eif/test/vectors/eif-invalid.json' with { type: 'json' };
 import { type Limits, limits } from '../src/limits.ts';
 import { Supervisor } from '../src/supervisor.ts';
 import { FakeBackend, type FakeMachine } from './fake-backend.ts';
@@ -286,8 +288,20 @@ describe('supervisor', () => {
     await writeSmallImage(bare, { launch: '{"version":2}' });
     await assert.rejects(run({ eif: bare }), { code: 'LAUNCH_INVALID' });
     await assert.rejects(supervisor.handlers.stop({ id: 'e-000000000000' }), { code: 'ENCLAVE_NOT_FOUND' });
+    const expired = invalid.cases.find(({ name }) => name === 'signature-certificate-expired');
+    await writeFile(bare, Buffer.from(expired?.eif_b64 ?? '', 'base64'));
+    await assert.rejects(run({ eif: bare }), { code: 'EIF_SIGNATURE' });
+    const { measurements } = await readEif(eif);
+    await assert.rejects(
+      run({ expect: { ...measurements, PCR2: 'ab'.repeat(48) } }),
+      (error: Error & { code: string }) => {
+        assert.equal(error.code, 'MEASUREMENTS_DIFFER');
+        assert.ok(error.message.includes(measurements.PCR2) && !error.message.includes(measurements.PCR0));
+        return true;
+      },
+    );
     assert.deepEqual(seen, []);
-    await run();
+    await run({ expect: measurements });
     await assert.rejects(run(), { code: 'NAME_IN_USE' });
     await run({ name: 'other' });
     assert.deepEqual(

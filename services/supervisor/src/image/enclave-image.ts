@@ -1,4 +1,4 @@
-import { type Eif, readCpio, readEif } from '@enclaver/eif';
+import { type Eif, readCpio, readEif, verifySignature } from '@enclaver/eif';
 import { MAX_MANIFEST_BYTES, type Manifest, parseManifest } from '@enclaver/manifest';
 import {
   LAUNCH_PATH,
@@ -20,12 +20,13 @@ export interface EnclaveImage {
 /** Argv and environment of an image; container engines hold a configuration to some 4 MiB. */
 const MAX_LAUNCH_BYTES = 4 * 1024 * 1024;
 
-/** Reads and checks an image. Errors: those of `readEif` and `parseManifest`; `EIF_NOT_FOUND`, `EIF_NO_MANIFEST`, `LAUNCH_INVALID`. */
+/** Reads and checks an image, the dates of its signature's certificate too. Errors: those of `readEif` and `parseManifest`; `EIF_NOT_FOUND`, `EIF_NO_MANIFEST`, `LAUNCH_INVALID`. */
 export async function readImage(path: string): Promise<EnclaveImage> {
   const eif = await readEif(path).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== 'ENOENT' && cause.code !== 'EACCES') throw cause;
     throw new SupervisorError('EIF_NOT_FOUND', `${path} cannot be read by the supervisor: ${cause.message}`, { cause });
   });
+  if (eif.signature !== undefined) verifySignature(eif, { at: new Date() });
   const manifestPath = `${ROOTFS_PATH}/${MANIFEST_PATH}`;
   const files = await findFiles(eif, { [manifestPath]: MAX_MANIFEST_BYTES, [LAUNCH_PATH]: MAX_LAUNCH_BYTES });
   const manifest = files.get(manifestPath);
