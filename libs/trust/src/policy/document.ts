@@ -28,9 +28,11 @@ export interface PolicyDocument {
   statements: readonly Statement[];
 }
 
-const texts = z.union([z.string(), z.array(z.string())]).transform((value) => (Array.isArray(value) ? value : [value]));
-const scalar = z.union([z.string(), z.boolean(), z.number()]).transform(String);
-const scalars = z.union([scalar, z.array(scalar)]).transform((value) => (Array.isArray(value) ? value : [value]));
+/** The grammar takes a thing for a list of one, everywhere. */
+const listOf = <Item extends z.ZodType>(item: Item) =>
+  z.preprocess((value) => (value === undefined || Array.isArray(value) ? value : [value]), z.array(item));
+const texts = listOf(z.string());
+const scalars = listOf(z.union([z.string(), z.boolean(), z.number()]).transform(String));
 const principals = z.union([
   z.literal('*').transform(() => ({ AWS: ['*'] }) as Record<string, string[]>),
   z.record(z.string(), texts),
@@ -49,11 +51,7 @@ const statementSchema = z.looseObject({
   Condition: z.record(z.string(), z.record(z.string(), scalars)).optional(),
 });
 
-const policySchema = z.looseObject({
-  Statement: z
-    .union([statementSchema, z.array(statementSchema)])
-    .transform((value) => (Array.isArray(value) ? value : [value])),
-});
+const policySchema = z.looseObject({ Statement: listOf(statementSchema) });
 
 /**
  * Reads a key policy: the policy itself, or what `aws kms get-key-policy` prints (the policy as a string in
