@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { KmsEmulator } from '@enclaver/kms-emulator';
+import { writeOciLayout } from '../images/image.ts';
+import { tar } from '../images/tar.ts';
+import { DockerRegistry } from '../stack/docker-registry.ts';
+import { enclaver } from '../stack/enclaver.ts';
+import { docker } from '../stack/engine.ts';
+import { TestStack } from '../stack/stack.ts';
+
+const root = new URL('../../', import.meta.url).pathname;
+
+/** Documents whose blocks marked `sh` are run as they stand, one after the other. */
+const DOCUMENTS = ['build', 'eif', 'signing', 'supply-chain', 'trust'] as const;
+
+const credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'an example of no value' };
+
+describe('commands of the documentation', function () {
+  this.timeout(240_000);
+
+  let stack: TestStack;
+  let registry: DockerRegistry;
+  let kms: KmsEmulator;
+  let work: string;
+  let environment: NodeJS.ProcessEnv;
+
+  before(async () => {
+    registry = await DockerRegistry.start();
+    kms = await KmsEmulator.start({ credentials: [credentials] });
+    work = await mkdtemp(join(tmpdir(), 'enclaver-docs-'));
+    const services = { ENCLAVER_BASE_IMAGE: `${registry.host}/base:1`, COSIGN_PASSWORD: 'of no value' };
+    stack = await TestStack.start({}, services);
+    environment = {
+      ...process.env,
+      ...stack.env,
+      ...services,
+      PATH: [join(root, 'cli/bin'), join(root, 'test/docs/bin'), process.env.PATH].join(delimiter),
+      REGISTRY: registry.host,
+      APP_IMAGE: `${registry.host}/app:1`,
+      ARM_IMAGE: `${registry.host}/arm:1`,
+      KMS_KEY_ARN: kms.keys.create({ spec: 'ECC_NIST_P384' }).arn,
+      AWS_ENDPOINT_URL_KMS: kms.endpoint,
+      AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+    };
+    await publish('app:1', 'amd64');
+    await publish('base:1', 'amd64');
+    await publish('arm:1', 'arm64');
+  });
+
+  after(async () => {
+    await docker(['rmi', '--force', `${registry.host}/payments:enclave`]);
+    await stack[Symbol.asyncDispose]();
+    await kms[Symbol.asyncDispose]();
+    await registry[Symbol.asyncDispose]();
+    await rm(work, { recursive: true });
+  });
+
+  async function publish(name: string, architecture: string): Promise<void> {
+    const layout = join(work, 'published');
+    const layers = [tar([{ name: 'app', mode: 0o755, content: 'an app' }])];
+    await writeOciLayout(layout, [{ image: { layers, config: { Entrypoint: ['/app'] }, architecture }, name: 'it' }]);
+    const args = ['copy', '-q', '--dest-tls-verify=false', `oci:${layout}:it`, `docker://${registry.host}/${name}`];
+    await bash(`exec skopeo ${args.map((word) => `'${word}'`).join(' ')}`, work);
+  }
+
+  /** What every document may take to be there: a manifest, an EIF of it, a key policy. */
+  async function prepare(folder: string): Promise<void> {
+    const manifest = `version: v1\nname: payments\ntarget: ${registry.host}/payments:enclave\nsources:\n  app: ${registry.host}/app:1\n`;
+    await writeFile(join(folder, 'enclaver.yaml'), manifest);
+    await writeFile(join(folder, 'policy.json'), JSON.stringify(POLICY, null, 2));
+    const args = ['build', '-f', join(folder, 'enclaver.yaml'), '--eif-only', join(folder, 'app.eif')];
+    const built = await enclaver(args, stack.env);
+    assert.equal(built.code, 0, built.stderr);
+  }
+
+  async function bash(script: string, cwd: string): Promise<void> {
+    const child = spawn('bash', ['-euo', 'pipefail', '-c', script], {
+      cwd,
+      env: environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const [out, errors, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+    assert.equal(code, 0, `${script}\n${out}${errors}`);
+  }
+
+  for (const name of DOCUMENTS) {
+    it(`docs/${name}.md: each does what the page says`, async () => {
+      const page = await readFile(join(root, `docs/${name}.md`), 'utf8');
+      const blocks = [...page.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = '']) => block);
+      assert.ok(blocks.length > 0, 'no commands on this page');
+      const folder = await mkdtemp(join(work, `${name}-`));
+      await prepare(folder);
+      for (const block of blocks) await bash(block, folder);
+    });
+  }
+});
+
+/** The policy that AWS gives a new key, and a role that may use it. */
+const POLICY = {
+  Version: '2012-10-17',
+  Statement: [
+    {
+      Sid: 'Enable IAM User Permissions',
+      Effect: 'Allow',
+      Principal: { AWS: 'arn:aws:iam::111122223333:root' },
+      Action: 'kms:*',
+      Resource: '*',
+    },
+  ],
+};
