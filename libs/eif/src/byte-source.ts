@@ -1,5 +1,5 @@
+import type { BlockPool } from './block-pool.ts';
 import type { EifError } from './errors.ts';
-import { GATHER_BYTES, PASS_THROUGH_BYTES } from './limits.ts';
 
 /** Bytes in pieces of any size, or all at once. A piece is read before the next one is asked for. */
 export type ByteSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array> | Uint8Array;
@@ -18,25 +18,23 @@ export async function* pieces(source: ByteSource): AsyncGenerator<Buffer, void, 
   }
 }
 
-/**
- * The same bytes in larger blocks. A block is valid only until the next one is asked for: the gather buffer is reused.
- */
-export async function* blocks(source: ByteSource): AsyncGenerator<Buffer, void, void> {
-  const gathered = Buffer.allocUnsafeSlow(GATHER_BYTES);
+/** The same bytes in full blocks of the pool, but for the last one. Whoever takes a block gives it back. */
+export async function* blocks(source: ByteSource, pool: BlockPool): AsyncGenerator<Buffer, void, void> {
+  let block: Buffer | undefined;
   let used = 0;
   for await (const piece of pieces(source)) {
-    if (piece.length === 0) continue;
-    if (used > 0 && (piece.length >= PASS_THROUGH_BYTES || used + piece.length > GATHER_BYTES)) {
-      yield gathered.subarray(0, used);
+    for (let taken = 0; taken < piece.length; ) {
+      block ??= await pool.take();
+      const copied = piece.copy(block, used, taken);
+      taken += copied;
+      used += copied;
+      if (used < block.length) continue;
+      yield block;
+      block = undefined;
       used = 0;
     }
-    if (piece.length >= PASS_THROUGH_BYTES) {
-      yield piece;
-    } else {
-      used += piece.copy(gathered, used);
-    }
   }
-  if (used > 0) yield gathered.subarray(0, used);
+  if (block !== undefined) yield block.subarray(0, used);
 }
 
 /** All bytes of a source of at most `max` bytes; `tooLarge` makes the error for a longer one. */

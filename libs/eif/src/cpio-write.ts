@@ -118,21 +118,29 @@ export async function* cpio(entries: AsyncIterable<CpioEntry> | Iterable<CpioEnt
   yield* out.flush();
 }
 
-/** Gathers small pieces into blocks and keeps count of the position. Blocks are never reused. */
+/** Gathers small pieces into blocks and keeps count of the position. What was given out is never written again. */
 class Gatherer {
   #block = Buffer.allocUnsafeSlow(GATHER_BYTES);
-  #used = 0;
+  /** The part of the block that was gathered and not given out. */
+  #start = 0;
+  #end = 0;
   #position = 0;
 
   *add(bytes: Uint8Array): Generator<Buffer, void, void> {
     this.#position += bytes.length;
-    if (bytes.length >= PASS_THROUGH_BYTES || this.#used + bytes.length > GATHER_BYTES) yield* this.flush();
     if (bytes.length >= PASS_THROUGH_BYTES) {
+      yield* this.flush();
       yield asBuffer(bytes);
-    } else {
-      this.#block.set(bytes, this.#used);
-      this.#used += bytes.length;
+      return;
     }
+    if (this.#end + bytes.length > GATHER_BYTES) {
+      yield* this.flush();
+      this.#block = Buffer.allocUnsafeSlow(GATHER_BYTES);
+      this.#start = 0;
+      this.#end = 0;
+    }
+    this.#block.set(bytes, this.#end);
+    this.#end += bytes.length;
   }
 
   *pad(multiple: number): Generator<Buffer, void, void> {
@@ -140,10 +148,8 @@ class Gatherer {
   }
 
   *flush(): Generator<Buffer, void, void> {
-    if (this.#used === 0) return;
-    yield this.#block.subarray(0, this.#used);
-    this.#block = Buffer.allocUnsafeSlow(GATHER_BYTES);
-    this.#used = 0;
+    if (this.#end > this.#start) yield this.#block.subarray(this.#start, this.#end);
+    this.#start = this.#end;
   }
 }
 

@@ -8,6 +8,7 @@ export type EifErrorCode =
   | 'EIF_SIGNATURE'
   | 'EIF_TRUNCATED'
   | 'EIF_CHANGED'
+  | 'EIF_HASH_THREAD'
   | 'SIGN_CERTIFICATE'
   | 'SIGN_CERTIFICATE_DATES'
   | 'SIGN_KEY'
@@ -36,6 +37,7 @@ const remedies: Partial<Record<EifErrorCode, string>> = {
   SIGN_CERTIFICATE_DATES: 'renew the certificate, and check the clock',
   SIGN_KEY_MISMATCH: 'name the key that the certificate was made for, or make a certificate for this key',
   SIGN_FAILED: 'sign again; if it stays, the key or the service that holds it is at fault',
+  EIF_HASH_THREAD: 'try again; if memory was short, build fewer images at a time',
   EIF_CHANGED: 'leave the file alone while it is read, or work on a copy',
 };
 

@@ -1,10 +1,19 @@
 /** Bytes read from an EIF file at once: large enough that hashing dominates, small enough to hold many readers. */
 export const READ_CHUNK_BYTES = 1 << 20;
 
-/** Small chunks are gathered up to this many bytes, so that a hash call and a write call are paid once per block. */
+/** Heads, small files and padding of an archive are gathered up to this many bytes. */
 export const GATHER_BYTES = 256 << 10;
 
-/** A chunk of at least this size goes through uncopied: copying it would cost more than the call it saves. */
+/** What is hashed and written at once: the calls cost nothing beside it. */
+export const BLOCK_BYTES = 512 << 10;
+
+/** Blocks between reading, hashing and writing: enough that none waits for another's moment of slowness. */
+export const POOL_BLOCKS = 8;
+
+/** From this many blocks on a hash is worth a thread, which takes some 50 ms to start. At most POOL_BLOCKS: it holds them. */
+export const THREAD_BLOCKS = POOL_BLOCKS;
+
+/** A piece of at least this size is not gathered: copying it would cost more than the call it saves. */
 export const PASS_THROUGH_BYTES = 64 << 10;
 
 /** Slots in the header's section table (aws-nitro-enclaves-image-format, `src/defs/mod.rs`). */

@@ -1,4 +1,5 @@
-import { createHash, type Hash, X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
+import { HashThread } from './hash-thread.ts';
 
 /** Hexadecimal, lower case, 96 digits each. PCR8 only for a signed image. */
 export interface Measurements {
@@ -48,39 +49,36 @@ export function certificatePcr(certificatePem: string | Uint8Array): Buffer {
 export type MeasuredPart = 'kernel' | 'cmdline' | 'ramdisk';
 
 /**
- * Computes PCR0, PCR1 and PCR2 in one pass over an image's sections in file order.
- *
- * PCR1 covers kernel, command line and first ramdisk, so as long as nothing else came its hash state equals that of
- * PCR0; it is split off only then. Each byte of the application is thus hashed twice, each other byte once.
+ * Computes PCR0, PCR1 and PCR2 in one pass over an image's sections in file order. Every byte counts for PCR0 and for one
+ * of the others, so there is a thread for each of the two hashes that it goes into.
  */
-export class ImageMeasurer {
-  readonly #all = createHash('sha384');
-  readonly #application = createHash('sha384');
-  #boot: Hash | undefined;
+export class ImageMeasurer implements AsyncDisposable {
+  readonly #whole = new HashThread();
+  readonly #parts = new HashThread();
   #ramdisks = 0;
-  #part: MeasuredPart = 'kernel';
+  #part: 'boot' | 'application' = 'boot';
 
   /** Says which section the bytes to come belong to. */
   begin(part: MeasuredPart): void {
-    this.#part = part;
-    if (part !== 'ramdisk') return;
-    this.#ramdisks += 1;
-    if (this.#ramdisks === 2) this.#boot = this.#all.copy();
+    if (part === 'ramdisk') this.#ramdisks += 1;
+    this.#part = part === 'ramdisk' && this.#ramdisks > 1 ? 'application' : 'boot';
   }
 
-  update(bytes: Uint8Array): void {
-    this.#all.update(bytes);
-    if (this.#part === 'ramdisk' && this.#ramdisks > 1) {
-      this.#application.update(bytes);
-    } else {
-      this.#boot?.update(bytes);
-    }
+  /** Resolves when the bytes, which must be a block of a `BlockPool`, may change. Throws EIF_HASH_THREAD. */
+  async update(bytes: Uint8Array): Promise<void> {
+    await Promise.all([this.#whole.update('image', bytes), this.#parts.update(this.#part, bytes)]);
   }
 
-  /** The three registers; the measurer cannot be used any more. */
-  finish(): { PCR0: string; PCR1: string; PCR2: string } {
-    const register = (hash: Hash): string => extendPcr(Buffer.alloc(PCR_BYTES), hash.digest()).toString('hex');
-    const boot = this.#boot ?? this.#all.copy();
-    return { PCR0: register(this.#all), PCR1: register(boot), PCR2: register(this.#application) };
+  /** The three registers. Throws EIF_HASH_THREAD. */
+  async finish(): Promise<{ PCR0: string; PCR1: string; PCR2: string }> {
+    const digests = [this.#whole.digest('image'), this.#parts.digest('boot'), this.#parts.digest('application')];
+    const [PCR0 = '', PCR1 = '', PCR2 = ''] = (await Promise.all(digests)).map((digest) =>
+      extendPcr(Buffer.alloc(PCR_BYTES), digest).toString('hex'),
+    );
+    return { PCR0, PCR1, PCR2 };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#whole[Symbol.asyncDispose](), this.#parts[Symbol.asyncDispose]()]);
   }
 }

@@ -1,5 +1,6 @@
 import { type BigIntStats, constants, createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { BlockPool } from './block-pool.ts';
 import { Crc32 } from './crc32.ts';
 import { EifError } from './errors.ts';
 import {
@@ -60,13 +61,14 @@ export async function scanEif(path: string): Promise<ScannedEif> {
     const identity = await file.stat({ bigint: true });
     if (!identity.isFile()) throw new EifError('EIF_HEADER', 'this is not a regular file');
     const size = Number(identity.size);
-    const reader = new SequentialReader(file, size);
+    const pool = new BlockPool();
+    const reader = new SequentialReader(file, size, pool);
 
     const headerBytes = await reader.take(HEADER_BYTES, 'the header');
     const header = decodeHeader(headerBytes);
     const crc = new Crc32().update(headerBytes.subarray(0, CRC_OFFSET));
 
-    const measurer = new ImageMeasurer();
+    await using measurer = new ImageMeasurer();
     const sections: EifSection[] = [];
     const kept = new Map<SectionType, Buffer>();
     for (const [index, entry] of header.table.entries()) {
@@ -77,8 +79,8 @@ export async function scanEif(path: string): Promise<ScannedEif> {
       if (measured !== undefined) measurer.begin(measured);
       for await (const block of reader.blocks(section.size)) {
         crc.update(block);
-        if (measured !== undefined) measurer.update(block);
         parts?.push(Buffer.from(block));
+        pool.giveBack(block, [measured === undefined ? undefined : measurer.update(block)]);
       }
       if (parts !== undefined) kept.set(section.type, Buffer.concat(parts));
     }
@@ -91,7 +93,7 @@ export async function scanEif(path: string): Promise<ScannedEif> {
       sections,
       crc32: crc.value,
       kept,
-      registers: measurer.finish(),
+      registers: await measurer.finish(),
       size,
       data: (section, range = { start: 0, end: section.size }) => sectionData(path, identity, section, range),
     };
@@ -133,17 +135,17 @@ async function readSectionHeader(
   return { type, offset, size: Number(size) };
 }
 
-/** Reads a file from its start with one reused buffer; a block is valid until the next read. */
+/** Reads a file from its start into blocks of a pool; whoever gets one gives it back. */
 class SequentialReader {
   position = 0;
   readonly size: number;
   readonly #file: FileHandle;
-  readonly #buffer: Buffer;
+  readonly #pool: BlockPool;
 
-  constructor(file: FileHandle, size: number) {
+  constructor(file: FileHandle, size: number, pool: BlockPool) {
     this.#file = file;
     this.size = size;
-    this.#buffer = Buffer.allocUnsafeSlow(Math.max(HEADER_BYTES, Math.min(READ_CHUNK_BYTES, size)));
+    this.#pool = pool;
   }
 
   async take(length: number, what: string): Promise<Buffer> {
@@ -151,18 +153,21 @@ class SequentialReader {
       throw new EifError('EIF_TRUNCATED', `the file ends at ${this.size}, within ${what}`);
     }
     const parts: Buffer[] = [];
-    for await (const block of this.blocks(length)) parts.push(Buffer.from(block));
+    for await (const block of this.blocks(length)) {
+      parts.push(Buffer.from(block));
+      this.#pool.giveBack(block, []);
+    }
     return Buffer.concat(parts);
   }
 
   async *blocks(length: number): AsyncGenerator<Buffer, void, void> {
     for (let left = length; left > 0; ) {
-      const want = Math.min(left, this.#buffer.length);
-      const { bytesRead } = await this.#file.read(this.#buffer, 0, want, this.position);
+      const block = await this.#pool.take();
+      const { bytesRead } = await this.#file.read(block, 0, Math.min(left, block.length), this.position);
       if (bytesRead === 0) throw new EifError('EIF_TRUNCATED', `the file became shorter than ${this.size} while read`);
       this.position += bytesRead;
       left -= bytesRead;
-      yield this.#buffer.subarray(0, bytesRead);
+      yield block.subarray(0, bytesRead);
     }
   }
 }

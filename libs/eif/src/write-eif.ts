@@ -67,24 +67,25 @@ async function writeTo(
   plan: readonly [SectionType, ByteSource][],
 ): Promise<WrittenEif> {
   const { arch, defaultMem = NITRO_CLI_DEFAULT_MEM, defaultCpus = NITRO_CLI_DEFAULT_CPUS, sign, onProgress } = contents;
-  const measurer = new ImageMeasurer();
+  await using measurer = new ImageMeasurer();
   const writer = new SectionWriter(file);
   for (const [type, source] of plan) {
     const measured = type === 'kernel' || type === 'cmdline' || type === 'ramdisk';
     if (measured) measurer.begin(type);
     const size = await writer.append(type, source, (block) => {
-      if (measured) measurer.update(block);
       onProgress?.({ section: type, bytesWritten: writer.end });
+      return measured ? measurer.update(block) : undefined;
     });
     checkSectionSize(type, size);
   }
 
-  let measurements: Measurements = measurer.finish();
+  let measurements: Measurements = await measurer.finish();
   if (sign !== undefined) {
     const signature = await sign(Buffer.from(measurements.PCR0, 'hex'));
     const { PCR8 } = checkSignature(signature, measurements.PCR0);
     measurements = { ...measurements, PCR8 };
-    await writer.append('signature', signature, () => onProgress?.({ section: 'signature', bytesWritten: writer.end }));
+    await writer.append('signature', signature);
+    onProgress?.({ section: 'signature', bytesWritten: writer.end });
   }
 
   const crc32 = await writer.finish({ arch, defaultMem, defaultCpus });
