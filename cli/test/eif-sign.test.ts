@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { execFile, execFileSync } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { certificatePcr, readEif, writeEif } from '@enclaver/eif';
+import { certificatePcr, type EifContents, readEif, writeEif } from '@enclaver/eif';
 import { KmsEmulator } from '@enclaver/kms-emulator';
 
 const run = promisify(execFile);
@@ -30,25 +32,7 @@ describe('enclaver eif sign', () => {
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'cli-sign-'));
-    await writeEif(file('app.eif'), {
-      arch: 'x86_64',
-      kernel: Buffer.from('kernel'),
-      cmdline: 'console=ttyS0',
-      ramdisks: [Buffer.alloc(512, 1), Buffer.alloc(512, 2)],
-      metadata: {
-        ImageName: 'app',
-        ImageVersion: '1',
-        BuildMetadata: {
-          BuildTime: '2026-01-01T00:00:00+00:00',
-          BuildTool: 'test',
-          BuildToolVersion: '0',
-          OperatingSystem: 'Linux',
-          KernelVersion: '6.12',
-        },
-        DockerInfo: null,
-        CustomMetadata: null,
-      },
-    });
+    await writeEif(file('app.eif'), image([Buffer.alloc(512, 1), Buffer.alloc(512, 2)]));
     openssl('ecparam', '-name', 'secp384r1', '-genkey', '-noout', '-out', 'key.pem');
     openssl('req', '-new', '-x509', '-key', 'key.pem', '-days', '30', '-subj', '/CN=app', '-out', 'cert.pem');
   });
@@ -97,6 +81,20 @@ describe('enclaver eif sign', () => {
     assert.deepEqual(emulator.asked, ['GetPublicKey', 'Sign']);
   });
 
+  it('takes its unfinished file away when it is interrupted', async () => {
+    const large = Buffer.alloc(256 << 20, 3);
+    await writeEif(file('app.eif'), image([large, Buffer.alloc(512, 2)]));
+    const { size } = await stat(file('app.eif'));
+    const child = spawn(enclaver, ['eif', 'sign', 'app.eif', ...pair], { cwd: folder, stdio: 'ignore' });
+    const ended = once(child, 'exit');
+    while (child.exitCode === null && !(await readdir(folder)).some((name) => name.endsWith('.partial')))
+      await setImmediate();
+    child.kill('SIGINT');
+    assert.deepEqual(await ended, [109, null]);
+    assert.deepEqual((await readdir(folder)).sort(), ['app.eif', 'cert.pem', 'key.pem']);
+    assert.equal((await stat(file('app.eif'))).size, size);
+  });
+
   it('says what is wrong, exits with 1 and leaves no file behind', async () => {
     openssl('ecparam', '-name', 'secp384r1', '-genkey', '-noout', '-out', 'other.pem');
     await writeFile(
@@ -105,7 +103,7 @@ describe('enclaver eif sign', () => {
     );
     await writeFile(file('cut.eif'), (await readFile(file('app.eif'))).subarray(0, -1));
     const before = (await readdir(folder)).sort();
-    const image = await readFile(file('app.eif'));
+    const original = await readFile(file('app.eif'));
     for (const [args, code] of [
       [['app.eif', '--certificate', 'cert.pem', '--key', 'other.pem'], 'SIGN_KEY_MISMATCH'],
       [['app.eif', '--certificate', 'both.pem', '--key', 'key.pem'], 'SIGN_CERTIFICATE'],
@@ -124,6 +122,28 @@ describe('enclaver eif sign', () => {
     const usage = await sign(['app.eif', ...pair, '-o', 'yaml']);
     assert.equal(usage.code, 2);
     assert.deepEqual((await readdir(folder)).sort(), before);
-    assert.ok(image.equals(await readFile(file('app.eif'))));
+    assert.ok(original.equals(await readFile(file('app.eif'))));
   });
 });
+
+function image(ramdisks: Buffer[]): EifContents {
+  return {
+    arch: 'x86_64',
+    kernel: Buffer.from('kernel'),
+    cmdline: 'console=ttyS0',
+    ramdisks,
+    metadata: {
+      ImageName: 'app',
+      ImageVersion: '1',
+      BuildMetadata: {
+        BuildTime: '2026-01-01T00:00:00+00:00',
+        BuildTool: 'test',
+        BuildToolVersion: '0',
+        OperatingSystem: 'Linux',
+        KernelVersion: '6.12',
+      },
+      DockerInfo: null,
+      CustomMetadata: null,
+    },
+  };
+}

@@ -208,6 +208,8 @@ describe('signing', () => {
     await assert.rejects(signEif(path, signing(p384, { signer: wrong })), refusal('SIGN_FAILED'));
     await assert.rejects(signEif(path, { ...signing(p384), output: folder.file('missing/file') }), { code: 'ENOENT' });
     await assert.rejects(signEif(path, { ...signing(p384), output: folder.path }), { code: /EISDIR|ENOTEMPTY|EEXIST/ });
+    const aborted = AbortSignal.abort(new Error('stop'));
+    await assert.rejects(signEif(path, { ...signing(p384), signal: aborted }), /^Error: stop$/);
     const damaged = Buffer.from(before);
     damaged.writeUInt8(1, before.length - 1);
     await writeFile(path, damaged);

@@ -1,6 +1,8 @@
 import { signEif, type WrittenEif } from '@enclaver/eif';
 import { openSigner } from '@enclaver/signer';
 import type { Command } from 'commander';
+import { exitCodes } from '../../exit-codes.ts';
+import { Interruption } from '../../interruption.ts';
 import { addOutputOption, type OutputFormat, writeJson } from '../../output/format.ts';
 import { formatTable } from '../../output/table.ts';
 import { checkExists, onEif } from './on-eif.ts';
@@ -33,9 +35,26 @@ export function addSign(group: Command): void {
 async function sign(path: string, { certificate, key, to, output }: SignOptions): Promise<void> {
   await checkExists(path);
   const signing = await openSigner({ certificate, key });
-  const signed = await onEif(path, () => signEif(path, { ...signing, ...(to === undefined ? {} : { output: to }) }));
-  if (output === 'json') writeJson({ Measurements: { HashAlgorithm: 'Sha384 { ... }', ...signed.measurements } });
+  const options = { ...signing, ...(to === undefined ? {} : { output: to }) };
+  const signed = await interruptible((signal) => onEif(path, () => signEif(path, { ...options, signal })));
+  if (signed === undefined) process.exitCode = exitCodes.interrupted;
+  else if (output === 'json') writeJson({ Measurements: { HashAlgorithm: 'Sha384 { ... }', ...signed.measurements } });
   else process.stdout.write(signedText(to ?? path, signed));
+}
+
+/** Gives undefined when SIGINT or SIGTERM ended the task, which has then taken its unfinished file away. */
+async function interruptible<Result>(task: (signal: AbortSignal) => Promise<Result>): Promise<Result | undefined> {
+  const interruption = new Interruption();
+  const abort = new AbortController();
+  interruption.onFirst(() => abort.abort());
+  try {
+    return await task(abort.signal);
+  } catch (error) {
+    if (error === abort.signal.reason) return undefined;
+    throw error;
+  } finally {
+    interruption.close();
+  }
 }
 
 function signedText(path: string, { measurements, size }: WrittenEif): string {
