@@ -19,6 +19,9 @@ interface BuildOptions {
   eifOnly?: string;
   push?: true;
   check?: true;
+  provenance?: true;
+  sbom?: true;
+  sign?: string;
   output: OutputFormat;
 }
 
@@ -42,7 +45,10 @@ export function addBuild(program: Command): void {
     .option('--pull', 'fetch the source image from its registry even if it is here')
     .option('--eif-only <path>', 'write the EIF to <path> and make no release image; needs no container engine')
     .option('--push', 'push the release image to the registry of its name; needs no container engine')
-    .option('--check', 'build twice under different conditions and refuse a result that differs');
+    .option('--check', 'build twice under different conditions and refuse a result that differs')
+    .option('--provenance', 'attach SLSA provenance to the pushed image, or write it beside the EIF')
+    .option('--sbom', "the same with a CycloneDX list of what is in the app's files")
+    .option('--sign <key>', 'sign image, measurements, provenance and SBOM with a cosign key; implies --provenance');
   addOutputOption(command, 'text', 'json').action(build);
 }
 
@@ -50,7 +56,7 @@ async function build(options: BuildOptions): Promise<void> {
   if (options.push === true && options.eifOnly !== undefined) {
     throw new CliError('USAGE', '--push and --eif-only were given', 'give one of them: only a release image is pushed');
   }
-  const { from, platform, pull, push, check, eifOnly } = options;
+  const { from, platform, pull, push, check, sbom, sign, eifOnly } = options;
   const source = {
     ...(await readManifest(options.file)),
     ...(from === undefined ? {} : { from: absoluteSource(from) }),
@@ -65,6 +71,9 @@ async function build(options: BuildOptions): Promise<void> {
       pull,
       push,
       check,
+      provenance: options.provenance ?? (sign === undefined ? undefined : true),
+      sbom,
+      signKey: sign === undefined || sign.includes('://') ? sign : resolve(sign),
       eifOnly: eifOnly === undefined ? undefined : resolve(eifOnly),
     }),
   );

@@ -25,6 +25,7 @@ export function buildSummary(result: BuildResult): Record<string, unknown> {
     Platform: result.platform,
     Tools: { Enclaver: tools.enclaver, Kernel: tools.kernel, Node: tools.node, Toolchain: tools.toolchain },
     ...(result.checked === true ? { Checked: true } : {}),
+    ...(result.documents === undefined ? {} : { Documents: result.documents }),
   };
 }
 
@@ -36,6 +37,7 @@ export function buildText(result: BuildResult): string {
   const lines = [made, 'EIF Info:', JSON.stringify({ Measurements: measurementsOf(result) }, null, 2)];
   if (result.checked === true) lines.push('Checked: a second build under other conditions gave the same file');
   if (image?.repoDigest !== undefined) lines.push(`Pushed: ${image.repoDigest}`);
+  for (const document of result.documents ?? []) lines.push(`Written: ${document}`);
   return `${lines.join('\n')}\n`;
 }
 

@@ -37,6 +37,11 @@ export const operations = {
         push: z.boolean().optional(),
         /** Build a second time under other conditions and compare. */
         check: z.boolean().optional(),
+        /** Attach an in-toto statement of SLSA provenance, a CycloneDX SBOM. */
+        provenance: z.boolean().optional(),
+        sbom: z.boolean().optional(),
+        /** Absolute path of a cosign key, or a key of a KMS as cosign names it: sign the image and what is said of it. */
+        signKey: z.string().max(4096).optional(),
       }),
       response: z.object({
         eif: z.object({ path: z.string(), size: z.number(), sha256: z.string() }),
@@ -58,6 +63,8 @@ export const operations = {
         }),
         /** A second build under other conditions gave the same file. */
         checked: z.boolean().optional(),
+        /** What says something of the EIF: files beside it, or what was attached to the pushed image. */
+        documents: z.array(z.string()).optional(),
         /** The release image, where one was made; `repoDigest` where it was pushed. */
         image: imageSchema
           .extend({
@@ -135,7 +142,7 @@ export const operations = {
 } as const;
 
 export const buildProgressSchema = z.object({
-  stage: z.enum(['resolve', 'pull', 'flatten', 'assemble', 'package', 'push', 'check']),
+  stage: z.enum(['resolve', 'pull', 'flatten', 'assemble', 'package', 'push', 'attach', 'check']),
   /** What is being worked on, for people. */
   text: z.string().optional(),
   /** Bytes done and to do, where they are known. */

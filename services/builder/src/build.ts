@@ -1,8 +1,10 @@
-import type { BuildProgress, OperationResponse } from '@enclaver/bus';
-import { type Manifest, parseImageSource, parseManifest } from '@enclaver/manifest';
+import type { BuildProgress } from '@enclaver/bus';
+import { parseImageSource, parseManifest } from '@enclaver/manifest';
 import { assemble } from './assemble.ts';
+import type { Build, BuildOptions, BuildResult } from './build-options.ts';
 import { BuilderError } from './builder-error.ts';
 import { checkBuild } from './check.ts';
+import { checkDocuments, writeDocuments } from './documents.ts';
 import { Engine } from './image/engine.ts';
 import type { Image } from './image/image.ts';
 import { fullReference } from './image/names.ts';
@@ -20,52 +22,6 @@ import { checkScope } from './scope.ts';
 import { sectionSigner } from './sign.ts';
 import { WorkDir } from './work-dir.ts';
 
-export interface BuildOptions {
-  /** The manifest's text, which goes into the image as it is. */
-  manifest: string;
-  /** Name of the manifest in messages. */
-  manifestFile: string;
-  /** Absolute folder that relative paths of the manifest start from. */
-  contextDir: string;
-  /** Take this image in place of the manifest's `sources.app`. */
-  from?: string;
-  /** Of an image for several; default: its own, or this machine's where it has several. */
-  platform?: Platform;
-  /** Fetch the app's image even if the engine has it. */
-  pull?: boolean;
-  /** Absolute path for the EIF; no release image is made then. */
-  eifOnly?: string;
-  /** Push the release image to the registry of its name. */
-  push?: boolean;
-  /** Build the EIF a second time under other conditions, and refuse one that differs. */
-  check?: boolean;
-  /** Leave the manifest's signature away: for a file that is only compared. */
-  unsigned?: boolean;
-  /** Folder for work files and images. */
-  dataDir: string;
-  /** Folder of the enclave runtimes, one folder per architecture. */
-  runtime: string;
-  /** Base of the release image where the manifest names none. */
-  baseImage?: string;
-  /** Most bytes of work files, which are the image's layers unpacked. Default: as `limits` says. */
-  maxUnpackedBytes?: number;
-  /** Ends the build with the signal's reason. */
-  signal?: AbortSignal;
-  onProgress?: (progress: BuildProgress) => void;
-  /** What the image has and an enclave does not carry; for people. */
-  onWarning?: (text: string) => void;
-}
-
-export type BuildResult = OperationResponse<'builder', 'build'>;
-
-/** One build under way. */
-interface Build {
-  options: BuildOptions;
-  manifest: Manifest;
-  work: WorkDir;
-  progress: (progress: BuildProgress) => void;
-}
-
 /**
  * Builds a manifest into an EIF and, unless `eifOnly`, a release image. Leaves nothing behind when it fails. Throws
  * BuilderError, ManifestError, EifError, and the reason of `signal`.
@@ -80,6 +36,7 @@ export async function buildEnclave(options: BuildOptions): Promise<BuildResult> 
   await using output = await (options.eifOnly === undefined
     ? PendingFile.inStore(options.dataDir)
     : PendingFile.at(options.eifOnly));
+  checkDocuments(options);
   const engine = options.eifOnly === undefined ? await findEngine(options.push ?? false) : undefined;
   await using work = await WorkDir.create(options.dataDir, options.maxUnpackedBytes);
   const build = { options, manifest, work, progress };
@@ -139,6 +96,8 @@ export async function buildEnclave(options: BuildOptions): Promise<BuildResult> 
     });
     result.image = await deliver(build, made, engine);
   }
+  const documents = await writeDocuments(build, output.path, result);
+  if (documents !== undefined) result.documents = documents;
   result.eif.path = await output.place(sha256);
   return result;
 }

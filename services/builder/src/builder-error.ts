@@ -4,6 +4,7 @@ import { showText } from '@enclaver/eif';
 const MAX_MESSAGE = 4000;
 
 export type BuilderErrorCode =
+  | 'ATTACH_NEEDS_PUSH'
   | 'BASE_IMAGE_MISSING'
   | 'BUILDER_BUSY'
   | 'BUILD_CANCELLED'

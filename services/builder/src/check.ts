@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { BuildProgress } from '@enclaver/bus';
-import type { BuildOptions } from './build.ts';
+import type { BuildOptions } from './build-options.ts';
 import { BuilderError } from './builder-error.ts';
 import { compareBuilds } from './compare.ts';
 import type { WorkDir } from './work-dir.ts';

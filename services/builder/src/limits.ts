@@ -45,6 +45,8 @@ export const limits = {
   archiveEntries: 16_384,
   /** Read from a file at once. */
   readBytes: MIB,
+  /** Read at least, where what follows may be wanted next: a read costs as much as 100 KiB. */
+  readAheadBytes: 256 * KIB,
   /** Kernel and runtime.json are read whole or checked against this: Debian's kernel is 12 MB. */
   kernelBytes: 128 * MIB,
   smallFileBytes: MIB,

@@ -1,12 +1,11 @@
 import { type CpioEntry, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG } from '@enclaver/eif';
 import { LAUNCH_PATH, type LaunchDescription, MANIFEST_PATH, ROOTFS_PATH } from '@enclaver/wire';
 import { BuilderError } from './builder-error.ts';
-import { readRange } from './image/blob-store.ts';
+import { ExtentReader } from './layers/extent-reader.ts';
 import type { FileTree } from './layers/file-tree.ts';
-import type { Flattened, Spool } from './layers/flatten.ts';
+import type { Flattened } from './layers/flatten.ts';
 import { type FileNode, type Node, plainDir } from './layers/node.ts';
 import { walk } from './layers/walk.ts';
-import { showName } from './tar/tar-read.ts';
 
 const KINDS: Readonly<Record<Node['kind'], number>> = {
   directory: S_IFDIR,
@@ -56,6 +55,7 @@ export function completeTree(tree: FileTree, manifest: Buffer, volumes: readonly
 export function* ramdiskEntries(flattened: Flattened, launch: LaunchDescription): Generator<CpioEntry> {
   const { root } = flattened.tree;
   const names = countNames(root);
+  const reader = new ExtentReader(flattened.spools);
   const first = new Map<FileNode, Buffer>();
   yield { path: ROOTFS_PATH, mode: S_IFDIR | root.mode, uid: root.uid, gid: root.gid };
   for (const { path: relative, node } of walk(root)) {
@@ -74,7 +74,7 @@ export function* ramdiskEntries(flattened: Flattened, launch: LaunchDescription)
         first.set(node, path);
         entry.nlink = nlink;
       }
-      Object.assign(entry, content(node, flattened.spools, relative));
+      Object.assign(entry, content(node, reader));
     }
     yield entry;
   }
@@ -100,12 +100,7 @@ function countNames(root: Node): Map<Node, number> {
   return names;
 }
 
-function content(node: FileNode, spools: readonly Spool[], path: string): Pick<CpioEntry, 'data' | 'size'> {
-  if (Buffer.isBuffer(node.content)) return { data: node.content };
-  const { spool: index, offset, size } = node.content;
-  const spool = spools[index];
-  if (spool === undefined)
-    throw new TypeError(`${showName(path)} has its bytes in layer ${index}, which was not spooled`);
-  if (size === 0) return {};
-  return { data: readRange({ file: spool.file, offset: spool.base + offset, size }), size };
+function content({ content }: FileNode, reader: ExtentReader): Pick<CpioEntry, 'data' | 'size'> {
+  if (Buffer.isBuffer(content)) return { data: content };
+  return content.size === 0 ? {} : { data: reader.read(content), size: content.size };
 }

@@ -1,7 +1,8 @@
 import type { BuildProgress, Bus } from '@enclaver/bus';
 import type { Logger } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
-import { type BuildOptions, buildEnclave } from './build.ts';
+import { buildEnclave } from './build.ts';
+import type { BuildOptions } from './build-options.ts';
 import { extractEif } from './extract.ts';
 import { serviceLimits } from './limits.ts';
 import { RunningBuilds } from './running-builds.ts';

@@ -4,7 +4,7 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { type ImageSpec, writeOciLayout } from '../../../test/images/image.ts';
 import { tar } from '../../../test/images/tar.ts';
 import { DockerRegistry, REGISTRY_USER } from '../../../test/stack/docker-registry.ts';
-import type { BuildOptions } from '../src/build.ts';
+import type { BuildOptions } from '../src/build-options.ts';
 import { extractEif } from '../src/extract.ts';
 import { verifyBuild } from '../src/verify-build.ts';
 import { Bench, lines, manifest, readRamdisk, refusal, writeRuntime } from './support.ts';

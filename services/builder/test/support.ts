@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { type Arch, cpio, readCpio, readEif, S_IFDIR, S_IFREG } from '@enclaver/eif';
 import { writeOciLayout } from '../../../test/images/image.ts';
 import { type TarEntry, tar } from '../../../test/images/tar.ts';
-import { type BuildOptions, type BuildResult, buildEnclave } from '../src/build.ts';
+import { buildEnclave } from '../src/build.ts';
+import type { BuildOptions, BuildResult } from '../src/build-options.ts';
 import { BuilderError, type BuilderErrorCode } from '../src/builder-error.ts';
 
 /** A folder with a runtime, an image at `image`, and data; removed when the scope ends. */

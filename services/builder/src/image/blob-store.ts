@@ -103,14 +103,16 @@ export async function* readRange(blob: Pick<Blob, 'file' | 'offset' | 'size'>): 
     const length = Math.min(limits.readBytes, blob.size - done);
     const buffer = Buffer.allocUnsafe(length);
     const { bytesRead } = await blob.file.read(buffer, 0, length, blob.offset + done);
-    if (bytesRead === 0) {
-      throw new BuilderError('IMAGE_TRUNCATED', `a file of the image ends ${blob.size - done} bytes early`, {
-        remedy: 'do not change the image while it is built',
-      });
-    }
+    if (bytesRead === 0) throw endsEarly(blob.size - done);
     done += bytesRead;
     yield buffer.subarray(0, bytesRead);
   }
+}
+
+export function endsEarly(missing: number): BuilderError {
+  return new BuilderError('IMAGE_TRUNCATED', `a file of the image ends ${missing} bytes early`, {
+    remedy: 'do not change the image while it is built',
+  });
 }
 
 async function indexArchive(file: FileHandle, size: number, path: string): Promise<Map<string, TarEntry>> {

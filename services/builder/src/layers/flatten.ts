@@ -9,6 +9,7 @@ import { StreamInput } from '../tar/byte-input.ts';
 import { readTar } from '../tar/tar-read.ts';
 import type { WorkDir } from '../work-dir.ts';
 import { FileTree } from './file-tree.ts';
+import { readAhead } from './read-ahead.ts';
 
 /** Plain tar bytes of a layer in a file of ours: extents count from `base`. */
 export interface Spool {
@@ -99,48 +100,80 @@ async function verify(layer: Layer, index: number, blob: OpenBlob, work: WorkDir
   }
 }
 
+/** The plain bytes of a layer; a block is valid until the next but one is asked for. Throws IMAGE_DIGEST_MISMATCH. */
 async function* verifiedPlain(
   layer: Layer,
   index: number,
   blob: OpenBlob,
   onBytes?: (done: number) => void,
 ): AsyncGenerator<Buffer> {
-  yield* checked(decompress(verifiedStored(layer, index, blob, onBytes)), layer.diffId, `layer ${index}, unpacked,`);
+  const plain = { digest: layer.diffId, what: `layer ${index}, unpacked,` };
+  if (await isPlain(blob)) {
+    // Stored and unpacked are the same bytes: one hash is enough
+    yield* checked(counted(readAhead(blob), onBytes), [...storedDigest(layer, index), plain]);
+  } else {
+    yield* checked(decompress(verifiedStored(layer, index, blob, onBytes)), [plain]);
+  }
 }
 
-async function* verifiedStored(
+function verifiedStored(
   layer: Layer,
   index: number,
   blob: OpenBlob,
   onBytes?: (done: number) => void,
-): AsyncGenerator<Buffer> {
-  const counted = (async function* () {
-    let done = 0;
-    for await (const chunk of readRange(blob)) {
-      yield chunk;
-      done += chunk.length;
-      onBytes?.(done);
-    }
-  })();
-  yield* layer.digest === undefined ? counted : checked(counted, layer.digest, `layer ${index}`);
+): AsyncIterable<Buffer> {
+  return checked(counted(readRange(blob), onBytes), storedDigest(layer, index));
 }
 
-async function* checked(source: AsyncIterable<Buffer>, expected: string, what: string): AsyncGenerator<Buffer> {
+/** What a digest is expected to be, and of what, for the message. */
+interface Expected {
+  digest: string;
+  what: string;
+}
+
+function storedDigest({ digest }: Layer, index: number): Expected[] {
+  return digest === undefined ? [] : [{ digest, what: `layer ${index}` }];
+}
+
+async function* counted(source: AsyncIterable<Buffer>, onBytes?: (done: number) => void): AsyncGenerator<Buffer> {
+  let done = 0;
+  for await (const chunk of source) {
+    yield chunk;
+    done += chunk.length;
+    onBytes?.(done);
+  }
+}
+
+async function* checked(source: AsyncIterable<Buffer>, expected: readonly Expected[]): AsyncGenerator<Buffer> {
+  if (expected.length === 0) return yield* source;
   const hash = createHash('sha256');
   for await (const chunk of source) {
     hash.update(chunk);
     yield chunk;
   }
   const found = `sha256:${hash.digest('hex')}`;
-  if (found !== expected) throw digestMismatch(what, found, expected);
+  for (const { digest, what } of expected) if (found !== digest) throw digestMismatch(what, found, digest);
 }
 
+/** Writes a block while the next one is looked at. */
 async function* spooled(source: AsyncIterable<Buffer>, file: FileHandle, work: WorkDir): AsyncGenerator<Buffer> {
-  for await (const chunk of source) {
-    await work.charge(chunk.length);
-    for (let done = 0; done < chunk.length; ) done += (await file.write(chunk, done)).bytesWritten;
-    yield chunk;
+  let writing = Promise.resolve();
+  try {
+    for await (const chunk of source) {
+      await work.charge(chunk.length);
+      await writing;
+      writing = writeAll(file, chunk);
+      // Whoever comes next hears of it
+      writing.catch(() => undefined);
+      yield chunk;
+    }
+  } finally {
+    await writing;
   }
+}
+
+async function writeAll(file: FileHandle, chunk: Buffer): Promise<void> {
+  for (let done = 0; done < chunk.length; ) done += (await file.write(chunk, done)).bytesWritten;
 }
 
 async function isPlain(blob: OpenBlob): Promise<boolean> {

@@ -57,8 +57,8 @@ export function registryOf(reference: string): string {
   return rest.length > 0 && /[.:]|^localhost$/.test(first) ? first : 'docker.io';
 }
 
-/** A file and no argument: arguments are seen by every process of the machine. */
-async function writeAuthFile(host: string, work: WorkDir): Promise<string> {
+/** The docker client's credentials for one registry, as skopeo reads them. A file and no argument: arguments are seen by every process of the machine. */
+export async function writeAuthFile(host: string, work: WorkDir): Promise<string> {
   const credentials = await credentialsFor(host);
   const entry =
     credentials?.username === TOKEN_USER
