@@ -27,6 +27,7 @@ RUN rm /dangling && mkdir /dangling && rm /pipe && echo "no pipe" >/pipe && chow
 CMD ["/bin/true"]
 `;
 
+/** umoci gives files to their owners and makes devices: this runs as root, as the engine's tests do. */
 describe('image reading, seen by skopeo and umoci', () => {
   let bench: Bench;
   const name = `enclaver-test/umoci-${randomBytes(4).toString('hex')}:1`;
