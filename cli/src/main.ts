@@ -10,6 +10,7 @@ import { addRun } from './commands/run.ts';
 import { addStop } from './commands/stop.ts';
 import { addTrust } from './commands/trust.ts';
 import { addUp } from './commands/up.ts';
+import { addVerify } from './commands/verify.ts';
 import { addVerifyBuild } from './commands/verify-build.ts';
 import { exitCodeOfError, exitCodes } from './exit-codes.ts';
 import { formatFailure } from './output/failure.ts';
@@ -21,10 +22,13 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 const program = new Command('enclaver')
   .description('Packages a container as an AWS Nitro Enclave and runs it so that the app notices nothing.')
   .version(version, '-V, --version')
+  // A command's options are its own: those behind `trust lint` are not for `trust`
+  .enablePositionalOptions()
   .exitOverride();
 
 for (const add of [
   addBuild,
+  addVerify,
   addVerifyBuild,
   addRun,
   addUp,

@@ -24,6 +24,7 @@ interface RunOptions {
   debug?: true;
   name?: string;
   verifyBeforeRun?: string;
+  key?: string;
 }
 
 export function addRun(program: Command): void {
@@ -48,6 +49,7 @@ export function addRun(program: Command): void {
     .option('--memory-mb <n>', "memory in MiB (default: the manifest's)", positiveInteger)
     .option('--name <name>', "name of the enclave (default: the manifest's)")
     .option('--verify-before-run <file>', 'start nothing unless the image has the measurements in this file')
+    .option('--key <cosign.pub>', 'the file of --verify-before-run is signed by this key: a statement of cosign')
     .option('-d, --debug', 'debug mode: shows the console and the inside of the enclave; measurements are zero')
     .action(run);
 }
@@ -94,8 +96,11 @@ async function run(image: string | undefined, options: RunOptions): Promise<void
 }
 
 /** What `--verify-before-run` expects, read before anything else is done. */
-async function expectationOf({ verifyBeforeRun, debug }: RunOptions): Promise<Pcrs | undefined> {
-  if (verifyBeforeRun === undefined) return undefined;
+async function expectationOf({ verifyBeforeRun, key, debug }: RunOptions): Promise<Pcrs | undefined> {
+  if (verifyBeforeRun === undefined) {
+    if (key === undefined) return undefined;
+    throw new CliError('USAGE', '--key was given without --verify-before-run', 'name the signed file, too');
+  }
   if (debug === true) {
     throw new CliError(
       'USAGE',
@@ -103,7 +108,7 @@ async function expectationOf({ verifyBeforeRun, debug }: RunOptions): Promise<Pc
       'give one of them; `enclaver trust` measures an image without running it',
     );
   }
-  const expected = await readExpectation(verifyBeforeRun);
+  const expected = await readExpectation(verifyBeforeRun, key);
   for (const register of uncheckable(expected)) {
     process.stderr.write(`not checked: ${register} of ${verifyBeforeRun} is about the instance, not the image\n`);
   }

@@ -59,7 +59,7 @@ export async function resolveDigest(image: string, { signal }: CosignOptions = {
 
 /** The signatures of an image as cosign prints them, a line of JSON each; none where it has none. Not checked. */
 export async function fetchSignatures(image: string, { signal }: CosignOptions = {}): Promise<Buffer[]> {
-  const result = await run(['download', 'signature', image], { signal, maxBytes: limits.statementFileBytes });
+  const result = await run(['download', 'signature', image], { signal, maxBytes: limits.signatureBytes });
   if (result.code !== 0 && /no signatures associated/.test(result.words)) return [];
   return linesOf(checked(result, 'download signature').stdout);
 }

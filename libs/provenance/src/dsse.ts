@@ -66,6 +66,11 @@ export function parseEnvelopes(text: Uint8Array): Envelope[] {
   return lines.map(parseEnvelope);
 }
 
+/** Whether a file is meant to be a signed statement, of whatever form. */
+export function isSigned(text: Uint8Array): boolean {
+  return /"(?:payloadType|dsseEnvelope|base64Signature)"\s*:/.test(Buffer.from(text).toString('latin1'));
+}
+
 /** Lines that are not empty. Throws ENVELOPE_INVALID when there are too many. */
 export function linesOf(text: Uint8Array): Buffer[] {
   const bytes = Buffer.from(text);

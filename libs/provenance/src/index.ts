@@ -1,7 +1,8 @@
 export { type AttachOptions, attach } from './attach.ts';
 export { type BesideOptions, writeBeside } from './beside.ts';
 export { type DescribeOptions, describeEnclave, type EnclaveDocuments } from './documents.ts';
-export { type Envelope, openEnvelope, parseEnvelope, parseEnvelopes, preAuthEncoding } from './dsse.ts';
+export { type Envelope, isSigned, openEnvelope, parseEnvelope, parseEnvelopes, preAuthEncoding } from './dsse.ts';
+export { MAX_STATEMENT_FILE_BYTES } from './limits.ts';
 export { ProvenanceError, type ProvenanceErrorCode } from './provenance-error.ts';
 export { publicKey } from './public-key.ts';
 export { sbomOfEif } from './sbom/sbom.ts';

@@ -7,8 +7,8 @@ export const limits = {
   attestationBytes: 128 * MIB,
   /** One signed statement: the largest is an SBOM. */
   envelopeBytes: 64 * MIB,
-  /** A file with attestations that `run --verify-before-run` is given: statements of PCRs have 1 KiB. */
-  statementFileBytes: 4 * MIB,
+  /** Signatures of one image, as fetched: 600 bytes each. */
+  signatureBytes: 4 * MIB,
   /** Envelopes looked at: an image that is attested at every build for years has some hundreds. */
   envelopes: 1024,
   /** Signatures of one envelope; each costs one ECDSA check. */
@@ -26,6 +26,9 @@ export const limits = {
   /** Index of what refers to an image, as registries take it. */
   indexBytes: 4 * MIB,
 } as const;
+
+/** A file with signed PCR statements: all that cosign downloads of an image, an SBOM of a few MB among it. */
+export const MAX_STATEMENT_FILE_BYTES = 32 * MIB;
 
 /** Bounds of one SBOM. What goes over one is counted in it and not listed. */
 export const sbomLimits = {

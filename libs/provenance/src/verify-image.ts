@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { fetchEnvelopes, fetchSignatures, resolveDigest } from './cosign.ts';
 import { type Envelope, openEnvelope, parseEnvelopes } from './dsse.ts';
 import { decodeJson } from './json.ts';
+import { MAX_STATEMENT_FILE_BYTES } from './limits.ts';
 import { checkMeasurements, statedMeasurements } from './pcrs.ts';
 import { ProvenanceError, type ProvenanceErrorCode } from './provenance-error.ts';
 import { checkImageSignature } from './simple-signing.ts';
@@ -61,8 +62,17 @@ export function checkEif(verified: VerifiedImage, eif: { sha256: string; measure
   throw new ProvenanceError('EIF_DIFFERS', `the EIF has sha256 ${eif.sha256}, which its provenance does not name`);
 }
 
-/** The registers that a file with signed PCR statements names. Throws ENVELOPE_INVALID, SIGNATURE_INVALID, STATEMENT_INVALID. */
+/**
+ * The registers that a file with signed PCR statements names. Throws ENVELOPE_INVALID, SIGNATURE_INVALID, STATEMENT_INVALID,
+ * PCR_STATEMENT_MISSING, and PCR_STATEMENT_DIFFERS for statements that contradict each other.
+ */
 export function signedMeasurements(file: Uint8Array, key: KeyObject): Measurements {
+  if (file.length > MAX_STATEMENT_FILE_BYTES) {
+    throw new ProvenanceError(
+      'ENVELOPE_INVALID',
+      `the file has more than ${MAX_STATEMENT_FILE_BYTES} bytes, which is the most that is allowed`,
+    );
+  }
   const statements = parseEnvelopes(file).flatMap((envelope) => {
     const opened = tryOpen(envelope, key);
     return opened === undefined ? [] : [opened];
