@@ -1,65 +1,15 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir, open, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
-import { digestOf, dockerArchive, type ImageSpec, ociFiles, writeOciLayout } from '../../../../test/images/image.ts';
+import { digestOf, ociFiles, writeOciLayout } from '../../../../test/images/image.ts';
 import { tar } from '../../../../test/images/tar.ts';
 import type { BuilderErrorCode } from '../../src/builder-error.ts';
 import { Bench, manifest, readRamdisk, refusal } from '../support.ts';
-
-const OCI = 'application/vnd.oci.image';
-const layer = tar([{ name: 'app', content: 'x' }]);
-const spec: ImageSpec = { layers: [layer], config: { Cmd: ['/app'] } };
-
-interface Descriptor {
-  mediaType: string;
-  digest: string;
-  size: number;
-  urls?: string[];
-  annotations?: Record<string, string>;
-}
-
-/** The files of an OCI layout whose parts a test makes itself. */
-class Layout {
-  readonly files = new Map<string, string | Buffer>();
-
-  add(content: object | Buffer | string, mediaType: string): Descriptor {
-    const bytes = Buffer.isBuffer(content) || typeof content === 'string' ? Buffer.from(content) : json(content);
-    this.files.set(`blobs/sha256/${digestOf(bytes).slice('sha256:'.length)}`, bytes);
-    return { mediaType, digest: digestOf(bytes), size: bytes.length };
-  }
-
-  index(...manifests: object[]): object {
-    return { schemaVersion: 2, manifests };
-  }
-
-  /** An image's manifest, with changes. */
-  manifest(change: { config?: object; layers?: object[]; configFile?: object } = {}): Descriptor {
-    const file = {
-      architecture: 'amd64',
-      os: 'linux',
-      config: { Cmd: ['/app'] },
-      rootfs: { diff_ids: [digestOf(layer)] },
-    };
-    const config = this.add({ ...file, ...change.configFile }, `${OCI}.config.v1+json`);
-    const layers = change.layers ?? [this.add(layer, `${OCI}.layer.v1.tar`)];
-    return this.add({ schemaVersion: 2, config: { ...config, ...change.config }, layers }, `${OCI}.manifest.v1+json`);
-  }
-
-  async write(folder: string, index: object | string): Promise<void> {
-    await mkdir(`${folder}/blobs/sha256`, { recursive: true });
-    const { files } = this;
-    files.set('oci-layout', '{"imageLayoutVersion":"1.0.0"}');
-    files.set('index.json', typeof index === 'string' ? index : json(index));
-    for (const [path, bytes] of files) await writeFile(`${folder}/${path}`, bytes);
-  }
-}
-
-function json(value: object): Buffer {
-  return Buffer.from(JSON.stringify(value));
-}
+import { type Descriptor, Layout, layer, OCI, spec } from './layout.ts';
+import { refuses as refusesFrom } from './refuses.ts';
 
 interface Case {
   what: string;
@@ -189,22 +139,14 @@ const layouts: Case[] = [
   },
 ];
 
-describe('hostile image sources', () => {
+describe('hostile image layouts', () => {
   let bench: Bench;
   beforeEach(async () => {
     bench = await Bench.create();
   });
   afterEach(() => bench[Symbol.asyncDispose]());
 
-  const refuses = async (code: BuilderErrorCode, text: RegExp, app?: string): Promise<void> => {
-    const files = (await readdir('/proc/self/fd')).length;
-    await assert.rejects(bench.build(app === undefined ? {} : { manifest: manifest(app) }), refusal(code, text));
-    assert.deepEqual(
-      (await bench.leavings()).filter((name) => !name.endsWith('.tar')),
-      [],
-    );
-    assert.equal((await readdir('/proc/self/fd')).length, files);
-  };
+  const refuses = (code: BuilderErrorCode, text: RegExp): Promise<void> => refusesFrom(bench, code, text);
 
   for (const { what, make, code = 'IMAGE_INVALID', text } of layouts) {
     it(`refuses ${what}`, async () => {
@@ -307,65 +249,6 @@ describe('hostile image sources', () => {
         assert.doesNotMatch(each.message, /hunter/);
       return refusal('IMAGE_INVALID', /is not JSON/)(error);
     });
-  });
-
-  it('refuses a pipe in the place of an archive', async () => {
-    await promisify(execFile)('mkfifo', [bench.file('app.tar')]);
-    await refuses('IMAGE_INVALID', /is no file/, 'docker-archive:app.tar');
-  });
-
-  for (const path of ['../../etc/passwd', '/etc/passwd', '..', '.', '']) {
-    it(`looks for ${JSON.stringify(path)} in the archive only, as configuration, layer and link`, async () => {
-      const config = json({
-        architecture: 'amd64',
-        os: 'linux',
-        config: { Cmd: ['a'] },
-        rootfs: { diff_ids: [digestOf(layer)] },
-      });
-      const write = (Config: string, Layers: string[], more: Parameters<typeof tar>[0] = []): Promise<void> =>
-        writeFile(
-          bench.file('app.tar'),
-          tar([
-            { name: 'config.json', content: config },
-            { name: 'manifest.json', content: JSON.stringify([{ Config, Layers }]) },
-            ...more,
-          ]),
-        );
-      await write(path, []);
-      await refuses('IMAGE_INVALID', /has no |malformed/, 'docker-archive:app.tar');
-      await write('config.json', [path]);
-      await refuses('IMAGE_INVALID', /has no |malformed/, 'docker-archive:app.tar');
-      for (const type of ['symlink', 'hard-link'] as const) {
-        await write('config.json', ['layer.tar'], [{ name: 'layer.tar', type, link: path }]);
-        await refuses('IMAGE_INVALID', /has no layer\.tar/, 'docker-archive:app.tar');
-      }
-    });
-  }
-
-  it('refuses links of an archive that lead in a circle', async () => {
-    const files = [
-      { name: 'manifest.json', content: '[{"Config":"a","Layers":[]}]' },
-      { name: 'a', link: 'b' },
-      { name: 'b', link: 'a' },
-    ];
-    await writeFile(bench.file('app.tar'), tar(files));
-    await refuses('IMAGE_INVALID', /has no a$/, 'docker-archive:app.tar');
-  });
-
-  it('refuses an archive of too many members, and of members with names of megabytes', async () => {
-    await writeFile(bench.file('app.tar'), tar(Array.from({ length: 20_000 }, (_, n) => ({ name: `m${n}` }))));
-    await refuses('IMAGE_INVALID', /more than 16384 members/, 'docker-archive:app.tar');
-    await writeFile(bench.file('app.tar'), tar([{ name: 'n/'.repeat(100_000) }]));
-    await refuses('IMAGE_INVALID', /more than 4088 bytes/, 'docker-archive:app.tar');
-  });
-
-  it('takes an archive with a member of 5 GiB, which a layer may be and a file of an image may not', async () => {
-    const whole = dockerArchive(spec);
-    const large = tar([{ name: 'other/layer.tar', announce: 5 * 2 ** 30 }], { open: true });
-    await using file = await open(bench.file('app.tar'), 'w');
-    await file.write(large, 0, large.length, 0);
-    await file.write(whole, 0, whole.length, large.length + 5 * 2 ** 30);
-    await bench.build({ manifest: manifest('docker-archive:app.tar') });
   });
 
   it('uses the bytes that it checked, whatever becomes of the folder meanwhile', async () => {
