@@ -17,9 +17,8 @@ function formatSection({ name, equal, a, b, ...found }: SectionDiff): string[] {
     return [`${name}: only in ${a === undefined ? 'B' : 'A'}, ${describe(a ?? b)}`];
   }
   if (equal) return [`${name}: same, ${a.size} bytes`];
-  const sizes = a.size === b.size ? `${a.size} bytes` : `${a.size} -> ${b.size} bytes`;
   const lines = [
-    `${name}: differs from byte ${found.firstDifference} on, ${sizes}`,
+    `${name}: differs from byte ${found.firstDifference} on, ${formatSizes(a, b)}`,
     `  sha256: ${a.sha256} -> ${b.sha256}`,
     ...(found.fields ?? []).map(formatField),
   ];
@@ -70,7 +69,11 @@ function formatFile(file: FileDiff): string[] {
 
 function contentChange(a: FileSide, b: FileSide, firstDifference: number | undefined): string {
   const where = firstDifference === undefined ? '' : `from byte ${firstDifference} on, `;
-  return `${where}${a.size} -> ${b.size} bytes, sha256 ${a.sha256} -> ${b.sha256}`;
+  return `${where}${formatSizes(a, b)}, sha256 ${a.sha256} -> ${b.sha256}`;
+}
+
+function formatSizes(a: { size: number }, b: { size: number }): string {
+  return a.size === b.size ? `${a.size} bytes` : `${a.size} -> ${b.size} bytes`;
 }
 
 function describeFile(side: FileSide | undefined): string {
