@@ -39,7 +39,7 @@ export async function startBuilder(
       onProgress({ stage: 'flatten', text: `warning: ${text}` });
     };
     return builds.run(buildId, (signal) =>
-      queue.run(() => logged(log, what, () => task({ signal, onProgress, onWarning }))),
+      queue.run(() => logged(log, what, () => task({ signal, onProgress, onWarning })), signal),
     );
   }
 

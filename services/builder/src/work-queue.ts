@@ -13,11 +13,14 @@ export class WorkQueue {
     this.#waitingMost = bounds.waiting;
   }
 
-  /** Resolves or rejects as the task does. Throws BUILDER_BUSY when too many wait or the queue is closed. */
-  async run<T>(task: () => Promise<T>): Promise<T> {
+  /**
+   * Resolves or rejects as the task does. Throws BUILDER_BUSY when too many wait or the queue is closed, and the signal's
+   * reason when it is aborted before the task's turn.
+   */
+  async run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     if (this.#closed || (this.#active.size >= this.#running && this.#waiting.length >= this.#waitingMost)) throw busy();
     while (this.#active.size >= this.#running) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      await this.#turn(signal);
       if (this.#closed) throw busy();
     }
     const running = task();
@@ -28,6 +31,19 @@ export class WorkQueue {
       this.#active.delete(running);
       this.#waiting.shift()?.();
     }
+  }
+
+  async #turn(signal: AbortSignal | undefined): Promise<void> {
+    const { promise, resolve: wake } = Promise.withResolvers<void>();
+    this.#waiting.push(wake);
+    signal?.addEventListener('abort', () => wake(), { once: true });
+    await promise;
+    if (signal?.aborted !== true) return;
+    const place = this.#waiting.indexOf(wake);
+    if (place !== -1) this.#waiting.splice(place, 1);
+    // The turn had come at the same moment: it goes to the next
+    else this.#waiting.shift()?.();
+    throw signal.reason;
   }
 
   /** Refuses what waits and what comes; resolves when all that runs has ended. */

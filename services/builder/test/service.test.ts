@@ -136,6 +136,19 @@ describe('work queue', () => {
     await closed;
   });
 
+  it('lets a task go that is aborted before its turn', async () => {
+    const queue = new WorkQueue({ running: 1, waiting: 1 });
+    const gate = Promise.withResolvers<string>();
+    const first = queue.run(() => gate.promise);
+    const gone = new AbortController();
+    const second = queue.run(async () => 'second', gone.signal);
+    gone.abort(new Error('no longer wanted'));
+    await assert.rejects(second, /no longer wanted/);
+    const third = queue.run(async () => 'third');
+    gate.resolve('first');
+    assert.deepEqual(await Promise.all([first, third]), ['first', 'third']);
+  });
+
   it('goes on after a task that fails', async () => {
     const queue = new WorkQueue({ running: 1, waiting: 4 });
     const failing = queue.run(() => sleep(1).then(() => Promise.reject(new Error('no'))));
