@@ -32,7 +32,10 @@ const FLAGS = [
 
 /** Position-independent and static, with start files that are named: gcc's own are those of its C library, not musl's. */
 const LINK_START = ['-fPIE', '-static', '-nostdlib', '-Wl,-pie,--no-dynamic-linker,--hash-style=both,-z,text'];
-const LINK_END = ['-Wl,--build-id=none,--gc-sections,-z,relro,-z,now,-z,noexecstack', '-s'];
+const LINK_END = ['-Wl,--build-id=none,--gc-sections,-z,relro,-z,now,-z,noexecstack'];
+
+/** Compilers write their package's revision into `.comment`; a cross compiler's is another one than a native one's. */
+const STRIP = ['--strip-all', '--remove-section=.comment'];
 
 /**
  * Compiles C sources (paths relative to `folder`) with the pinned musl to a static program `output`; the same bytes
@@ -59,10 +62,11 @@ export async function compileC(
     ...LINK_END,
   ];
   await runTool(gcc, [...args, '-o', output], folder, TOOL_REMEDY);
+  await runTool(tool(arch, 'strip'), [...STRIP, output], folder, TOOL_REMEDY);
 }
 
 /** What decides the compiled bytes besides sources and tools, as text for a fingerprint. */
 export function compilerFingerprint({ musl }: Pinned): string {
   const hashes = [...musl.files.values()].map(({ sha256 }) => sha256);
-  return [...FLAGS, ...LINK_START, ...LINK_END, ...hashes, musl.includeSha256].join('\n');
+  return [...FLAGS, ...LINK_START, ...LINK_END, ...STRIP, ...hashes, musl.includeSha256].join('\n');
 }

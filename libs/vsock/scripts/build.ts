@@ -16,8 +16,8 @@ const nodeApi = join(dirname(nodeApiPackage), 'include');
 const nodePackage = require.resolve(`node-linux-${process.arch}/package.json`);
 const nodeHeaders = join(dirname(nodePackage), 'include', 'node');
 
-/** Node's names of the architectures, and the compilers under names that Debian machines of either kind have. */
-const compilers = { x64: 'x86_64-linux-gnu-gcc', arm64: 'aarch64-linux-gnu-gcc' };
+/** Node's names of the architectures, and what the names of their compilers begin with on Debian machines of either kind. */
+const triplets = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
 
 const native = readdirSync(join(root, 'native'))
   .sort()
@@ -35,22 +35,26 @@ const flags = [
   '-pthread',
 ];
 const hardening = ['-fstack-protector-strong', '-D_FORTIFY_SOURCE=2', '-Wl,-z,relro,-z,now', '-Wl,-z,noexecstack'];
-const reproducible = [
-  `-ffile-prefix-map=${root}=.`,
-  `-ffile-prefix-map=${dirname(nodeApi)}=.`,
-  '-Wl,--build-id=none',
-  '-s',
-];
+const reproducible = [`-ffile-prefix-map=${root}=.`, `-ffile-prefix-map=${dirname(nodeApi)}=.`, '-Wl,--build-id=none'];
+// Compilers write their package's revision into .comment; a cross compiler's is another one than a native one's.
+const stripping = ['--strip-all', '--remove-section=.comment'];
 const sanitizing = ['-g', '-fsanitize=address,undefined', '-fno-omit-frame-pointer'];
 
-async function compile(compiler: string, name: string, more: readonly string[]): Promise<void> {
+async function run(program: string, args: readonly string[]): Promise<void> {
+  const [status] = await once(spawn(program, args, { cwd: root, stdio: 'inherit' }), 'exit');
+  if (status !== 0) throw new Error(`${program} failed`);
+}
+
+/** Calls `make` with a temporary path and puts what it wrote in place: a process that has the old file loaded keeps it. */
+async function replace(name: string, make: (partial: string) => Promise<void>): Promise<void> {
   const output = join(root, 'build', name);
   const partial = `${output}.${process.pid}`;
-  const args = [...flags, ...more, '-I', nodeApi, '-I', nodeHeaders, '-o', partial, ...sources];
-  const child = spawn(compiler, args, { cwd: root, stdio: 'inherit' });
-  const [status] = await once(child, 'exit');
-  if (status !== 0) throw new Error(`${compiler} failed`);
-  renameSync(partial, output); // a process that has the old file loaded keeps it
+  await make(partial);
+  renameSync(partial, output);
+}
+
+function compile(compiler: string, output: string, more: readonly string[]): Promise<void> {
+  return run(compiler, [...flags, ...more, '-I', nodeApi, '-I', nodeHeaders, '-o', output, ...sources]);
 }
 
 /** Over all that decides the bytes; the packages' descriptions, which name their versions, stand for their headers. */
@@ -58,28 +62,37 @@ function fingerprint(): string {
   const hash = createHash('sha256');
   const files = [...native.map((name) => join(root, name)), import.meta.filename, nodeApiPackage, nodePackage];
   for (const file of files) hash.update(readFileSync(file)).update('\0');
-  for (const gcc of Object.values(compilers)) hash.update(versionOf(gcc));
+  for (const triplet of Object.values(triplets)) {
+    for (const tool of ['gcc', 'strip']) hash.update(versionOf(`${triplet}-${tool}`));
+  }
   return hash.digest('hex');
 }
 
-function versionOf(compiler: string): Buffer {
+function versionOf(program: string): Buffer {
   try {
-    return execFileSync(compiler, ['--version']);
+    return execFileSync(program, ['--version']);
   } catch (cause) {
-    throw new Error(`the C compiler ${compiler} could not be started; scripts/setup --only build`, { cause });
+    throw new Error(`${program} could not be started: scripts/setup --only build`, { cause });
   }
 }
 
 mkdirSync(join(root, 'build'), { recursive: true });
 if (process.argv.includes('--sanitize')) {
-  await compile('gcc', 'vsock-asan.node', sanitizing);
+  await replace('vsock-asan.node', (path) => compile('gcc', path, sanitizing));
 } else {
   const stamp = join(root, 'build/inputs');
   const inputs = fingerprint();
-  const targets = Object.entries(compilers).map(([arch, gcc]) => ({ gcc, name: `vsock-${arch}.node` }));
+  const targets = Object.entries(triplets).map(([arch, triplet]) => ({ triplet, name: `vsock-${arch}.node` }));
   const there = [...targets.map(({ name }) => join(root, 'build', name)), stamp].every((path) => existsSync(path));
   if (!there || readFileSync(stamp, 'utf8') !== inputs) {
-    await Promise.all(targets.map(({ gcc, name }) => compile(gcc, name, [...hardening, ...reproducible])));
+    await Promise.all(
+      targets.map(({ triplet, name }) =>
+        replace(name, async (path) => {
+          await compile(`${triplet}-gcc`, path, [...hardening, ...reproducible]);
+          await run(`${triplet}-strip`, [...stripping, path]);
+        }),
+      ),
+    );
     writeFileSync(stamp, inputs);
   }
 }
