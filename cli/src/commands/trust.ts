@@ -39,7 +39,6 @@ export function addTrust(program: Command): void {
       "Computes the PCRs of an enclave from its image's bytes, never from a label, and shows what each of them means.\n" +
         '--kms prints the statement of a KMS key policy that lets in this enclave only. A file needs no stack.',
     )
-    // An option behind `lint` is for lint
     .enablePositionalOptions()
     .argument('<image>', 'release image, or path of an EIF')
     .option('--role-arn <arn>', 'IAM role of the parent instance: predicts PCR3')

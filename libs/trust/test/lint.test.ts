@@ -169,6 +169,7 @@ const cases: [name: string, statements: Json[], expected: FindingId[], pcrs?: Pc
     [allow(), plain({ Principal: { AWS: ROOT }, Action: ['kms:Put*', 'kms:Describe*'] })],
     ['account-can-change-policy'],
   ],
+  ['the account grants', [allow(), plain({ Principal: { AWS: ROOT }, Action: 'kms:Create*' })], ['role-can-grant']],
   ['the role changes the policy', [allow(), plain({ Action: 'kms:PutKeyPolicy' })], ['enclave-role-can-change-policy']],
   [
     'the role may do all',

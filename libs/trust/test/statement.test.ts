@@ -59,7 +59,7 @@ describe('statement of a KMS key policy', () => {
   it('takes a role of any partition, and two only of the same', () => {
     const china = 'arn:aws-cn:iam::111122223333:role/EnclaveRole';
     assert.deepEqual(make({ principal: china, roleArn: china }).Principal, { AWS: china });
-    assert.throws(() => make({ roleArn: china }), refusal('STATEMENT_INVALID', /different partitions/));
+    assert.throws(() => make({ roleArn: china }), refusal('KMS_STATEMENT_INVALID', /different partitions/));
   });
 
   it('refuses zeros', () => {
@@ -83,7 +83,7 @@ describe('statement of a KMS key policy', () => {
   it('refuses a principal that is no role, and a label that is no part of a Sid', () => {
     assert.throws(() => make({ principal: '*' }), refusal('ROLE_ARN_INVALID'));
     for (const label of ['a b', '"', 'ä', 'x'.repeat(49)]) {
-      assert.throws(() => make({ label }), refusal('STATEMENT_INVALID', /label/));
+      assert.throws(() => make({ label }), refusal('KMS_STATEMENT_INVALID', /label/));
     }
   });
 });

@@ -56,7 +56,13 @@ function checkControl(statement: Statement, enclaveRoles: ReadonlySet<string>): 
   const grants = covers(statement, 'kms:CreateGrant');
   return statement.principals.flatMap((principal) => {
     if (isAccount(principal)) {
-      return changes ? [finding('account-can-change-policy', `${principal} may kms:PutKeyPolicy`, statement)] : [];
+      return [
+        ...(changes ? [finding('account-can-change-policy', `${principal} may kms:PutKeyPolicy`, statement)] : []),
+        // Where it may decrypt, too, that is said already
+        ...(grants && !covers(statement, 'kms:Decrypt')
+          ? [finding('role-can-grant', `${principal} may kms:CreateGrant`, statement)]
+          : []),
+      ];
     }
     const isEnclave = enclaveRoles.has(principal) || principal === '*';
     return [

@@ -8,7 +8,7 @@ export interface FindingKind {
 }
 
 const USE_EQUALS = 'use StringEqualsIgnoreCase';
-const TWO_STATEMENTS = 'write one statement for each image: `enclaver trust --kms --merge <policy> --label Next`';
+const TWO_STATEMENTS = 'write one statement for each image: enclaver trust --kms --merge POLICY --label Next';
 
 /** Every finding of the linter, by its stable id. docs/trust.md has the same table. */
 export const findingKinds = {
@@ -25,12 +25,12 @@ export const findingKinds = {
   'zero-measurement': {
     severity: 'error',
     why: 'zeros are what every enclave in debug mode has (PCR0, 1, 2, 8), and its console can be read from outside, or a register that is not set',
-    remedy: 'put in the measurement of the image: enclaver trust <image>',
+    remedy: 'put in the measurement of the image: enclaver trust IMAGE',
   },
   'malformed-measurement': {
     severity: 'error',
     why: 'a register has 96 hexadecimal digits; another text is never equal',
-    remedy: 'put in the measurement of the image: enclaver trust <image>',
+    remedy: 'put in the measurement of the image: enclaver trust IMAGE',
   },
   'case-mismatch': {
     severity: 'error',
@@ -60,7 +60,7 @@ export const findingKinds = {
   'condition-pattern': {
     severity: 'error',
     why: 'a pattern lets in images that nobody has measured',
-    remedy: `${USE_EQUALS} and whole values`,
+    remedy: 'use StringEqualsIgnoreCase and whole values',
   },
   'condition-presence': {
     severity: 'error',
@@ -105,7 +105,7 @@ export const findingKinds = {
   'no-attested-statement': {
     severity: 'error',
     why: 'nothing in the policy lets an enclave in by what it measures',
-    remedy: 'add a statement: enclaver trust --kms --merge <policy> <image>',
+    remedy: 'add a statement: enclaver trust --kms --merge POLICY IMAGE',
   },
   'statement-without-effect': {
     severity: 'warning',
@@ -160,12 +160,12 @@ export const findingKinds = {
   'open-principal': {
     severity: 'error',
     why: 'everybody in every account of AWS may do this',
-    remedy: 'name the role: enclaver trust --kms --principal <role ARN>',
+    remedy: 'name the role: enclaver trust --kms --principal ROLE_ARN',
   },
   'open-principal-attested': {
     severity: 'warning',
     why: 'anybody may run the same image on an instance of their own and feed it as they like',
-    remedy: 'name the role: enclaver trust --kms --principal <role ARN>',
+    remedy: 'name the role: enclaver trust --kms --principal ROLE_ARN',
   },
   'not-principal': {
     severity: 'error',
@@ -185,13 +185,12 @@ export const findingKinds = {
   'stale-measurement': {
     severity: 'warning',
     why: 'the statement is not for the given image; it may be for one that should be let in no more',
-    remedy:
-      'replace it (enclaver trust --kms --merge <policy> <image>), or take it out once the old image runs nowhere',
+    remedy: 'replace it (enclaver trust --kms --merge POLICY IMAGE), or take it out once the old image runs nowhere',
   },
   'image-not-allowed': {
     severity: 'error',
     why: 'no statement lets the given image use the key',
-    remedy: 'add its statement: enclaver trust --kms --merge <policy> <image>',
+    remedy: 'add its statement: enclaver trust --kms --merge POLICY IMAGE',
   },
 } as const satisfies Record<string, FindingKind>;
 
@@ -199,7 +198,7 @@ export type FindingId = keyof typeof findingKinds;
 
 export interface Finding extends FindingKind {
   id: FindingId;
-  /** Where; undefined when it is about the whole policy. `index` counts from 0. */
+  /** Where; undefined when it is about the whole policy. index counts from 0. */
   statement?: { index: number; sid?: string };
   /** What was found. */
   found: string;

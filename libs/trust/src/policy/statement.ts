@@ -34,7 +34,7 @@ export interface KmsStatement {
  * The statement of a key policy that lets a role use the key from within this enclave only. It compares PCR0 by the key `PCR0`
  * and not by `ImageSha384`: both are the same value, and one spelling for all registers leaves no second one to forget.
  *
- * Throws ROLE_ARN_INVALID; STATEMENT_INVALID (another partition, label); REGISTERS_INVALID when the chosen registers have no
+ * Throws ROLE_ARN_INVALID; KMS_STATEMENT_INVALID (another partition, label); REGISTERS_INVALID when the chosen registers have no
  * value or do not name an image; MEASUREMENTS_ZERO for the zeros of debug mode, which would let every debug enclave in.
  */
 export function kmsStatement(options: KmsStatementOptions): KmsStatement {
@@ -42,14 +42,14 @@ export function kmsStatement(options: KmsStatementOptions): KmsStatement {
   const { arn, partition } = parseRoleArn(principal);
   if (roleArn !== undefined && parseRoleArn(roleArn).partition !== partition) {
     throw new TrustError(
-      'STATEMENT_INVALID',
+      'KMS_STATEMENT_INVALID',
       `the principal ${principal} and the role ${roleArn} are of different partitions`,
       'name roles of the partition that the key is in',
     );
   }
   if (!/^[A-Za-z0-9]{0,48}$/.test(label)) {
     throw new TrustError(
-      'STATEMENT_INVALID',
+      'KMS_STATEMENT_INVALID',
       `the label ${JSON.stringify(label)} is not allowed in a Sid; allowed are up to 48 letters and digits`,
       'give one such as Next',
     );
