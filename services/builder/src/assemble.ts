@@ -1,13 +1,12 @@
-import { createReadStream } from 'node:fs';
 import { dirname } from 'node:path';
 import { cpio, type EifContents, type WrittenEif, writeEif } from '@enclaver/eif';
 import type { LaunchDescription } from '@enclaver/wire';
 import { BuilderError } from './builder-error.ts';
 import type { Image } from './image/image.ts';
 import type { Flattened } from './layers/flatten.ts';
-import { limits } from './limits.ts';
 import { archOf } from './platform.ts';
 import { contentBytes, ramdiskEntries } from './ramdisk.ts';
+import { readFileAhead } from './read-ahead.ts';
 import type { Runtime } from './runtime.ts';
 import { checkSpace } from './work-dir.ts';
 
@@ -34,12 +33,9 @@ export async function assemble(path: string, options: AssembleOptions): Promise<
   try {
     return await writeEif(path, {
       arch: archOf(image.platform),
-      kernel: createReadStream(runtime.kernel, { highWaterMark: limits.readBytes }),
+      kernel: readFileAhead(runtime.kernel),
       cmdline: runtime.cmdline,
-      ramdisks: [
-        createReadStream(runtime.ramdisk, { highWaterMark: limits.readBytes }),
-        cpio(ramdiskEntries(flattened, launch)),
-      ],
+      ramdisks: [readFileAhead(runtime.ramdisk), cpio(ramdiskEntries(flattened, launch))],
       metadata: {
         ImageName: name,
         ImageVersion: image.id.replace(/^sha256:/, ''),

@@ -1,9 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { BuilderError } from './builder-error.ts';
-import { limits } from './limits.ts';
+import { readFileAhead } from './read-ahead.ts';
 
 /** A file that is written beside its place and gets its name when it is whole. What is not placed is removed. */
 export class PendingFile implements AsyncDisposable {
@@ -60,7 +59,7 @@ export class PendingFile implements AsyncDisposable {
 
 export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: limits.readBytes })) hash.update(chunk);
+  for await (const chunk of readFileAhead(path)) hash.update(chunk);
   return hash.digest('hex');
 }
 

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Arch, readCpio, S_IFMT, S_IFREG } from '@enclaver/eif';
 import * as z from 'zod';
 import { BuilderError } from './builder-error.ts';
 import { limits } from './limits.ts';
+import { readFileAhead } from './read-ahead.ts';
 
 /** `runtime.json`: what `npm run build` says of the runtime it made. */
 const runtimeSchema = z.object({
@@ -72,7 +72,7 @@ export async function loadRuntime(root: string, arch: Arch): Promise<Runtime> {
 
 async function checkParts(folder: string, ramdisk: string, expected: Map<string, string>): Promise<void> {
   const missing = new Set(expected.keys());
-  for await (const entry of readCpio(createReadStream(ramdisk, { highWaterMark: limits.readBytes }))) {
+  for await (const entry of readCpio(readFileAhead(ramdisk))) {
     const path = entry.path.toString('utf8');
     if ((entry.mode & S_IFMT) !== S_IFREG) continue;
     const hash = createHash('sha256');

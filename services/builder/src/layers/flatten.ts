@@ -5,11 +5,11 @@ import { type OpenBlob, readRange } from '../image/blob-store.ts';
 import { compressionOf, decompress } from '../image/decompress.ts';
 import type { Image, Layer } from '../image/image.ts';
 import { digestMismatch } from '../image/open-image.ts';
+import { readAhead } from '../read-ahead.ts';
 import { StreamInput } from '../tar/byte-input.ts';
 import { readTar } from '../tar/tar-read.ts';
 import type { WorkDir } from '../work-dir.ts';
 import { FileTree } from './file-tree.ts';
-import { readAhead } from './read-ahead.ts';
 
 /** Plain tar bytes of a layer in a file of ours: extents count from `base`. */
 export interface Spool {

@@ -1,5 +1,6 @@
-import { type Blob, endsEarly } from '../image/blob-store.ts';
-import { limits } from '../limits.ts';
+import { open } from 'node:fs/promises';
+import { type Blob, endsEarly } from './image/blob-store.ts';
+import { limits } from './limits.ts';
 
 /** One that is looked at, the one before, which may still be on its way to a file, and one that is being read. */
 const BUFFERS = 3;
@@ -8,7 +9,7 @@ const BUFFERS = 3;
  * The bytes of a range, with a read under way while a block is looked at. A block is valid until the next but one is asked
  * for. Throws IMAGE_TRUNCATED when the file is shorter.
  */
-export async function* readAhead({ file, offset, size }: Blob): AsyncGenerator<Buffer> {
+export async function* readAhead({ file, offset, size }: Omit<Blob, 'private'>): AsyncGenerator<Buffer> {
   const length = Math.min(limits.readBytes, size);
   const buffers = Array.from({ length: BUFFERS }, () => Buffer.allocUnsafeSlow(length));
   let asked = 0;
@@ -27,4 +28,11 @@ export async function* readAhead({ file, offset, size }: Blob): AsyncGenerator<B
     next?.catch(() => undefined);
     yield block;
   }
+}
+
+/** All of a file, likewise. */
+export async function* readFileAhead(path: string): AsyncGenerator<Buffer> {
+  await using file = await open(path, 'r');
+  const { size } = await file.stat();
+  yield* readAhead({ file, offset: 0, size });
 }
