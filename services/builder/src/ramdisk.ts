@@ -5,7 +5,7 @@ import { ExtentReader } from './layers/extent-reader.ts';
 import type { FileTree } from './layers/file-tree.ts';
 import type { Flattened } from './layers/flatten.ts';
 import { type FileNode, type Node, plainDir } from './layers/node.ts';
-import { walk } from './layers/walk.ts';
+import { countNames, walk } from './layers/walk.ts';
 
 const KINDS: Readonly<Record<Node['kind'], number>> = {
   directory: S_IFDIR,
@@ -84,20 +84,10 @@ export function* ramdiskEntries(flattened: Flattened, launch: LaunchDescription)
 /** Bytes of file content that the ramdisk will hold. */
 export function contentBytes(tree: FileTree): number {
   let bytes = 0;
-  const seen = new Set<Node>();
-  for (const { node } of walk(tree.root)) {
-    if (node.kind !== 'file' || seen.has(node)) continue;
-    seen.add(node);
-    bytes += Buffer.isBuffer(node.content) ? node.content.length : node.content.size;
+  for (const { content } of countNames(tree.root).keys()) {
+    bytes += Buffer.isBuffer(content) ? content.length : content.size;
   }
   return bytes;
-}
-
-/** Only regular files become hard links: Linux's initramfs knows no links to symlinks, and a copy of one is the same. */
-function countNames(root: Node): Map<Node, number> {
-  const names = new Map<Node, number>();
-  for (const { node } of walk(root)) if (node.kind === 'file') names.set(node, (names.get(node) ?? 0) + 1);
-  return names;
 }
 
 function content({ content }: FileNode, reader: ExtentReader): Pick<CpioEntry, 'data' | 'size'> {

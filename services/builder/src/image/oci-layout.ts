@@ -5,10 +5,9 @@ import { hostPlatform, type Platform, platformSchema, wrongPlatform } from '../p
 import { type BlobStore, readBlob } from './blob-store.ts';
 import type { Image } from './image.ts';
 import { decodeJson } from './image-config.ts';
-import { type Descriptor, decodeManifest, descriptorSchema, openManifest } from './oci-manifest.ts';
+import { type Descriptor, decodeManifest, INDEX_TYPES, indexSchema, openManifest } from './oci-manifest.ts';
 import { checkDigest } from './open-image.ts';
 
-const indexSchema = z.object({ manifests: z.array(descriptorSchema).max(limits.indexEntries) });
 const layoutSchema = z.object({ imageLayoutVersion: z.literal('1.0.0') });
 
 interface Candidate {
@@ -17,10 +16,6 @@ interface Candidate {
   names: readonly string[];
 }
 
-const INDEX_TYPES: readonly string[] = [
-  'application/vnd.oci.image.index.v1+json',
-  'application/vnd.docker.distribution.manifest.list.v2+json',
-];
 const MANIFEST_TYPES: readonly string[] = [
   'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.docker.distribution.manifest.v2+json',

@@ -14,10 +14,18 @@ export const descriptorSchema = z.object({
   size: z.number().int().min(0),
   platform: z.object({ os: z.string(), architecture: z.string() }).nullish(),
   annotations: z.record(z.string(), z.string()).nullish(),
+  /** Addresses where its bytes are, besides the place of the descriptor. */
+  urls: z.array(z.string()).nullish(),
 });
 export type Descriptor = z.infer<typeof descriptorSchema>;
 
 const manifestSchema = z.object({ config: descriptorSchema, layers: z.array(descriptorSchema).max(limits.layers) });
+
+export const INDEX_TYPES: readonly string[] = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+];
+export const indexSchema = z.object({ manifests: z.array(descriptorSchema).max(limits.indexEntries) });
 
 const CONFIG_TYPES: readonly string[] = [
   'application/vnd.oci.image.config.v1+json',

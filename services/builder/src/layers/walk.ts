@@ -1,4 +1,4 @@
-import type { Node } from './node.ts';
+import type { FileNode, Node } from './node.ts';
 
 export interface Walked {
   /** Relative to the tree's root, latin1. */
@@ -22,4 +22,17 @@ export function* walk(root: Node, prefix = ''): Generator<Walked> {
     if (below) yield* walk(node, prefix + key);
     else yield { path: prefix + key, node };
   }
+}
+
+/**
+ * The files of a tree, and how many names each has. Only regular files become hard links: Linux's initramfs knows no links to
+ * symlinks, and a copy of one is the same.
+ */
+export function countNames(root: Node, names = new Map<FileNode, number>()): Map<FileNode, number> {
+  if (root.kind !== 'directory') return names;
+  for (const { node } of root.children.values()) {
+    if (node.kind === 'file') names.set(node, (names.get(node) ?? 0) + 1);
+    else countNames(node, names);
+  }
+  return names;
 }

@@ -3,15 +3,16 @@ import { join } from 'node:path';
 import { BuilderError } from '../builder-error.ts';
 import { repositoryOf } from '../image/names.ts';
 import { MANIFEST_TYPE, type ReleaseImage } from '../release/release-image.ts';
-import { registryOf, type SkopeoOptions, skopeoCopy, tlsFlag } from './skopeo.ts';
+import { registryOf, type SkopeoOptions, skopeo, tlsFlag } from './skopeo.ts';
 
-/** Pushes an image as it is, byte for byte; returns `repository@sha256:…`. Throws PUSH_FAILED, and the errors of `skopeoCopy`. */
+/** Pushes an image as it is, byte for byte; returns `repository@sha256:…`. Throws PUSH_FAILED, and the errors of `skopeo`. */
 export async function pushRelease(image: ReleaseImage, target: string, options: SkopeoOptions): Promise<string> {
   const folder = await writeLayout(image, options);
   const host = registryOf(target);
-  const problem = await skopeoCopy(
+  const { problem } = await skopeo(
+    'copy',
     host,
-    ['--preserve-digests', tlsFlag('dest', host), `oci:${folder}`, `docker://${target}`],
+    ['--preserve-digests', tlsFlag('dest-', host), `oci:${folder}`, `docker://${target}`],
     options,
   );
   if (problem !== undefined) {

@@ -14,41 +14,51 @@ export interface SkopeoOptions {
   onLine?: (line: string) => void;
 }
 
+/** What skopeo gave on stdout, or the words of its error. */
+export type SkopeoResult = { output: Buffer; problem?: undefined } | { output?: undefined; problem: string };
+
 /**
- * Runs `skopeo copy` with the docker client's credentials for `host`. Resolves with undefined, or with the words of its
- * error. Throws SKOPEO_MISSING, CREDENTIALS_INVALID, and the signal's reason.
+ * Runs a command of skopeo with the docker client's credentials for `host`. Of its output, the first 4 MiB are kept. Throws
+ * SKOPEO_MISSING, CREDENTIALS_INVALID, and the signal's reason.
  */
-export async function skopeoCopy(
+export async function skopeo(
+  command: 'copy' | 'inspect',
   host: string,
   args: readonly string[],
   options: SkopeoOptions,
-): Promise<string | undefined> {
+): Promise<SkopeoResult> {
   const { work, signal, onLine } = options;
   const authFile = await writeAuthFile(host, work);
-  const child = spawn('skopeo', ['copy', '--authfile', authFile, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn('skopeo', [command, '--authfile', authFile, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   const stop = (): boolean => child.kill('SIGTERM');
   signal?.addEventListener('abort', stop, { once: true });
   let words = '';
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     words = (words + chunk).slice(-limits.toolTextChars);
   });
-  createInterface({ input: child.stdout }).on('line', (line) => onLine?.(line));
+  const pieces: Buffer[] = [];
+  let kept = 0;
+  child.stdout.on('data', (piece: Buffer) => {
+    if (kept < limits.manifestBytes) pieces.push(piece);
+    kept += piece.length;
+  });
+  if (onLine !== undefined) createInterface({ input: child.stdout }).on('line', onLine);
   try {
     const code = await new Promise<number | null>((resolve, reject) => {
       child.once('error', (cause) => reject(missing(cause)));
       child.once('close', resolve);
     });
     signal?.throwIfAborted();
-    return code === 0 ? undefined : messageOf(words);
+    return code === 0 ? { output: Buffer.concat(pieces) } : { problem: messageOf(words) };
   } finally {
     signal?.removeEventListener('abort', stop);
   }
 }
 
 /** As docker does: plain HTTP and unknown certificates only on this machine itself. */
-export function tlsFlag(direction: 'src' | 'dest', host: string): string {
+export function tlsFlag(direction: 'src-' | 'dest-' | '', host: string): string {
   const local = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?$/.test(host);
-  return `--${direction}-tls-verify=${local ? 'false' : 'true'}`;
+  return `--${direction}tls-verify=${local ? 'false' : 'true'}`;
 }
 
 /** The registry of a reference: its first component where that has a dot or a port, else Docker's hub. */

@@ -106,11 +106,22 @@ function number(block: Buffer, at: number, length: number, what: string, positio
     }
     return value;
   }
-  const digits = block
-    .toString('latin1', at, at + length)
-    .replace(/^[ \0]+/, '')
-    .replace(/[ \0].*$/s, '');
-  if (!/^[0-7]*$/.test(digits))
-    throw invalid(position, `its ${what} is ${JSON.stringify(digits)}, not an octal number`);
-  return digits === '' ? 0 : Number.parseInt(digits, 8);
+  // By hand, since each header has eight of them
+  const end = at + length;
+  let start = at;
+  while (start < end && isPadding(block[start])) start += 1;
+  let value = 0;
+  for (let index = start; index < end && !isPadding(block[index]); index += 1) {
+    const digit = (block[index] ?? 0) - 0x30;
+    if (digit < 0 || digit > 7) {
+      const digits = block.toString('latin1', start, end).replace(/[ \0].*$/s, '');
+      throw invalid(position, `its ${what} is ${JSON.stringify(digits)}, not an octal number`);
+    }
+    value = value * 8 + digit;
+  }
+  return value;
+}
+
+function isPadding(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0;
 }
