@@ -124,7 +124,9 @@ async function checkStarted(bus: Bus, expected: Pcrs, { id, measurements }: Encl
   try {
     checkMeasurements(expected, measurements);
   } catch (error) {
-    await bus.request('supervisor', 'stop', { id, graceMs: 0 });
+    await bus.request('supervisor', 'stop', { id, graceMs: 0 }).catch((failure: unknown) => {
+      process.stderr.write(formatFailure(failure));
+    });
     throw error;
   }
 }

@@ -169,6 +169,17 @@ const cases: [name: string, statements: Json[], expected: FindingId[], pcrs?: Pc
     [allow(), plain({ Principal: { AWS: ROOT }, Action: ['kms:Put*', 'kms:Describe*'] })],
     ['account-can-change-policy'],
   ],
+  ['all actions under an attestation condition', [allow({ Action: 'kms:*' })], []],
+  [
+    'a policy change that is denied',
+    [allow(), plain({ Action: 'kms:Put*' }), deny({}, { Action: 'kms:PutKeyPolicy' })],
+    [],
+  ],
+  [
+    'a policy change that is denied to another',
+    [allow(), plain({ Action: 'kms:Put*' }), deny({}, { Action: 'kms:*', Principal: { AWS: OTHER } })],
+    ['enclave-role-can-change-policy'],
+  ],
   ['the account grants', [allow(), plain({ Principal: { AWS: ROOT }, Action: 'kms:Create*' })], ['role-can-grant']],
   ['the role changes the policy', [allow(), plain({ Action: 'kms:PutKeyPolicy' })], ['enclave-role-can-change-policy']],
   [

@@ -12,7 +12,7 @@ export function checkAccess(statements: readonly Statement[]): Finding[] {
     .flatMap((statement) => [
       ...checkGrammar(statement),
       ...checkSecrets(statement, enclaveRoles, statements),
-      ...checkControl(statement, enclaveRoles),
+      ...checkControl(statement, enclaveRoles, statements),
     ]);
 }
 
@@ -51,59 +51,57 @@ function useOf(principal: string, enclaveRoles: ReadonlySet<string>): FindingId 
   return isAccount(principal) ? 'account-can-decrypt' : 'unattested-use-by-others';
 }
 
-function checkControl(statement: Statement, enclaveRoles: ReadonlySet<string>): Finding[] {
-  const changes = covers(statement, 'kms:PutKeyPolicy');
-  const grants = covers(statement, 'kms:CreateGrant');
+function checkControl(
+  statement: Statement,
+  enclaveRoles: ReadonlySet<string>,
+  statements: readonly Statement[],
+): Finding[] {
+  // What carries no document is never allowed under an attestation condition
+  if (isAttested(statement)) return [];
   return statement.principals.flatMap((principal) => {
+    const may = (action: string): boolean => covers(statement, action) && !isGuarded(statements, principal, action);
+    const changes = may('kms:PutKeyPolicy');
+    const grants = may('kms:CreateGrant');
+    const found = (id: FindingId, action: string): Finding => finding(id, `${principal} may ${action}`, statement);
     if (isAccount(principal)) {
       return [
-        ...(changes ? [finding('account-can-change-policy', `${principal} may kms:PutKeyPolicy`, statement)] : []),
+        ...(changes ? [found('account-can-change-policy', 'kms:PutKeyPolicy')] : []),
         // Where it may decrypt, too, that is said already
-        ...(grants && !covers(statement, 'kms:Decrypt')
-          ? [finding('role-can-grant', `${principal} may kms:CreateGrant`, statement)]
-          : []),
+        ...(grants && !may('kms:Decrypt') ? [found('role-can-grant', 'kms:CreateGrant')] : []),
       ];
     }
     const isEnclave = enclaveRoles.has(principal) || principal === '*';
     return [
       ...(changes
-        ? [
-            finding(
-              isEnclave ? 'enclave-role-can-change-policy' : 'role-can-change-policy',
-              `${principal} may kms:PutKeyPolicy`,
-              statement,
-            ),
-          ]
+        ? [found(isEnclave ? 'enclave-role-can-change-policy' : 'role-can-change-policy', 'kms:PutKeyPolicy')]
         : []),
-      ...(grants
-        ? [
-            finding(
-              isEnclave ? 'enclave-role-can-grant' : 'role-can-grant',
-              `${principal} may kms:CreateGrant`,
-              statement,
-            ),
-          ]
-        : []),
+      ...(grants ? [found(isEnclave ? 'enclave-role-can-grant' : 'role-can-grant', 'kms:CreateGrant')] : []),
     ];
   });
 }
 
-/** Whether a Deny statement refuses this to everybody whose document has not the right value of some register. */
+/** Whether a Deny statement refuses this always, or to everybody whose document has not the right value of some register. */
 function isGuarded(statements: readonly Statement[], principal: string, action: string): boolean {
   return statements.some(
     (statement) =>
       statement.effect === 'Deny' &&
+      statement.hasResource &&
       covers(statement, action) &&
-      statement.principals.some((pattern) => pattern === principal || pattern === '*') &&
-      statement.conditions.length === 1 &&
-      statement.conditions.every(
-        (condition) =>
-          isAttestation(condition) &&
-          registerOf(condition) !== undefined &&
-          condition.set === undefined &&
-          effectOf(condition) === 'negates' &&
-          condition.values.every((value) => isMeasurement(value) && !isZero(value)),
-      ),
+      statement.principals.some((denied) => denied === principal || denied === '*') &&
+      (statement.conditions.length === 0 || isAttestationGuard(statement)),
+  );
+}
+
+/** All conditions of a statement have to hold, so that only one on its own denies whoever fails it. */
+function isAttestationGuard({ conditions: [condition, ...others] }: Statement): boolean {
+  return (
+    condition !== undefined &&
+    others.length === 0 &&
+    isAttestation(condition) &&
+    registerOf(condition) !== undefined &&
+    condition.set === undefined &&
+    effectOf(condition) === 'negates' &&
+    condition.values.every((value) => isMeasurement(value) && !isZero(value))
   );
 }
 
