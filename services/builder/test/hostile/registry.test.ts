@@ -50,7 +50,7 @@ describe('a hostile registry', () => {
     return { mediaType, digest: digestOf(bytes), size };
   }
 
-  function serve(layers: (object & { digest: string })[], diffIds: string[]): void {
+  function serve(layers: Record<string, unknown>[], diffIds: string[]): void {
     const config = { os: 'linux', architecture: 'amd64', config: { Cmd: ['/app'] }, rootfs: { diff_ids: diffIds } };
     const bytes = Buffer.from(
       JSON.stringify({
