@@ -5,7 +5,6 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { KmsEmulator } from '@enclaver/kms-emulator';
 import { writeOciLayout } from '../images/image.ts';
 import { tar } from '../images/tar.ts';
 import { DockerRegistry } from '../stack/docker-registry.ts';
@@ -16,22 +15,18 @@ import { TestStack } from '../stack/stack.ts';
 const root = new URL('../../', import.meta.url).pathname;
 
 /** Documents whose blocks marked `sh` are run as they stand, one after the other. */
-const DOCUMENTS = ['build', 'eif', 'signing', 'supply-chain', 'trust'] as const;
-
-const credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'an example of no value' };
+const DOCUMENTS = ['build', 'eif', 'supply-chain', 'trust'] as const;
 
 describe('commands of the documentation', function () {
   this.timeout(240_000);
 
   let stack: TestStack;
   let registry: DockerRegistry;
-  let kms: KmsEmulator;
   let work: string;
   let environment: NodeJS.ProcessEnv;
 
   before(async () => {
     registry = await DockerRegistry.start();
-    kms = await KmsEmulator.start({ credentials: [credentials] });
     work = await mkdtemp(join(tmpdir(), 'enclaver-docs-'));
     const services = { ENCLAVER_BASE_IMAGE: `${registry.host}/base:1`, COSIGN_PASSWORD: 'of no value' };
     stack = await TestStack.start({}, services);
@@ -39,14 +34,10 @@ describe('commands of the documentation', function () {
       ...process.env,
       ...stack.env,
       ...services,
-      PATH: [join(root, 'cli/bin'), join(root, 'test/docs/bin'), process.env.PATH].join(delimiter),
+      PATH: [join(root, 'cli/bin'), process.env.PATH].join(delimiter),
       REGISTRY: registry.host,
       APP_IMAGE: `${registry.host}/app:1`,
       ARM_IMAGE: `${registry.host}/arm:1`,
-      KMS_KEY_ARN: kms.keys.create({ spec: 'ECC_NIST_P384' }).arn,
-      AWS_ENDPOINT_URL_KMS: kms.endpoint,
-      AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
     };
     await publish('app:1', 'amd64');
     await publish('base:1', 'amd64');
@@ -56,7 +47,6 @@ describe('commands of the documentation', function () {
   after(async () => {
     await docker(['rmi', '--force', `${registry.host}/payments:enclave`]);
     await stack[Symbol.asyncDispose]();
-    await kms[Symbol.asyncDispose]();
     await registry[Symbol.asyncDispose]();
     await rm(work, { recursive: true });
   });
