@@ -25,9 +25,11 @@ export async function runTool(
   { missing, maxBytes = limits.toolBytes, signal }: ToolOptions,
 ): Promise<ToolResult> {
   signal?.throwIfAborted();
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: limits.toolMs });
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const stop = (): boolean => child.kill('SIGTERM');
   signal?.addEventListener('abort', stop, { once: true });
+  // Node's own `timeout` goes on, and holds the process, when there is no such program
+  const timer = setTimeout(stop, limits.toolMs);
   const pieces: Buffer[] = [];
   let size = 0;
   let words = '';
@@ -51,6 +53,7 @@ export async function runTool(
     else if (code === null) words += `\n${program} did not end within ${limits.toolMs / 1000} s`;
     return { code, stdout: Buffer.concat(pieces), words };
   } finally {
+    clearTimeout(timer);
     signal?.removeEventListener('abort', stop);
   }
 }
