@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Spec, Validation } from '@cyclonedx/cyclonedx-library';
 import { sbomOfEif } from '@enclaver/provenance';
 import fc from 'fast-check';
 import { enclave, type Tree } from './enclave.ts';
@@ -92,6 +93,7 @@ function goProgram(modules: string): Buffer {
 describe('SBOM', () => {
   let folder: string;
   let count = 0;
+  const validator = new Validation.JsonStrictValidator(Spec.Version.v1dot6);
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'sbom-'));
@@ -101,7 +103,9 @@ describe('SBOM', () => {
   async function sbomOf(tree: Tree): Promise<Bom> {
     count += 1;
     const { eif, eifSha256 } = await enclave(join(folder, `${count}.eif`), tree);
-    return (await sbomOfEif(eif, eifSha256)) as Bom;
+    const bom = (await sbomOfEif(eif, eifSha256)) as Bom;
+    assert.equal(await validator.validate(JSON.stringify(bom)), null, 'valid by the schema of CycloneDX');
+    return bom;
   }
 
   const purls = (bom: Bom): string[] => bom.components.flatMap(({ purl }) => purl ?? []).sort();
