@@ -180,6 +180,11 @@ const cases: [name: string, statements: Json[], expected: FindingId[], pcrs?: Pc
     [allow(), plain({ Action: 'kms:Put*' }), deny({}, { Action: 'kms:*', Principal: { AWS: OTHER } })],
     ['enclave-role-can-change-policy'],
   ],
+  [
+    'a hole behind a joined Deny',
+    [allow(), plain({ Action: 'kms:Decrypt' }), deny({ StringNotEquals: { [key('PCR1')]: A, [key('PCR2')]: B } })],
+    ['deny-conditions-joined', 'unattested-use'],
+  ],
   ['the account grants', [allow(), plain({ Principal: { AWS: ROOT }, Action: 'kms:Create*' })], ['role-can-grant']],
   ['the role changes the policy', [allow(), plain({ Action: 'kms:PutKeyPolicy' })], ['enclave-role-can-change-policy']],
   [

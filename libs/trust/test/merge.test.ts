@@ -65,6 +65,12 @@ describe('merge into a key policy', () => {
     assert.ok(after.endsWith(odd.slice(odd.indexOf(',\n\t{"Sid"'))));
   });
 
+  it('leaves the same statement as it is written', () => {
+    const { Condition, ...rest } = statement;
+    const text = `{\n  "Statement": [ ${JSON.stringify({ Condition, ...rest })} ]\n}`;
+    assert.equal(merged(text), text);
+  });
+
   it('keeps a second statement of ours that has another label', () => {
     const next = kmsStatement({ principal: ROLE, pcrs: { PCR0: pcr('1') }, label: 'Next' });
     const both = merged(merged(indented(policyOf(root), 2)), next);
