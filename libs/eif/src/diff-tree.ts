@@ -1,39 +1,51 @@
 import { compareBytes } from './compare-bytes.ts';
 import type { FileDiff, TreeDiff } from './diff.ts';
+import { EifError } from './errors.ts';
 import { fileName } from './file-name.ts';
-import { MAX_LISTED_DIFFERENCES } from './limits.ts';
+import { MAX_LISTED_DIFFERENCES, MAX_WAITING_RECORDS } from './limits.ts';
 import { compressionOf } from './ramdisk.ts';
 import { changesBetween, type RamdiskOf, sideOf, type TreeRecord, treeRecords } from './tree-records.ts';
+import { WaitingRecords } from './waiting-records.ts';
 
 /**
- * Compares two ramdisks file by file. Memory holds a record of each entry of A, the names that only B has, and the
- * differences that are listed. Throws as `ramdiskFiles` does.
+ * Compares two ramdisks file by file. Both are read side by side, and memory holds the entries that wait for one of their
+ * name: few where the order is the same. Throws as `ramdiskFiles` does, and CPIO_TOO_LARGE when too many wait.
  */
 export async function diffTrees(a: RamdiskOf, b: RamdiskOf): Promise<TreeDiff> {
-  const old = new Map<string, TreeRecord>();
-  const keyInA = copyKeys((name) => old.has(name));
-  for await (const record of treeRecords(a)) old.set(keyInA(record.name), record);
-
   const differences = new Differences();
-  const matched = new Set<TreeRecord>();
-  const added = new Set<string>();
-  const keyInB = copyKeys((name) => added.has(name) || isIn(matched, old.get(name)));
-  let last = -1;
+  const [waitingA, waitingB] = [new WaitingRecords(), new WaitingRecords()];
+  const [left, right] = [treeRecords(a), treeRecords(b)];
+  let last = { a: -1, b: -1 };
   let outOfOrder: string | undefined;
-  for await (const record of treeRecords(b)) {
-    const key = keyInB(record.name);
-    const before = old.get(key);
-    if (before === undefined) {
-      added.add(key);
-      differences.add(key, undefined, record);
-      continue;
+  const match = (before: TreeRecord, after: TreeRecord): void => {
+    differences.add(before, after);
+    // Pairs of the same order are found in that order.
+    if (before.index < last.a || after.index < last.b) outOfOrder ??= after.name;
+    last = { a: Math.max(last.a, before.index), b: Math.max(last.b, after.index) };
+  };
+  try {
+    for (;;) {
+      const { value: one } = await left.next();
+      const { value: other } = await right.next();
+      if (one === undefined && other === undefined) break;
+      if (one !== undefined) {
+        const partner = waitingB.take(one.name);
+        if (partner === undefined) waitingA.add(one);
+        else match(one, partner);
+      }
+      if (other !== undefined) {
+        const partner = waitingA.take(other.name);
+        if (partner === undefined) waitingB.add(other);
+        else match(partner, other);
+      }
+      checkWaiting(waitingA.size + waitingB.size);
     }
-    matched.add(before);
-    if (before.index < last) outOfOrder ??= record.name;
-    last = Math.max(last, before.index);
-    differences.add(key, before, record);
+  } finally {
+    await left.return(undefined);
+    await right.return(undefined);
   }
-  for (const [key, record] of old) if (!matched.has(record)) differences.add(key, record, undefined);
+  for (const record of waitingB.left()) differences.add(undefined, record);
+  for (const record of waitingA.left()) differences.add(record, undefined);
 
   const { added: more, removed, changed, listed } = differences;
   const plain =
@@ -55,19 +67,9 @@ export async function diffTrees(a: RamdiskOf, b: RamdiskOf): Promise<TreeDiff> {
   };
 }
 
-/** Gives each entry a key of its own: its name and, from the second of that name on, a NUL and the number. */
-function copyKeys(isTaken: (name: string) => boolean): (name: string) => string {
-  const copies = new Map<string, number>();
-  return (name) => {
-    if (!isTaken(name)) return name;
-    const copy = (copies.get(name) ?? 1) + 1;
-    copies.set(name, copy);
-    return `${name}\0${copy}`;
-  };
-}
-
-function isIn(records: ReadonlySet<TreeRecord>, record: TreeRecord | undefined): boolean {
-  return record !== undefined && records.has(record);
+function checkWaiting(count: number): void {
+  if (count <= MAX_WAITING_RECORDS) return;
+  throw new EifError('CPIO_TOO_LARGE', `more than ${MAX_WAITING_RECORDS} files have other names or another order`);
 }
 
 class Differences {
@@ -76,16 +78,14 @@ class Differences {
   changed = 0;
   readonly listed: { file: FileDiff; before: TreeRecord | undefined; after: TreeRecord | undefined }[] = [];
 
-  add(key: string, before: TreeRecord | undefined, after: TreeRecord | undefined): void {
+  add(before: TreeRecord | undefined, after: TreeRecord | undefined): void {
     const changes = before !== undefined && after !== undefined ? changesBetween(before, after) : [];
     const kind = before === undefined ? 'added' : after === undefined ? 'removed' : 'changed';
     if (kind === 'changed' && changes.length === 0) return;
     this[kind] += 1;
     if (this.listed.length === MAX_LISTED_DIFFERENCES) return;
-    const [name = '', copy] = key.split('\0');
     const file: FileDiff = {
-      ...fileName(Buffer.from(name, 'latin1')),
-      ...(copy === undefined ? {} : { copy: Number(copy) }),
+      ...fileName(Buffer.from((after ?? before)?.name ?? '', 'latin1')),
       kind,
       changes,
       ...(before === undefined ? {} : { a: sideOf(before) }),

@@ -69,7 +69,7 @@ export interface TreeDiff {
   added: number;
   removed: number;
   changed: number;
-  /** Changed and added ones in the order of B, then removed ones in the order of A; a bounded number of them. */
+  /** Changed ones, then added ones in the order of B, then removed ones in the order of A; a bounded number of them. */
   files: FileDiff[];
   /** How many more differ than are listed. */
   more: number;
@@ -83,8 +83,6 @@ export type FileChange = 'type' | 'mode' | 'owner' | 'content' | 'target' | 'mti
 
 export interface FileDiff extends FileName {
   kind: 'added' | 'removed' | 'changed';
-  /** 2 for the second entry of that name in its ramdisk, and so on; Linux takes the last. */
-  copy?: number;
   /** What of it changed; empty for one that was added or removed. */
   changes: FileChange[];
   a?: FileSide;

@@ -41,8 +41,8 @@ function formatTree({ added, removed, changed, files, more, outOfOrder, onlyArch
 const SIGNS = { added: '+', removed: '-', changed: '~' } as const;
 
 function formatFile(file: FileDiff): string[] {
-  const { kind, changes, copy, a, b, firstDifference } = file;
-  const name = `  ${SIGNS[kind]} ${showName(file)}${copy === undefined ? '' : ` (entry ${copy} of this name)`}`;
+  const { kind, changes, a, b, firstDifference } = file;
+  const name = `  ${SIGNS[kind]} ${showName(file)}`;
   if (a === undefined || b === undefined) return [`${name}: ${describeFile(a ?? b)}`];
   const parts = changes.map((change) => {
     switch (change) {

@@ -46,7 +46,7 @@ export const FIND_MAX_BYTES = 1 << 20;
 /** Objects within objects in metadata; the inspect output of an image has six. A stack overflows at some thousands. */
 export const MAX_METADATA_DEPTH = 64;
 
-/** Names in one ramdisk that is listed or compared: some 300 MB of records. Images of a whole desktop have half. */
+/** Names in one ramdisk that is listed or compared. Images of a whole desktop have half. */
 export const MAX_RAMDISK_ENTRIES = 1_000_000;
 
 /** Bytes of all those names together; a million names of ordinary length have 80 MB. */
@@ -54,6 +54,9 @@ export const MAX_RAMDISK_NAME_BYTES = 128 << 20;
 
 /** What a gzip-compressed ramdisk may unpack to. It ends a bomb after minutes; memory does not grow with it. */
 export const MAX_UNPACKED_BYTES = 64 * 2 ** 30;
+
+/** Files of two ramdisks that wait for their partner while they are compared: some 400 bytes and the name each. */
+export const MAX_WAITING_RECORDS = 500_000;
 
 /** Files that a comparison lists for each ramdisk, and fields for each section; it counts the others. */
 export const MAX_LISTED_DIFFERENCES = 1000;

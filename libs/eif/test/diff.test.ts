@@ -179,10 +179,10 @@ describe('diffEif', () => {
     assert.equal(more.outOfOrder, undefined);
     const copies = await files([x, { name: 'x', data: '2' }], [x, { name: 'x', data: '3' }, { name: 'x', data: '4' }]);
     assert.deepEqual(
-      copies.files.map(({ path, copy, kind }) => [path, copy, kind]),
+      copies.files.map(({ path, kind }) => [path, kind]),
       [
-        ['x', 2, 'changed'],
-        ['x', 3, 'added'],
+        ['x', 'changed'],
+        ['x', 'added'],
       ],
     );
   });
@@ -223,7 +223,7 @@ describe('diffEif', () => {
       fc.asyncProperty(
         fc.uint8Array({ minLength: 1, maxLength: 99 }),
         fc.uint8Array({ minLength: 1, maxLength: 99 }),
-        fc.nat(50),
+        fc.nat(12),
         async (one, two, common) => {
           const start = Buffer.alloc(common * 100_000, 'start');
           const [a, b] = [Buffer.concat([start, one]), Buffer.concat([start, two])];
@@ -233,7 +233,7 @@ describe('diffEif', () => {
           assert.equal(found?.firstDifference, expected);
         },
       ),
-      { numRuns: 20 },
+      { numRuns: 15 },
     );
   });
 
