@@ -5,9 +5,9 @@ import { buildEnclave } from './build.ts';
 import type { BuildOptions } from './build-options.ts';
 import { extractEif } from './extract.ts';
 import { serviceLimits } from './limits.ts';
+import { verifyBuild } from './rebuild/verify-build.ts';
 import { RunningBuilds } from './running-builds.ts';
 import { throttle } from './throttle.ts';
-import { verifyBuild } from './verify-build.ts';
 import { removeStaleWork } from './work-dir.ts';
 import { WorkQueue } from './work-queue.ts';
 

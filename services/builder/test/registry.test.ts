@@ -6,7 +6,7 @@ import { tar } from '../../../test/images/tar.ts';
 import { DockerRegistry, REGISTRY_USER } from '../../../test/stack/docker-registry.ts';
 import type { BuildOptions } from '../src/build-options.ts';
 import { extractEif } from '../src/extract.ts';
-import { verifyBuild } from '../src/verify-build.ts';
+import { verifyBuild } from '../src/rebuild/verify-build.ts';
 import { Bench, lines, manifest, readRamdisk, refusal, writeRuntime } from './support.ts';
 
 /** With a registry and no engine at all: `DOCKER_HOST` leads nowhere. */

@@ -3,19 +3,19 @@ import { join } from 'node:path';
 import type { BuildProgress, OperationResponse } from '@enclaver/bus';
 import { readEif } from '@enclaver/eif';
 import * as z from 'zod';
-import { buildEnclave } from './build.ts';
-import type { BuildOptions } from './build-options.ts';
-import { BuilderError } from './builder-error.ts';
+import { buildEnclave } from '../build.ts';
+import type { BuildOptions } from '../build-options.ts';
+import { BuilderError } from '../builder-error.ts';
+import type { Image } from '../image/image.ts';
+import { decodeJson } from '../image/image-config.ts';
+import { openReference } from '../image/open-source.ts';
+import { limits } from '../limits.ts';
+import { sha256OfFile } from '../output.ts';
+import { copyFromImage } from '../release/contents.ts';
+import { type RecordedInputs, recordedInputs } from '../release/labels.ts';
+import { EIF_IN_IMAGE, MANIFEST_IN_IMAGE } from '../release/layer.ts';
+import { checkSpace, WorkDir } from '../work-dir.ts';
 import { compareBuilds } from './compare.ts';
-import type { Image } from './image/image.ts';
-import { decodeJson } from './image/image-config.ts';
-import { openReference } from './image/open-source.ts';
-import { limits } from './limits.ts';
-import { sha256OfFile } from './output.ts';
-import { copyFromImage } from './release/contents.ts';
-import { type RecordedInputs, recordedInputs } from './release/labels.ts';
-import { EIF_IN_IMAGE, MANIFEST_IN_IMAGE } from './release/layer.ts';
-import { checkSpace, WorkDir } from './work-dir.ts';
 
 export interface VerifyOptions extends Pick<BuildOptions, 'dataDir' | 'runtime' | 'contextDir' | 'from' | 'signal'> {
   /** The release image. */

@@ -1,5 +1,5 @@
 import { text } from 'node:stream/consumers';
-import { buildEnclave } from './build.ts';
+import { buildEnclave } from '../build.ts';
 import type { SecondBuild } from './check.ts';
 
 /** The second build of `enclaver build --check`: options as JSON on stdin, errors on stderr. */

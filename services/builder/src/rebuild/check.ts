@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { BuildProgress } from '@enclaver/bus';
-import type { BuildOptions } from './build-options.ts';
-import { BuilderError } from './builder-error.ts';
+import type { BuildOptions } from '../build-options.ts';
+import { BuilderError } from '../builder-error.ts';
+import type { WorkDir } from '../work-dir.ts';
 import { compareBuilds } from './compare.ts';
-import type { WorkDir } from './work-dir.ts';
 
 /** What a second build must not depend on: time zone, language, sorting, creation mask, working folder, number of threads. */
 const OTHER_ENVIRONMENT = {
