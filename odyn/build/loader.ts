@@ -10,27 +10,25 @@ export const LOADER_PATH = 'odyn/odyn.js';
 export const PROGRAM_PATH = 'odyn/program.js';
 export const CACHE_PATH = 'odyn/program.cache';
 
+const loader = (options: string, after: string) => `'use strict';
+const { readFileSync } = require('node:fs');
+const { Script } = require('node:vm');
+const script = new Script(readFileSync('/${PROGRAM_PATH}', 'latin1'), {
+  filename: '/${PROGRAM_PATH}',${options}
+});${after}
+script.runInThisContext()(exports, require, module, __filename, __dirname);
+`;
+
+const PLAIN_LOADER = loader('', '');
+
 /**
  * V8 refuses a cache of another V8 or of other flags. odyn then starts all the same, only slower, and says so:
  * somebody has put together parts that do not belong together.
  */
-const CACHED_LOADER = `'use strict';
-const { readFileSync } = require('node:fs');
-const { Script } = require('node:vm');
-const script = new Script(readFileSync('/${PROGRAM_PATH}', 'latin1'), {
-  filename: '/${PROGRAM_PATH}',
-  cachedData: readFileSync('/${CACHE_PATH}'),
-});
-if (script.cachedDataRejected) console.error('odyn: V8 refused the code cache of this bundle');
-script.runInThisContext()(exports, require, module, __filename, __dirname);
-`;
-
-const PLAIN_LOADER = `'use strict';
-const { readFileSync } = require('node:fs');
-const { Script } = require('node:vm');
-const script = new Script(readFileSync('/${PROGRAM_PATH}', 'latin1'), { filename: '/${PROGRAM_PATH}' });
-script.runInThisContext()(exports, require, module, __filename, __dirname);
-`;
+const CACHED_LOADER = loader(
+  `\n  cachedData: readFileSync('/${CACHE_PATH}'),`,
+  "\nif (script.cachedDataRejected) console.error('odyn: V8 refused the code cache of this bundle');",
+);
 
 /** The architectures whose runtime has a code cache. Only a Node that runs can make one: docs/decisions/0007-architectures.md. */
 const CACHED: readonly Arch[] = ['x86_64'];
