@@ -1,6 +1,6 @@
 import { readEif } from '@enclaver/eif';
 import { pcrPredicate } from './pcrs.ts';
-import { sbomOfEif } from './sbom/sbom.ts';
+import { sbomOf } from './sbom/sbom.ts';
 import { type BuildFacts, slsaPredicate } from './slsa.ts';
 import { eifSubject, type Statement, type Subject, statement } from './statement.ts';
 import { PCRS_TYPE, PROVENANCE_TYPE, SBOM_TYPE } from './uris.ts';
@@ -33,7 +33,7 @@ export async function describeEnclave({ eif, eifSha256, facts, sbom }: DescribeO
     eifSha256,
     pcrs: pcrPredicate(read.measurements),
     ...(facts === undefined ? {} : { provenance: await slsaPredicate(read, facts) }),
-    ...(sbom === true ? { sbom: await sbomOfEif(eif, eifSha256) } : {}),
+    ...(sbom === true ? { sbom: await sbomOf(read, eifSha256) } : {}),
   };
 }
 

@@ -5,7 +5,6 @@ export { type Envelope, isSigned, openEnvelope, parseEnvelope, parseEnvelopes, p
 export { MAX_STATEMENT_FILE_BYTES } from './limits.ts';
 export { ProvenanceError, type ProvenanceErrorCode } from './provenance-error.ts';
 export { publicKey } from './public-key.ts';
-export { sbomOfEif } from './sbom/sbom.ts';
 export { checkImageSignature, type ImageSignature } from './simple-signing.ts';
 export type { BuildFacts, ImageSource } from './slsa.ts';
 export type { Statement, Subject } from './statement.ts';

@@ -44,8 +44,8 @@ export const sbomLimits = {
   fieldChars: 512,
   /** Files named one by one that belong to no package; the others are counted. */
   looseFiles: 10_000,
-  /** Paths that package databases claim: a desktop has 500,000. */
-  ownedPaths: 2_000_000,
+  /** Paths that package databases claim: a desktop has 500,000; they stay in memory with some 150 bytes each. */
+  ownedPaths: 1_000_000,
   /** Notes on what could not be read. */
   notes: 100,
 } as const;

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { Spec, Validation } from '@cyclonedx/cyclonedx-library';
-import { sbomOfEif } from '@enclaver/provenance';
+import { describeEnclave } from '@enclaver/provenance';
 import fc from 'fast-check';
 import { enclave, type Tree } from './enclave.ts';
 
@@ -103,7 +105,8 @@ describe('SBOM', () => {
   async function sbomOf(tree: Tree): Promise<Bom> {
     count += 1;
     const { eif, eifSha256 } = await enclave(join(folder, `${count}.eif`), tree);
-    const bom = (await sbomOfEif(eif, eifSha256)) as Bom;
+    const { sbom } = await describeEnclave({ eif, eifSha256, sbom: true });
+    const bom = sbom as Bom;
     assert.equal(await validator.validate(JSON.stringify(bom)), null, 'valid by the schema of CycloneDX');
     return bom;
   }
@@ -190,7 +193,7 @@ describe('SBOM', () => {
   it('lists the modules of Go programs, with replacements', async () => {
     const bom = await sbomOf({
       '!app': goProgram(
-        'path\texample.com/app\nmod\texample.com/app\t(devel)\t\ndep\tgolang.org/x/net\tv0.30.0\th1:x\ndep\texample.com/old\tv1.0.0\n=>\texample.com/new\tv1.2.0\th1:y\n',
+        'path\texample.com/app\nmod\texample.com/app\t(devel)\t\ndep\tgolang.org/x/net\tv0.30.0\th1:x\ndep\texample.com/old\tv1.0.0\n=>\texample.com/new\tv1.2.0\th1:y\ndep\texample.com/part\tv0.0.0\n=>\t./part\t(devel)\t\n',
       ),
     });
     assert.deepEqual(
@@ -198,8 +201,25 @@ describe('SBOM', () => {
         .filter(({ type }) => type === 'library')
         .map(({ name, version }) => `${name} ${version}`)
         .sort(),
-      ['example.com/app (devel)', 'example.com/new v1.2.0', 'golang.org/x/net v0.30.0', 'stdlib 1.24.4'],
+      [
+        'example.com/app (devel)',
+        'example.com/new v1.2.0',
+        'example.com/part v0.0.0',
+        'golang.org/x/net v0.30.0',
+        'stdlib 1.24.4',
+      ],
     );
+  });
+
+  it('reads a real Go program', async () => {
+    const path = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'docker-registry'));
+    const bom = await sbomOf({
+      '!program': await readFile(path.find((each) => existsSync(each)) ?? 'docker-registry'),
+    });
+    const [compiler] = bom.components.filter(({ type }) => type === 'library');
+    assert.match(compiler?.purl ?? '', /^pkg:golang\/stdlib@1\.\d+/);
+    // Debian builds Go programs without modules
+    assert.match(properties(bom, 'note').join(), /^program: .*without modules/);
   });
 
   it('says plainly what it did not catalogue', async () => {
@@ -229,6 +249,19 @@ describe('SBOM', () => {
       'usr/lib/x86_64-linux-gnu/libc.so.6': 'libc',
     });
     assert.ok(!fileNames(bom).some((name) => name.endsWith('libc.so.6')));
+  });
+
+  it('lists what dpkg itself lists of this machine', async () => {
+    const status = await readFile('/var/lib/dpkg/status');
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg's own form
+    const format = ['--show', '--showformat', '${db:Status-Status} ${Package} ${Version}\\n'];
+    const listed = execFileSync('dpkg-query', format, { encoding: 'utf8' }).trim().split('\n');
+    const installed = listed
+      .filter((line) => line.startsWith('installed '))
+      .map((line) => line.slice('installed '.length));
+    const bom = await sbomOf({ 'var/lib/dpkg/status': status });
+    const found = bom.components.flatMap(({ purl, name, version }) => (purl === undefined ? [] : `${name} ${version}`));
+    assert.deepEqual(found.sort(), installed.sort());
   });
 
   it('is the same for the same EIF, without a time, and another for another', async () => {

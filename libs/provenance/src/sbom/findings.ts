@@ -32,6 +32,7 @@ export class Findings {
   unlisted = 0;
   readonly #owned = new Set<string>();
   readonly #folders = new Set<string>();
+  #full = false;
 
   add(found: Package): void {
     const fields = [found.name, found.version, found.namespace ?? 'x', found.license ?? 'x'];
@@ -43,12 +44,12 @@ export class Findings {
 
   /** A file that belongs to a package. */
   own(path: string): void {
-    if (this.#owned.size < sbomLimits.ownedPaths) this.#owned.add(canonical(path));
+    this.#claim(this.#owned, path);
   }
 
   /** A folder that belongs to one, with all that is in it. */
   ownFolder(path: string): void {
-    if (this.#folders.size < sbomLimits.ownedPaths) this.#folders.add(canonical(path));
+    this.#claim(this.#folders, path);
   }
 
   isOwned(path: string): boolean {
@@ -58,6 +59,15 @@ export class Findings {
       if (this.#folders.has(name.slice(0, at))) return true;
     }
     return false;
+  }
+
+  #claim(paths: Set<string>, path: string): void {
+    if (this.#owned.size + this.#folders.size < sbomLimits.ownedPaths) {
+      paths.add(canonical(path));
+    } else if (!this.#full) {
+      this.#full = true;
+      this.note(`packages claim more than ${sbomLimits.ownedPaths} files; the others count as of no package`);
+    }
   }
 
   note(text: string): void {

@@ -22,24 +22,27 @@ export function readGoBuildInfo(path: string, bytes: Buffer, findings: Findings,
   }
   const [, release] = /^go(\d[\w.-]*)/.exec(version.text.toString('utf8')) ?? [];
   if (release !== undefined) findings.add({ type: 'golang', name: 'stdlib', version: release, path });
-  for (const found of modulesOf(modules.text.subarray(MARK_BYTES, -MARK_BYTES).toString('utf8'))) {
-    const slash = found.name.lastIndexOf('/');
-    const namespace = found.name.slice(0, Math.max(slash, 0));
+  const found = modulesOf(modules.text.subarray(MARK_BYTES, -MARK_BYTES).toString('utf8'));
+  if (found.length === 0) findings.note(`${shown}: a Go program that was built without modules, and names none`);
+  for (const each of found) {
+    const slash = each.name.lastIndexOf('/');
+    const namespace = each.name.slice(0, Math.max(slash, 0));
     findings.add({
       type: 'golang',
       ...(namespace === '' ? {} : { namespace }),
-      name: found.name.slice(slash + 1),
-      version: found.version,
+      name: each.name.slice(slash + 1),
+      version: each.version,
       path,
     });
   }
 }
 
-/** Lines `mod` and `dep` with name and version; a line `=>` replaces the one before. */
+/** Lines `mod` and `dep` with name and version; a line `=>` replaces the one before, unless by a folder of who built it. */
 function modulesOf(text: string): { name: string; version: string }[] {
   const found: { name: string; version: string }[] = [];
   for (const line of text.split('\n')) {
     const [kind, name = '', version = ''] = line.split('\t');
+    if (kind === '=>' && /^[./]/.test(name)) continue;
     if (kind === '=>') found.pop();
     if (kind === 'mod' || kind === 'dep' || kind === '=>') found.push({ name, version });
   }

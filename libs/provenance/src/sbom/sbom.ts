@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readEif } from '@enclaver/eif';
+import type { Eif } from '@enclaver/eif';
 import { NAMESPACE_UUID } from '../uris.ts';
 import { bomJson } from './bom.ts';
 import { catalogue } from './catalogue.ts';
@@ -10,8 +10,7 @@ import { looseFiles } from './loose-files.ts';
  * managers say are there, and by name and SHA-256 the files of none. The same EIF gives the same SBOM. Throws EifError.
  * @param eifSha256 of the file, 64 hexadecimal digits
  */
-export async function sbomOfEif(path: string, eifSha256: string): Promise<object> {
-  const eif = await readEif(path);
+export async function sbomOf(eif: Eif, eifSha256: string): Promise<object> {
   const findings = await catalogue(eif);
   const loose = await looseFiles(eif, findings);
   return bomJson({ eifSha256, serialNumber: `urn:uuid:${uuidOf(eifSha256)}`, findings, loose });
