@@ -57,13 +57,27 @@ describe('a release image', function () {
     assert.match(summary.Measurements.PCR0, /^[0-9a-f]{96}$/);
   });
 
-  it('runs by `enclaver run IMAGE`', async () => {
+  it('runs by `enclaver run IMAGE`, if it measures as was approved', async () => {
+    const approved = join(work, 'approved.json');
+    const trust = await enclaver(['trust', image, '-o', 'json']);
+    assert.equal(trust.code, 0, trust.stderr);
+    await writeFile(approved, trust.stdout);
     const port = await freePort();
-    const run = start(['run', image, '-p', `127.0.0.1:${port}:8080`]);
+    const run = start(['run', image, '-p', `127.0.0.1:${port}:8080`, '--verify-before-run', approved]);
     await run.seen(/ ready/);
     assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'hello');
     await fetch(`http://127.0.0.1:${port}/exit?code=4`);
     assert.equal((await run.finished).code, 4);
+  });
+
+  it('is not started if it measures otherwise', async () => {
+    const other = join(work, 'other.json');
+    await writeFile(other, JSON.stringify({ PCR0: 'ab'.repeat(48) }));
+    const { code, stdout, stderr } = await enclaver(['run', image, '--verify-before-run', other]);
+    assert.equal(code, 110, stderr);
+    assert.equal(stdout, '');
+    assert.match(stderr, /^error\[MEASUREMENTS_DIFFER\].*PCR0/m);
+    assert.doesNotMatch(stderr, /requested|launching/);
   });
 
   it('runs as a container that starts the whole stack, with the exit code of the app', async () => {

@@ -3,11 +3,11 @@ import { checkMeasurements, type Pcrs, uncheckable } from '@enclaver/trust';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { CliError } from '../cli-error.ts';
-import { eifOf, measureEif } from '../eif-of.ts';
 import { exitCodeOf, exitCodes } from '../exit-codes.ts';
 import { readExpectation } from '../expectation.ts';
 import { Interruption } from '../interruption.ts';
 import { limits } from '../limits.ts';
+import { measureEif } from '../measure.ts';
 import { describeEvent } from '../output/events.ts';
 import { formatFailure } from '../output/failure.ts';
 import { LogPrinter } from '../output/logs.ts';
@@ -64,11 +64,10 @@ async function run(image: string | undefined, options: RunOptions): Promise<void
   const expected = await expectationOf(options);
   const target = await runTargetOf(image, options.file);
   // Not even a stack is started for a file that is not the expected one
-  if (target.eif !== undefined) await verify(target.eif, expected);
+  if (target.eif !== undefined && expected !== undefined) checkMeasurements(expected, await measureEif(target.eif));
   await using session = await openOrStartSession();
   const { bus } = session;
-  const eif = await eifOf(target, bus);
-  if (target.eif === undefined) await verify(eif, expected);
+  const eif = target.eif ?? (await bus.request('builder', 'extract', { image: target.image })).eif;
   const events = bus.events();
   await events.ready;
   const interruption = new Interruption();
@@ -80,8 +79,9 @@ async function run(image: string | undefined, options: RunOptions): Promise<void
     cpuCount: options.cpuCount,
     memoryMb: options.memoryMb,
     debug: options.debug,
+    // What the supervisor has read is what it starts
+    expect: expected,
   });
-  if (expected !== undefined) await checkStarted(bus, expected, enclave);
   interruption.onFirst(() => stopEnclave(bus, enclave.id));
   const printer = new LogPrinter(bus, enclave.id, { debug: options.debug === true });
   const printed = printer.follow();
@@ -113,22 +113,6 @@ async function expectationOf({ verifyBeforeRun, key, debug }: RunOptions): Promi
     process.stderr.write(`not checked: ${register} of ${verifyBeforeRun} is about the instance, not the image\n`);
   }
   return expected;
-}
-
-async function verify(eif: string, expected: Pcrs | undefined): Promise<void> {
-  if (expected !== undefined) checkMeasurements(expected, await measureEif(eif));
-}
-
-/** The supervisor has read the file again: should it have been changed in between, its own measurements say so. */
-async function checkStarted(bus: Bus, expected: Pcrs, { id, measurements }: EnclaveRecord): Promise<void> {
-  try {
-    checkMeasurements(expected, measurements);
-  } catch (error) {
-    await bus.request('supervisor', 'stop', { id, graceMs: 0 }).catch((failure: unknown) => {
-      process.stderr.write(formatFailure(failure));
-    });
-    throw error;
-  }
 }
 
 /** Shows the lifecycle on stderr until the enclave has ended and its last line is printed; returns the exit code. */

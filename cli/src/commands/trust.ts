@@ -11,7 +11,7 @@ import {
 } from '@enclaver/trust';
 import { type Command, InvalidArgumentError } from 'commander';
 import { CliError } from '../cli-error.ts';
-import { measureTarget } from '../eif-of.ts';
+import { measureTarget } from '../measure.ts';
 import { addOutputOption, type OutputFormat, writeJson } from '../output/format.ts';
 import { trustJson, trustTables } from '../output/trust.ts';
 import { runTargetOf } from '../run-target.ts';

@@ -84,7 +84,13 @@ export const operations = {
     /** Takes `/enclave/application.eif` out of a release image, of an engine or of a registry. */
     extract: {
       request: z.object({ image: z.string(), platform: platformSchema.optional() }),
-      response: z.object({ eif: z.string(), sha256: z.string(), image: imageSchema }),
+      response: z.object({
+        eif: z.string(),
+        sha256: z.string(),
+        /** Of the EIF's bytes. */
+        measurements: measurementsSchema,
+        image: imageSchema,
+      }),
     },
     /** Builds a release image's EIF again from what the image records, and compares. */
     verifyBuild: {

@@ -97,7 +97,7 @@ describe('bus', () => {
       },
       verifyBuild: () => Promise.reject(new Error('not asked for')),
       cancel: async () => ({ cancelled: false }),
-      extract: async () => ({ eif: '/x.eif', sha256: '', image: { id: '' } }),
+      extract: () => Promise.reject(new Error('not asked for')),
     });
     const request = { buildId: 'b', manifest: '', manifestFile: 'enclaver.yaml', contextDir: '/' };
     const answer = assert.rejects(bus.request('builder', 'build', request), { code: 'BUS_SERVICE_LOST' });

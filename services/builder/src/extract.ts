@@ -32,12 +32,13 @@ export async function extractEif(
   });
   await using output = await PendingFile.inStore(dataDir);
   await copyFromImage(image, EIF_IN_IMAGE, output.path, (bytes) => checkSpace(dataDir, bytes));
-  await readEif(output.path);
+  const { measurements } = await readEif(output.path);
   const sha256 = await sha256OfFile(output.path);
   const { id, name, repoDigest } = image;
   return {
     eif: await output.place(sha256),
     sha256,
+    measurements,
     image: { id, ...(name === undefined ? {} : { name }), ...(repoDigest === undefined ? {} : { repoDigest }) },
   };
 }

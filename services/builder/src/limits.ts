@@ -47,7 +47,7 @@ export const limits = {
   readBytes: MIB,
   /** Read at least, where what follows may be wanted next: a read costs as much as 100 KiB. */
   readAheadBytes: 256 * KIB,
-  /** Kernel and runtime.json are read whole or checked against this: Debian's kernel is 12 MB. */
+  /** Kernel and runtime.json are read whole or checked against this: Debian's kernels are 12 MB, for arm64 35 MB. */
   kernelBytes: 128 * MIB,
   smallFileBytes: MIB,
   /** One line of progress from the engine: some 200 bytes are usual. */

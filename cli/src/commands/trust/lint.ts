@@ -1,7 +1,7 @@
 import { type Finding, lintPolicy, type Severity } from '@enclaver/trust';
 import type { Command } from 'commander';
-import { measureTarget } from '../../eif-of.ts';
 import { exitCodes } from '../../exit-codes.ts';
+import { measureTarget } from '../../measure.ts';
 import { addOutputOption, type OutputFormat, writeJson } from '../../output/format.ts';
 import { runTargetOf } from '../../run-target.ts';
 import { readPolicy } from './policy-file.ts';
