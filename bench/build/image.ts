@@ -22,9 +22,9 @@ const FILES_IN_FOLDER = 100;
 /** Files of about `bytes` in four layers: half of the bytes in large files, two fifths in files of 1 MiB, the rest in 8 KiB. */
 export function mixedImage(bytes: number): ImagePlan {
   const perLayer = bytes / LAYERS;
-  const large = Math.min(64 * MIB, perLayer / 2);
+  const large = Math.ceil(perLayer / 2 / (64 * MIB));
   const layer = [
-    { count: Math.round(perLayer / 2 / large), bytes: Math.floor(large) },
+    { count: large, bytes: Math.floor(perLayer / 2 / large) },
     { count: Math.round((perLayer * 0.4) / MIB), bytes: MIB },
     { count: Math.round((perLayer * 0.1) / (8 * KIB)), bytes: 8 * KIB },
   ];
