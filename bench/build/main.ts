@@ -39,7 +39,9 @@ const parent = process.env.ENCLAVER_BENCH_DIR ?? tmpdir();
 const chosen = cases.filter(({ bytes }) => values.quick !== true || bytes < GB);
 await checkSpace(parent, 4 * Math.max(...chosen.map(({ bytes }) => bytes)) + GB);
 
-process.stdout.write(`${cpus()[0]?.model}, ${cpus().length} CPUs, Node ${process.version}; medians of ${runs} [range]\n`);
+process.stdout.write(
+  `${cpus()[0]?.model}, ${cpus().length} CPUs, Node ${process.version}; medians of ${runs} [range]\n`,
+);
 row('image', 'EIF MB', 'floor s', 'build s', 'build / floor', 'CPU s', 'peak MiB');
 for (const { name, plan } of chosen) await measure(name, plan);
 
@@ -61,7 +63,10 @@ async function measure(name: string, plan: ImagePlan): Promise<void> {
       formatRange(builds.map(({ ms }) => ms / 1000)),
       formatRange(ratios),
       formatRange(builds.map(({ cpuMs }) => cpuMs / 1000)),
-      formatRange(builds.map(({ peakMib }) => peakMib), 0),
+      formatRange(
+        builds.map(({ peakMib }) => peakMib),
+        0,
+      ),
     );
   } finally {
     await rm(folder, { recursive: true });
