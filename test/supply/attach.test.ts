@@ -16,7 +16,7 @@ import {
   writeBeside,
 } from '@enclaver/provenance';
 import { enclave } from '../../libs/provenance/test/enclave.ts';
-import { DockerRegistry } from '../stack/docker-registry.ts';
+import { DockerRegistry, REGISTRY_USER } from '../stack/docker-registry.ts';
 import { type CosignKey, cosignKey, pushImage, run, withPassword } from './work.ts';
 
 const FACTS: BuildFacts = {
@@ -159,6 +159,45 @@ describe('supply chain of an enclave', function () {
       () => checkEif(verified, { sha256: changed.eifSha256, measurements: made.measurements }),
       code('EIF_DIFFERS'),
     );
+  });
+
+  it('passes over what others say of the same image, and refuses a key that contradicts itself', async () => {
+    const made = await signed('many', 'what is inside');
+    const lie = await describeEnclave(await enclave(join(folder, 'lie.eif'), { 'srv/app': 'a lie' }));
+    const say = (signKey: string) => withPassword(() => attach({ image: made.image, documents: lie, signKey, work }));
+    await say(other.key);
+    assert.deepEqual((await verifyImage(made.tag, key.public)).measurements, made.measurements);
+    await assert.rejects(verifyImage(made.tag, other.public), code('PROVENANCE_MISSING'));
+    await say(key.key);
+    await assert.rejects(verifyImage(made.tag, key.public), code('PCR_STATEMENT_DIFFERS'));
+  });
+
+  it('logs in with what the docker client keeps', async () => {
+    await using closed = await DockerRegistry.start({ login: true });
+    const { name, secret } = REGISTRY_USER;
+    const login = join(folder, 'docker');
+    const auths = { [closed.host]: { auth: Buffer.from(`${name}:${secret}`).toString('base64') } };
+    await mkdir(login);
+    await writeFile(join(login, 'config.json'), JSON.stringify({ auths }));
+    const made = await release('login', 'login');
+    const authFile = join(login, 'config.json');
+    const copy = ['copy', '-q', '--src-tls-verify=false', '--dest-tls-verify=false', `--dest-authfile=${authFile}`];
+    await run('skopeo', [...copy, `docker://${made.image}`, `docker://${closed.host}/login:1`]);
+    const image = made.image.replace(registry.host, closed.host);
+    const { documents } = made;
+    const sign = () => withPassword(() => attach({ image, documents, signKey: key.key, work }));
+    await assert.rejects(sign(), { code: 'COSIGN_FAILED', remedy: /docker login/ });
+    await assert.rejects(attach({ image, documents, work }), code('ATTACH_FAILED'));
+    await attach({ image, documents, work, authFile });
+    const before = process.env.DOCKER_CONFIG;
+    process.env.DOCKER_CONFIG = login;
+    try {
+      await sign();
+      assert.equal((await verifyImage(`${closed.host}/login:1`, key.public)).image, image);
+    } finally {
+      if (before === undefined) delete process.env.DOCKER_CONFIG;
+      else process.env.DOCKER_CONFIG = before;
+    }
   });
 
   it('names the parts of the runtime by their bytes, and says the same each time', async () => {
