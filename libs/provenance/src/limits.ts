@@ -3,7 +3,7 @@ const MIB = 1024 * KIB;
 
 /** Registries and root file systems are hostile input: each of these ends one that was made to hurt. */
 export const limits = {
-  /** Attestations of one image, as fetched: an SBOM of 100,000 packages has some 40 MB. */
+  /** Attestations of one image, as fetched: an SBOM of 50,000 packages has 17 MB. */
   attestationBytes: 128 * MIB,
   /** One signed statement: the largest is an SBOM. */
   envelopeBytes: 64 * MIB,
@@ -32,8 +32,8 @@ export const MAX_STATEMENT_FILE_BYTES = 32 * MIB;
 
 /** Bounds of one SBOM. What goes over one is counted in it and not listed. */
 export const sbomLimits = {
-  /** Packages listed: a desktop system has some 5,000, the largest node_modules seen 20,000. */
-  packages: 100_000,
+  /** Packages listed: a desktop system has some 5,000, the largest node_modules seen 20,000. 50,000 take some 200 MB. */
+  packages: 50_000,
   /** A database of a package manager: Debian's of a desktop has 6 MB. */
   databaseBytes: 64 * MIB,
   /** One package.json, METADATA or status file of one package. */

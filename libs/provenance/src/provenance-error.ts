@@ -20,7 +20,7 @@ const DO_NOT_RUN = 'do not run this image; ask whoever published it';
 
 /** What helps, unless the place of the error knows better. */
 const remedies: Partial<Record<ProvenanceErrorCode, string>> = {
-  COSIGN_MISSING: 'install cosign 2.2 or later, or run scripts/setup',
+  COSIGN_MISSING: 'install cosign 2, or run scripts/setup',
   EIF_DIFFERS: DO_NOT_RUN,
   ENVELOPE_INVALID: 'give what `cosign download attestation` or `cosign attest-blob --bundle` writes',
   IMAGE_NOT_PUSHED: 'push the image first, and name it as REPOSITORY@sha256:…',
