@@ -15,7 +15,7 @@ FROM system AS core
 COPY . .
 ENTRYPOINT ["/opt/enclaver/cli/bin/enclaver"]
 
-# skopeo, with which it reaches registries
+# skopeo and cosign, with which it reaches registries and signs
 FROM core AS builder
 RUN scripts/setup --only registry
 ENTRYPOINT ["/opt/enclaver/node_modules/.bin/node", "/opt/enclaver/services/builder/src/main.ts"]

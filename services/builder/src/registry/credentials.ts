@@ -73,13 +73,15 @@ async function readConfig(path: string): Promise<z.infer<typeof configSchema> | 
 async function askHelper(helper: string, server: string): Promise<RegistryCredentials | undefined> {
   const program = `docker-credential-${helper}`;
   if (!/^[A-Za-z0-9._-]+$/.test(helper)) throw invalid(`${JSON.stringify(helper)} is no name of a credential helper`);
-  const child = spawn(program, ['get'], { stdio: ['pipe', 'pipe', 'ignore'], timeout: limits.helperMs });
+  const child = spawn(program, ['get'], { stdio: ['pipe', 'pipe', 'ignore'] });
+  // Node's own `timeout` goes on, and holds the process, when there is no such program
+  const timer = setTimeout(() => child.kill('SIGKILL'), limits.helperMs);
   const closed = new Promise<number | null>((resolve, reject) => {
     child.once('error', (cause) => reject(invalid(`cannot start ${program}: ${cause.message}`)));
     child.once('close', resolve);
   });
   child.stdin.on('error', () => undefined).end(server);
-  const [code, answer] = await Promise.all([closed, text(child.stdout)]);
+  const [code, answer] = await Promise.all([closed, text(child.stdout)]).finally(() => clearTimeout(timer));
   // Helpers end with 1 and these words where they have nothing for the server
   if (code !== 0 && /not found/i.test(answer)) return undefined;
   if (code !== 0) throw invalid(`${program} failed for ${server} (exit ${code ?? 'by signal'})`);
