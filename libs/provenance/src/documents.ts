@@ -1,6 +1,5 @@
 import { readEif } from '@enclaver/eif';
 import { pcrPredicate } from './pcrs.ts';
-import { sbomOf } from './sbom/sbom.ts';
 import { type BuildFacts, slsaPredicate } from './slsa.ts';
 import { eifSubject, type Statement, type Subject, statement } from './statement.ts';
 import { PCRS_TYPE, PROVENANCE_TYPE, SBOM_TYPE } from './uris.ts';
@@ -26,14 +25,17 @@ export interface DescribeOptions {
   sbom?: boolean;
 }
 
-/** Computes from an EIF's bytes what is to be attached to it. Throws EifError. */
+/**
+ * Computes from an EIF's bytes what is to be attached to it. The CycloneDX library, four times as many modules as the rest, is
+ * loaded only where an SBOM is made: every command would wait for it. Throws EifError.
+ */
 export async function describeEnclave({ eif, eifSha256, facts, sbom }: DescribeOptions): Promise<EnclaveDocuments> {
   const read = await readEif(eif);
   return {
     eifSha256,
     pcrs: pcrPredicate(read.measurements),
     ...(facts === undefined ? {} : { provenance: await slsaPredicate(read, facts) }),
-    ...(sbom === true ? { sbom: await sbomOf(read, eifSha256) } : {}),
+    ...(sbom === true ? { sbom: await (await import('./sbom/sbom.ts')).sbomOf(read, eifSha256) } : {}),
   };
 }
 
