@@ -64,3 +64,13 @@ vhost_device_ensure() {
   vhost-device-vsock --version >/dev/null ||
     fail "this vhost-device-vsock does not run on this machine's C library" "use a newer Debian or Ubuntu"
 }
+
+# An emulated aarch64 processor for one program: the tests run the builder's Node for arm64 on it. Other releases call the
+# program otherwise; bookworm's is static.
+qemu_user_ensure() {
+  if has qemu-aarch64-static; then
+    there qemu-aarch64-static
+  elif missing "qemu-aarch64-static (package qemu-user-static)"; then
+    archive_take bookworm qemu-user-static usr/bin/qemu-aarch64-static /usr/local/bin
+  fi
+}
