@@ -62,7 +62,7 @@ export const limits = {
 
 /** Bounds of the process. */
 export const serviceLimits = {
-  /** Builds at once: each is bound by disk and one core. */
+  /** Builds at once: each is bound by the disk and two cores. */
   running: 2,
   /** Builds that may wait for their turn; one more is refused, so that the caller can go elsewhere. */
   waiting: 16,
