@@ -3,6 +3,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { lstat, mkdir, readdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises';
 import { type CpioEntry, cpio, type EifContents, S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG, writeEif } from '@enclaver/eif';
+import { smallImage } from '../../libs/eif/test/support.ts';
 import { eif, eifText, tempFolder } from './eif-support.ts';
 
 const command = new URL('../bin/enclaver', import.meta.url).pathname;
@@ -27,26 +28,8 @@ const app: CpioEntry[] = [
 ];
 
 async function writeImage(path: string, changes: Partial<EifContents> = {}): Promise<string> {
-  await writeEif(path, {
-    arch: 'x86_64',
-    kernel: Buffer.from('kernel'),
-    cmdline: 'reboot=k console=ttyS0',
-    ramdisks: [cpio([file('init', 'program', 0o755)]), cpio(app)],
-    metadata: {
-      ImageName: 'app',
-      ImageVersion: '1',
-      BuildMetadata: {
-        BuildTime: '2026-01-01T00:00:00+00:00',
-        BuildTool: 'test',
-        BuildToolVersion: '0',
-        OperatingSystem: 'Linux',
-        KernelVersion: '6.12',
-      },
-      DockerInfo: null,
-      CustomMetadata: null,
-    },
-    ...changes,
-  });
+  const ramdisks = [cpio([file('init', 'program', 0o755)]), cpio(app)];
+  await writeEif(path, smallImage({ ramdisks, ...changes }));
   return path;
 }
 

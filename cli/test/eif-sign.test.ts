@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { certificatePcr, type EifContents, readEif, writeEif } from '@enclaver/eif';
+import { certificatePcr, readEif, writeEif } from '@enclaver/eif';
 import { KmsEmulator } from '@enclaver/kms-emulator';
+import { smallImage } from '../../libs/eif/test/support.ts';
 
 const run = promisify(execFile);
 const enclaver = new URL('../bin/enclaver', import.meta.url).pathname;
@@ -32,7 +33,7 @@ describe('enclaver eif sign', () => {
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'cli-sign-'));
-    await writeEif(file('app.eif'), image([Buffer.alloc(512, 1), Buffer.alloc(512, 2)]));
+    await writeEif(file('app.eif'), smallImage({ ramdisks: [Buffer.alloc(512, 1), Buffer.alloc(512, 2)] }));
     openssl('ecparam', '-name', 'secp384r1', '-genkey', '-noout', '-out', 'key.pem');
     openssl('req', '-new', '-x509', '-key', 'key.pem', '-days', '30', '-subj', '/CN=app', '-out', 'cert.pem');
   });
@@ -83,7 +84,7 @@ describe('enclaver eif sign', () => {
 
   it('takes its unfinished file away when it is interrupted', async () => {
     const large = Buffer.alloc(256 << 20, 3);
-    await writeEif(file('app.eif'), image([large, Buffer.alloc(512, 2)]));
+    await writeEif(file('app.eif'), smallImage({ ramdisks: [large, Buffer.alloc(512, 2)] }));
     const { size } = await stat(file('app.eif'));
     const child = spawn(enclaver, ['eif', 'sign', 'app.eif', ...pair], { cwd: folder, stdio: 'ignore' });
     const ended = once(child, 'exit');
@@ -125,25 +126,3 @@ describe('enclaver eif sign', () => {
     assert.ok(original.equals(await readFile(file('app.eif'))));
   });
 });
-
-function image(ramdisks: Buffer[]): EifContents {
-  return {
-    arch: 'x86_64',
-    kernel: Buffer.from('kernel'),
-    cmdline: 'console=ttyS0',
-    ramdisks,
-    metadata: {
-      ImageName: 'app',
-      ImageVersion: '1',
-      BuildMetadata: {
-        BuildTime: '2026-01-01T00:00:00+00:00',
-        BuildTool: 'test',
-        BuildToolVersion: '0',
-        OperatingSystem: 'Linux',
-        KernelVersion: '6.12',
-      },
-      DockerInfo: null,
-      CustomMetadata: null,
-    },
-  };
-}

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { pemSigner, signatureSection, writeEif } from '@enclaver/eif';
+import { smallImage } from '../../libs/eif/test/support.ts';
 import { eifVectors, tempFolder } from './eif-support.ts';
 
 const command = new URL('../bin/enclaver', import.meta.url).pathname;
@@ -50,26 +51,13 @@ export async function workplace(): Promise<Workplace> {
 
 /** A small image, signed on demand with a key of the vectors. */
 export async function writeApp(path: string, app: string, signed = false): Promise<Record<string, string>> {
-  const { measurements } = await writeEif(path, {
-    arch: 'x86_64',
-    kernel: Buffer.from('kernel'),
-    cmdline: 'reboot=k console=ttyS0',
-    ramdisks: [Buffer.from('init'), Buffer.from(app.padEnd(32))],
-    metadata: {
-      ImageName: 'app',
-      ImageVersion: '1',
-      BuildMetadata: {
-        BuildTime: '2026-01-01T00:00:00+00:00',
-        BuildTool: 'test',
-        BuildToolVersion: '0',
-        OperatingSystem: 'Linux',
-        KernelVersion: '6.12',
-      },
-      DockerInfo: null,
-      CustomMetadata: null,
-    },
-    ...(signed ? { sign: await signing() } : {}),
-  });
+  const { measurements } = await writeEif(
+    path,
+    smallImage({
+      ramdisks: [Buffer.from('init'), Buffer.from(app.padEnd(32))],
+      ...(signed ? { sign: await signing() } : {}),
+    }),
+  );
   return { ...measurements };
 }
 

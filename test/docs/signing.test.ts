@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { certificatePcr, readEif, writeEif } from '@enclaver/eif';
 import { KmsEmulator } from '@enclaver/kms-emulator';
+import { smallImage } from '../../libs/eif/test/support.ts';
 
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, '../..');
@@ -32,7 +33,7 @@ describe('docs/signing.md', () => {
       await mkdir(file('bin'));
       await writeFile(file('bin/package.json'), '{ "type": "module" }');
       await writeFile(file('bin/aws'), AWS, { mode: 0o755 });
-      await writeUnsigned(file('app.eif'));
+      await writeEif(file('app.eif'), smallImage());
       const before = (await readEif(file('app.eif'))).measurements;
       const env = {
         PATH: `${file('bin')}:${join(root, 'cli/bin')}:${process.env.PATH}`,
@@ -59,25 +60,3 @@ describe('docs/signing.md', () => {
     }
   });
 });
-
-async function writeUnsigned(path: string): Promise<void> {
-  await writeEif(path, {
-    arch: 'x86_64',
-    kernel: Buffer.from('kernel'),
-    cmdline: 'console=ttyS0',
-    ramdisks: [Buffer.alloc(512, 1), Buffer.alloc(512, 2)],
-    metadata: {
-      ImageName: 'app',
-      ImageVersion: '1',
-      BuildMetadata: {
-        BuildTime: '2026-01-01T00:00:00+00:00',
-        BuildTool: 'test',
-        BuildToolVersion: '0',
-        OperatingSystem: 'Linux',
-        KernelVersion: '6.12',
-      },
-      DockerInfo: null,
-      CustomMetadata: null,
-    },
-  });
-}
