@@ -13,6 +13,7 @@ const rooms = {
   'libs/signer': ['libs/eif'],
   'libs/provenance': ['libs/eif'],
   'libs/trust': ['libs/eif'],
+  'libs/attestation': ['libs/eif'],
   'services/builder': ['libs'],
   'services/supervisor': ['libs'],
   'services/outer-proxy': ['libs'],

@@ -1,0 +1,1 @@
+export type { AttestationDocument, DocumentExpectation, VerifyOptions } from './document.ts';
