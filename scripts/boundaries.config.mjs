@@ -9,6 +9,7 @@ const rooms = {
   'libs/manifest': [],
   'libs/eif': [],
   'libs/wire': [],
+  'libs/cms': [],
   'libs/bus': ['libs/manifest'],
   'libs/signer': ['libs/eif'],
   'libs/provenance': ['libs/eif'],
