@@ -124,8 +124,8 @@ describe('bad input', function () {
     });
   });
 
-  it('an image that the engine does not have, and one that is no enclave', async () => {
-    await fails(['run', 'enclaver-test/never-built:e2e'], 'IMAGE_NOT_FOUND');
+  it('an image that neither the engine nor a registry has, and one that is no enclave', async () => {
+    await fails(['run', '127.0.0.1:1/never-built:e2e'], 'PULL_FAILED');
     await fails(['run', 'enclaver-test/busybox:local'], 'IMAGE_NO_EIF');
   });
 
