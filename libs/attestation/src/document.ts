@@ -1,4 +1,4 @@
-/** An attestation document of the Nitro Secure Module, as it was received. Byte strings are views of the input. */
+/** An attestation document of the Nitro Secure Module, as it was received. Byte strings are views of one copy of it. */
 export interface AttestationDocument {
   /** `<instance id>-enc<hex>`. */
   moduleId: string;

@@ -1,0 +1,47 @@
+import type { VerifyOptions } from './document.ts';
+import { AttestationError } from './errors.ts';
+import { MAX_PCRS } from './limits.ts';
+
+const isBytes = (value: unknown): boolean => value instanceof Uint8Array;
+const bytes = { allowed: 'bytes', test: isBytes };
+
+/** What may be expected, and how it must look. */
+const expectations: Record<string, { allowed: string; test: (value: unknown) => boolean }> = {
+  pcrs: {
+    allowed: `a Map with at least one index from 0 to ${MAX_PCRS - 1} and its bytes`,
+    test: (value) =>
+      value instanceof Map && value.size > 0 && [...value].every(([index, each]) => isRegister(index) && isBytes(each)),
+  },
+  nonce: bytes,
+  userData: bytes,
+  publicKey: bytes,
+  maxAgeMs: { allowed: 'a number of milliseconds', test: (value) => Number.isFinite(value) && (value as number) >= 0 },
+  allowDebug: { allowed: 'a boolean', test: (value) => typeof value === 'boolean' },
+};
+
+/**
+ * Callers without TypeScript make mistakes that would silently check less: a nonce that is undefined because a session was
+ * lost, hexadecimal digits for bytes, a name that does not exist. Throws ATTESTATION_OPTION.
+ */
+export function checkOptions(options: VerifyOptions): void {
+  if (!(options.at instanceof Date) || Number.isNaN(options.at.getTime())) throw wrong('at', 'a Date with an instant');
+  if (
+    options.roots !== undefined &&
+    !(Array.isArray(options.roots) && options.roots.length > 0 && options.roots.every(isBytes))
+  ) {
+    throw wrong('roots', 'a list of at least one certificate in DER');
+  }
+  for (const [name, value] of Object.entries(options.expect ?? {})) {
+    const expectation = Object.hasOwn(expectations, name) ? expectations[name] : undefined;
+    if (expectation === undefined) throw wrong(`expect.${name}`, `one of ${Object.keys(expectations).join(', ')}`);
+    if (!expectation.test(value)) throw wrong(`expect.${name}`, `${expectation.allowed}, or to be left out`);
+  }
+}
+
+function isRegister(index: unknown): boolean {
+  return Number.isInteger(index) && (index as number) >= 0 && (index as number) < MAX_PCRS;
+}
+
+function wrong(name: string, allowed: string): AttestationError {
+  return new AttestationError('ATTESTATION_OPTION', `the option ${name} cannot be used; it must be ${allowed}`);
+}
