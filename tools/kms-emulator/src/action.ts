@@ -1,23 +1,27 @@
 import { z } from 'zod';
-import type { KeyStore } from './key-store.ts';
+import type { Caller, KeyStore } from './key-store.ts';
 import { KmsError } from './kms-error.ts';
 
 /** What an action works with. */
 export interface ActionContext {
   keys: KeyStore;
-  /** Of the request's credential scope. */
-  region: string;
+  caller: Caller;
+  now: Date;
+  /** Roots of the attestation documents that are taken: DER. */
+  roots: readonly Uint8Array[];
 }
 
+export type Answer = Record<string, unknown>;
+
 /** An operation of KMS: takes the JSON of a request, gives the JSON of the answer. Throws KmsError. */
-export type Action = (request: unknown, context: ActionContext) => Record<string, unknown>;
+export type Action = (request: unknown, context: ActionContext) => Promise<Answer>;
 
 /** An action behind the check of its request. */
 export function action<Request>(
   schema: z.ZodType<Request>,
-  run: (request: Request, context: ActionContext) => Record<string, unknown>,
+  run: (request: Request, context: ActionContext) => Answer | Promise<Answer>,
 ): Action {
-  return (request, context) => {
+  return async (request, context) => {
     const result = schema.safeParse(request);
     if (result.success) return run(result.data, context);
     const found = result.error.issues.map(({ path, message }) => `Value at '${path.join('.')}': ${message}`);

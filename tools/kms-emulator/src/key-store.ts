@@ -1,82 +1,172 @@
-import { generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
+import { createSecretKey, generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
+import {
+  type EcKey,
+  type EmulatedKey,
+  KEY_SPECS,
+  type KeySpec,
+  type KeyState,
+  type KeyUsage,
+  SYMMETRIC,
+  type SymmetricKey,
+} from './key.ts';
 import { KmsError } from './kms-error.ts';
+import { limits } from './limits.ts';
+import { type ConditionSources, conditionKeys } from './policy/condition-keys.ts';
+import { evaluate } from './policy/evaluate.ts';
+import { defaultPolicy, parseKeyPolicy } from './policy/policy-document.ts';
 
-export type KeyUsage = 'SIGN_VERIFY' | 'KEY_AGREEMENT';
-export type KeyState = 'Enabled' | 'Disabled' | 'PendingDeletion';
-
-/** Key specs of KMS that the emulator has, with OpenSSL's name of the curve and what each signs with. */
-export const KEY_SPECS = {
-  ECC_NIST_P256: { curve: 'prime256v1', algorithm: 'ECDSA_SHA_256', hash: 'sha256' },
-  ECC_NIST_P384: { curve: 'secp384r1', algorithm: 'ECDSA_SHA_384', hash: 'sha384' },
-  ECC_NIST_P521: { curve: 'secp521r1', algorithm: 'ECDSA_SHA_512', hash: 'sha512' },
-  ECC_SECG_P256K1: { curve: 'secp256k1', algorithm: 'ECDSA_SHA_256', hash: 'sha256' },
-} as const;
-export type KeySpec = keyof typeof KEY_SPECS;
-
-export interface NewKey {
+interface NewAnyKey {
+  /** A UUID. Default: a new one. */
+  id?: string | undefined;
+  /** `alias/<name>`. Default: none. */
+  alias?: string | undefined;
   /** Default us-east-1. */
-  region?: string;
-  /** Default ECC_NIST_P384. */
-  spec?: KeySpec;
-  /** Default SIGN_VERIFY. */
-  usage?: KeyUsage;
+  region?: string | undefined;
   /** Default Enabled. */
-  state?: KeyState;
-  /** Actions that nobody is allowed with this key. */
+  state?: KeyState | undefined;
+  /** Key policy, as JSON text or what that stands for. Default: that of KMS, which allows the account everything. */
+  policy?: unknown;
+}
+
+export interface NewKey extends NewAnyKey {
+  /** Default ECC_NIST_P384. */
+  spec?: KeySpec | undefined;
+  /** Default SIGN_VERIFY. */
+  usage?: KeyUsage | undefined;
+  /** Actions that nobody is allowed with this key, whatever its policy says. */
   denied?: readonly string[];
 }
 
-export interface EmulatedKey extends Required<NewKey> {
-  id: string;
-  arn: string;
-  created: Date;
-  privateKey: KeyObject;
-  publicKey: KeyObject;
+export interface NewSymmetricKey extends NewAnyKey {
+  /** An AES-256 key: 32 bytes. Default: a new one. With it and the id, ciphertexts outlive the emulator. */
+  material?: Uint8Array | undefined;
+}
+
+/** Who asks, and for what of a key. */
+export interface KeyUse extends ConditionSources {
+  /** Such as `Decrypt`. */
+  action: string;
+  caller: Caller;
+}
+
+export interface Caller {
+  /** ARN. */
+  principal: string;
+  /** Of the request's credential scope. */
+  region: string;
 }
 
 /** The account number of AWS's documentation. */
 export const ACCOUNT = '111122223333';
 
-/** The keys of the emulator, by ARN. They live in memory and are made at random. */
+/** The keys of the emulator, by ARN. They live in memory. */
 export class KeyStore {
   readonly #keys = new Map<string, EmulatedKey>();
+  readonly #aliases = new Map<string, string>();
 
-  create(options: NewKey = {}): EmulatedKey {
-    const { region = 'us-east-1', spec = 'ECC_NIST_P384', usage = 'SIGN_VERIFY', state = 'Enabled' } = options;
-    const { denied = [] } = options;
-    const id = randomUUID();
-    const arn = `arn:${partitionOf(region)}:kms:${region}:${ACCOUNT}:key/${id}`;
+  /** A pair that signs or agrees on secrets. Throws KmsError for a policy that is not understood. */
+  create({ spec = 'ECC_NIST_P384', usage = 'SIGN_VERIFY', denied = [], ...options }: NewKey = {}): EcKey {
     const pair = generateKeyPairSync('ec', { namedCurve: KEY_SPECS[spec].curve });
-    const key = { region, spec, usage, state, denied, id, arn, created: new Date(), ...pair };
-    this.#keys.set(arn, key);
+    const base = baseOf(options);
+    if (denied.length > 0) {
+      const Action = denied.map((action) => `kms:${action}`);
+      const deny = { Effect: 'Deny' as const, Principal: { AWS: ['*'] }, Action, Resource: ['*'], Condition: {} };
+      base.policy = { ...base.policy, Statement: [...base.policy.Statement, deny] };
+    }
+    return this.#add({ ...base, spec, usage, ...pair });
+  }
+
+  /** A key that encrypts. Throws KmsError for a policy that is not understood, RangeError for material of another size. */
+  createSymmetric({ material = randomBytes(32), ...options }: NewSymmetricKey = {}): SymmetricKey {
+    if (material.length !== 32) throw new RangeError(`an AES-256 key has 32 bytes, not ${material.length}`);
+    const key = { spec: SYMMETRIC, usage: 'ENCRYPT_DECRYPT', material: createSecretKey(material) } as const;
+    return this.#add({ ...baseOf(options), ...key });
+  }
+
+  /** Keys of a region, in the order in which they were made. */
+  list(region: string): EmulatedKey[] {
+    return [...this.#keys.values()].filter((key) => key.region === region);
+  }
+
+  /** By id, ARN or alias, if the caller's region has it. */
+  find(keyId: string, region: string): EmulatedKey | undefined {
+    const prefix = `arn:${partitionOf(region)}:kms:${region}:${ACCOUNT}:`;
+    const arn = keyId.startsWith('arn:') ? keyId : `${prefix}${keyId.startsWith('alias/') ? keyId : `key/${keyId}`}`;
+    const key = this.#keys.get(this.#aliases.get(arn) ?? arn);
+    return key?.region === region ? key : undefined;
+  }
+
+  /** The key for an action: it must be there, allowed by its policy, and enabled. Throws as KMS does. */
+  use(keyId: string, use: KeyUse): EmulatedKey {
+    const { region } = use.caller;
+    const key = this.find(keyId, region);
+    if (key === undefined) {
+      const name = keyId.startsWith('arn:')
+        ? keyId
+        : `arn:${partitionOf(region)}:kms:${region}:${ACCOUNT}:key/${keyId}`;
+      throw new KmsError(
+        'NotFoundException',
+        keyId.includes('alias/') ? `Alias ${keyId} is not found.` : `Key '${name}' does not exist`,
+      );
+    }
+    authorize(key, use);
+    if (key.state === 'Disabled' && use.action !== 'DescribeKey') {
+      throw new KmsError('DisabledException', `${key.arn} is disabled.`);
+    }
+    if (key.state === 'PendingDeletion' && use.action !== 'DescribeKey') {
+      throw new KmsError('KMSInvalidStateException', `${key.arn} is pending deletion.`);
+    }
     return key;
   }
 
-  /** By id or ARN, for an action: the key must be there, allowed and enabled. Throws as KMS does. */
-  use(keyId: string, { action, region }: { action: string; region: string }): EmulatedKey {
-    const arn = keyId.startsWith('arn:') ? keyId : `arn:${partitionOf(region)}:kms:${region}:${ACCOUNT}:key/${keyId}`;
-    const key = this.#keys.get(arn);
-    if (key === undefined || key.region !== region) {
-      throw new KmsError('NotFoundException', `Key '${arn}' does not exist`);
+  #add<Key extends EmulatedKey>(key: Key): Key {
+    if (this.#keys.size >= limits.keys) throw new KmsError('LimitExceededException', `There are ${limits.keys} keys.`);
+    if (this.#keys.has(key.arn)) throw new KmsError('AlreadyExistsException', `${key.arn} already exists`);
+    if (key.alias !== undefined) {
+      const alias = key.arn.replace(/key\/.*$/, key.alias);
+      if (this.#aliases.has(alias))
+        throw new KmsError('AlreadyExistsException', `An alias with the name ${alias} already exists`);
+      this.#aliases.set(alias, key.arn);
     }
-    if (key.denied.includes(action)) {
-      throw new KmsError(
-        'AccessDeniedException',
-        `User: arn:${partitionOf(region)}:iam::${ACCOUNT}:user/emulated is not authorized to perform: kms:${action} ` +
-          `on resource: ${arn} because no identity-based policy allows the kms:${action} action`,
-      );
-    }
-    if (key.state === 'Disabled' && action !== 'DescribeKey') {
-      throw new KmsError('DisabledException', `${arn} is disabled.`);
-    }
-    if (key.state === 'PendingDeletion' && action !== 'DescribeKey') {
-      throw new KmsError('KMSInvalidStateException', `${arn} is pending deletion.`);
-    }
+    this.#keys.set(key.arn, key);
     return key;
   }
 }
 
-function partitionOf(region: string): string {
+/** Throws AccessDeniedException in the words of AWS. */
+function authorize(key: EmulatedKey, { action, caller, ...sources }: KeyUse): void {
+  const name = `kms:${action}`;
+  const decision = evaluate(key.policy, {
+    principal: caller.principal,
+    action: name,
+    resource: key.arn,
+    context: conditionKeys(sources),
+  });
+  if (decision === 'allowed') return;
+  const why =
+    decision === 'denied'
+      ? `because no resource-based policy allows the ${name} action`
+      : 'with an explicit deny in a resource-based policy';
+  throw new KmsError(
+    'AccessDeniedException',
+    `User: ${caller.principal} is not authorized to perform: ${name} on resource: ${key.arn} ${why}`,
+  );
+}
+
+function baseOf({ id = randomUUID(), alias, region = 'us-east-1', state = 'Enabled', policy }: NewAnyKey) {
+  const partition = partitionOf(region);
+  return {
+    id,
+    arn: `arn:${partition}:kms:${region}:${ACCOUNT}:key/${id}`,
+    alias,
+    region,
+    state,
+    created: new Date(),
+    policy: policy === undefined ? defaultPolicy(`arn:${partition}:iam::${ACCOUNT}:root`) : parseKeyPolicy(policy),
+  };
+}
+
+export function partitionOf(region: string): string {
   if (region.startsWith('cn-')) return 'aws-cn';
   return region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws';
 }

@@ -2,11 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Action } from './action.ts';
-import { describeKey } from './actions/describe-key.ts';
-import { getPublicKey } from './actions/get-public-key.ts';
-import { sign } from './actions/sign.ts';
-import { KeyStore } from './key-store.ts';
+import type { Answer } from './action.ts';
+import { actions } from './actions.ts';
+import { ACCOUNT, KeyStore, partitionOf } from './key-store.ts';
 import { KmsError } from './kms-error.ts';
 import { limits } from './limits.ts';
 import { type Credentials, verifySigV4 } from './sigv4.ts';
@@ -14,34 +12,42 @@ import { type Credentials, verifySigV4 } from './sigv4.ts';
 const CONTENT_TYPE = 'application/x-amz-json-1.1';
 const TARGET = 'TrentService.';
 
-const actions: ReadonlyMap<string, Action> = new Map([
-  ['DescribeKey', describeKey],
-  ['GetPublicKey', getPublicKey],
-  ['Sign', sign],
-]);
+export interface EmulatedCredentials extends Credentials {
+  /** ARN of the user, role or session that has them. Default: a user `emulated` of the emulator's account. */
+  principal?: string | undefined;
+}
 
 export interface KmsEmulatorOptions {
   /** Whose requests are taken. */
-  credentials: readonly Credentials[];
-  /** The clock that signatures are held against. Default: the machine's. */
+  credentials: readonly EmulatedCredentials[];
+  /** The clock that signatures and attestation documents are held against. Default: the machine's. */
   now?: () => Date;
+  /**
+   * Roots of the attestation documents that are taken, in DER: those of development roots. Default: none, so that each document
+   * is refused. AWS's own root is never taken by itself: its documents belong to AWS's own KMS.
+   */
+  roots?: readonly Uint8Array[];
+  /** Default: a free one. */
+  port?: number;
 }
 
 /**
- * An emulator of the endpoint of AWS KMS, on 127.0.0.1 and a free port, for tests and the demo. It checks the signature of
- * every request and answers as KMS does, errors too. Its keys are worth nothing.
+ * An emulator of the endpoint of AWS KMS, on 127.0.0.1, for tests and the demo. It checks the signature of every request, the
+ * policy of the key and the attestation document, and answers as KMS does, errors too. Its keys are worth nothing.
  */
 export class KmsEmulator implements AsyncDisposable {
   readonly keys = new KeyStore();
   /** Names of the operations that were asked for, in their order, with a good signature. */
   readonly asked: string[] = [];
   readonly #server: Server;
-  readonly #credentials: ReadonlyMap<string, Credentials>;
+  readonly #credentials: ReadonlyMap<string, EmulatedCredentials>;
+  readonly #roots: readonly Uint8Array[];
   readonly #now: () => Date;
 
-  private constructor({ credentials, now = () => new Date() }: KmsEmulatorOptions) {
+  private constructor({ credentials, now = () => new Date(), roots = [] }: KmsEmulatorOptions) {
     this.#credentials = new Map(credentials.map((each) => [each.accessKeyId, each]));
     this.#now = now;
+    this.#roots = roots;
     this.#server = createServer(
       { requestTimeout: limits.requestMs, headersTimeout: limits.requestMs },
       (request, response) => void this.#serve(request, response),
@@ -50,7 +56,7 @@ export class KmsEmulator implements AsyncDisposable {
 
   static async start(options: KmsEmulatorOptions): Promise<KmsEmulator> {
     const emulator = new KmsEmulator(options);
-    emulator.#server.listen(0, '127.0.0.1');
+    emulator.#server.listen(options.port ?? 0, '127.0.0.1');
     await once(emulator.#server, 'listening');
     return emulator;
   }
@@ -69,26 +75,28 @@ export class KmsEmulator implements AsyncDisposable {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      const answer = this.#answer(request, await readBody(request));
+      const answer = await this.#answer(request, await readBody(request));
       respond(response, 200, answer);
     } catch (error) {
       const known = error instanceof KmsError ? error : new KmsError('KMSInternalException', String(error), 500);
       if (!request.complete) response.setHeader('connection', 'close');
-      respond(response, known.status, { __type: known.type, message: known.message });
+      respond(response, known.status, known.answer);
     }
   }
 
-  #answer(request: IncomingMessage, body: Buffer): Record<string, unknown> {
+  async #answer(request: IncomingMessage, body: Buffer): Promise<Answer> {
     const { method = '', url = '/' } = request;
     const headers = request.headers as Record<string, string | undefined>;
-    const find = (id: string): Credentials | undefined => this.#credentials.get(id);
-    const { region } = verifySigV4({ method, url, headers, body }, { service: 'kms', find, now: this.#now() });
+    const find = (id: string): EmulatedCredentials | undefined => this.#credentials.get(id);
+    const now = this.#now();
+    const { credentials, region } = verifySigV4({ method, url, headers, body }, { service: 'kms', find, now });
     const target = headers['x-amz-target'] ?? '';
     const name = target.startsWith(TARGET) ? target.slice(TARGET.length) : '';
     const action = actions.get(name);
-    if (method !== 'POST' || url !== '/' || action === undefined) throw new KmsError('UnknownOperationException', '');
+    if (method !== 'POST' || url !== '/' || action === undefined) throw new KmsError('UnknownOperationException');
     this.asked.push(name);
-    return action(parseJson(body), { keys: this.keys, region });
+    const { principal = `arn:${partitionOf(region)}:iam::${ACCOUNT}:user/emulated` } = credentials;
+    return action(parseJson(body), { keys: this.keys, caller: { principal, region }, now, roots: this.#roots });
   }
 }
 
@@ -112,7 +120,7 @@ function parseJson(body: Buffer): unknown {
   }
 }
 
-function respond(response: ServerResponse, status: number, answer: Record<string, unknown>): void {
+function respond(response: ServerResponse, status: number, answer: Answer): void {
   const body = JSON.stringify(answer);
   response.writeHead(status, {
     'content-type': CONTENT_TYPE,

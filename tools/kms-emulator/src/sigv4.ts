@@ -66,10 +66,10 @@ export function signatureOf(text: string, secretAccessKey: string, { date, regio
  * Whose request it is, and for which region. Throws KmsError as AWS answers: no or malformed signature, one for another
  * service, of an unknown key, too old, too new, or wrong.
  */
-export function verifySigV4(
+export function verifySigV4<Known extends Credentials>(
   request: SignedRequest,
-  { service, find, now }: { service: string; find(accessKeyId: string): Credentials | undefined; now: Date },
-): { credentials: Credentials; region: string } {
+  { service, find, now }: { service: string; find(accessKeyId: string): Known | undefined; now: Date },
+): { credentials: Known; region: string } {
   const authorization = parseAuthorization(request.headers.authorization);
   const { scope, signedHeaders } = authorization;
   const time = request.headers['x-amz-date'] ?? '';

@@ -1,9 +1,10 @@
 import { z } from 'zod';
-import { action, keyId } from '../action.ts';
-import { ACCOUNT, type EmulatedKey, KEY_SPECS } from '../key-store.ts';
+import { type Answer, action, keyId } from '../action.ts';
+import { type EmulatedKey, KEY_SPECS, SYMMETRIC } from '../key.ts';
+import { ACCOUNT } from '../key-store.ts';
 
-export const describeKey = action(z.object({ KeyId: keyId }), ({ KeyId }, { keys, region }) => {
-  const key = keys.use(KeyId, { action: 'DescribeKey', region });
+export const describeKey = action(z.object({ KeyId: keyId }), ({ KeyId }, { keys, caller }) => {
+  const key = keys.use(KeyId, { action: 'DescribeKey', caller });
   return {
     KeyMetadata: {
       AWSAccountId: ACCOUNT,
@@ -22,8 +23,9 @@ export const describeKey = action(z.object({ KeyId: keyId }), ({ KeyId }, { keys
 });
 
 /** What KMS says of a key's kind, here and with its public half. */
-export function keyFields({ spec, usage }: EmulatedKey): Record<string, unknown> {
+export function keyFields({ spec, usage }: EmulatedKey): Answer {
   const kind = { CustomerMasterKeySpec: spec, KeySpec: spec, KeyUsage: usage };
+  if (spec === SYMMETRIC) return { ...kind, EncryptionAlgorithms: [SYMMETRIC] };
   return usage === 'SIGN_VERIFY'
     ? { ...kind, SigningAlgorithms: [KEY_SPECS[spec].algorithm] }
     : { ...kind, KeyAgreementAlgorithms: ['ECDH'] };

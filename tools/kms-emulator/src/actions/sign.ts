@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { action, blob, keyId } from '../action.ts';
 import { signDigest } from '../ecdsa.ts';
-import { KEY_SPECS } from '../key-store.ts';
+import { KEY_SPECS, usableFor } from '../key.ts';
 import { KmsError } from '../kms-error.ts';
 import { limits } from '../limits.ts';
 
@@ -13,11 +13,8 @@ const request = z.object({
   SigningAlgorithm: z.string(),
 });
 
-export const sign = action(request, ({ KeyId, Message, MessageType, SigningAlgorithm }, { keys, region }) => {
-  const key = keys.use(KeyId, { action: 'Sign', region });
-  if (key.usage !== 'SIGN_VERIFY') {
-    throw new KmsError('InvalidKeyUsageException', `${key.arn} key usage is ${key.usage} which is not valid for Sign.`);
-  }
+export const sign = action(request, ({ KeyId, Message, MessageType, SigningAlgorithm }, { keys, caller }) => {
+  const key = usableFor(keys.use(KeyId, { action: 'Sign', caller }), 'SIGN_VERIFY', 'Sign');
   const { algorithm, hash } = KEY_SPECS[key.spec];
   if (SigningAlgorithm !== algorithm) {
     throw new KmsError(
