@@ -6,7 +6,15 @@ import { MAX_CBOR_DEPTH } from './limits.ts';
 export type CborKey = number | bigint | string;
 
 /** What CBOR says. Byte strings are views of the input, unless they were sent in chunks. */
-export type CborValue = CborKey | Uint8Array | null | CborValue[] | Map<CborKey, CborValue> | CborTag | CborSimple;
+export type CborValue =
+  | CborKey
+  | Uint8Array
+  | boolean
+  | null
+  | CborValue[]
+  | Map<CborKey, CborValue>
+  | CborTag
+  | CborSimple;
 
 export class CborTag {
   readonly tag: number | bigint;
@@ -18,7 +26,7 @@ export class CborTag {
   }
 }
 
-/** A float, boolean or other simple value: no document needs one, they are only read over. */
+/** A float or another simple value: nobody needs one, they are only read over. */
 export class CborSimple {
   readonly kind = 'simple';
 }
@@ -82,7 +90,7 @@ class Reader {
       case TAG:
         return new CborTag(argument, this.item(depth + 1));
       default:
-        return info === 22 ? null : new CborSimple();
+        return simple(info);
     }
   }
 
@@ -175,6 +183,12 @@ class Reader {
     }
     return map;
   }
+}
+
+/** RFC 8949, section 3.3. */
+function simple(info: number): boolean | null | CborSimple {
+  if (info === 22) return null;
+  return info === 20 || info === 21 ? info === 21 : new CborSimple();
 }
 
 function malformed(found: string, cause?: unknown): AttestationError {
