@@ -2,10 +2,10 @@
 export const limits = {
   /** First connection: a nats-server that was started beside us needs a moment, one that is not there must not hang the user. */
   connectTimeoutMs: 5_000,
-  /** A request other than a build: the services answer from memory or after one start of a process. */
+  /** Other requests: the services answer from memory. */
   requestTimeoutMs: 30_000,
-  /** A build of a large image on a slow disk; its progress shows long before that whether it lives. */
-  buildTimeoutMs: 3_600_000,
+  /** A build of a large image on a slow disk, or its way from a registry; whether the service lives is seen long before that. */
+  longTimeoutMs: 3_600_000,
   /** A ping of the services: all that answer do so within milliseconds, this is how long we listen. */
   pingMs: 250,
   /** Between two pings of the service that works on a long request, and how many it may miss: a busy one answers late. */

@@ -1,7 +1,10 @@
 import * as z from 'zod';
 import { enclaveRecordSchema, measurementsSchema, publishedPortSchema } from './enclave.ts';
 
-/** Requests that a service answers, `enclaver.v1.<service>.<operation>`. Paths are on the machine of the service. */
+/**
+ * Requests that a service answers, `enclaver.v1.<service>.<operation>`. Paths are on the machine of the service. `long` ones
+ * move images: they are waited for as long as the service lives.
+ */
 
 const imageSchema = z.object({
   /** `sha256:…` of the image's configuration. */
@@ -19,6 +22,7 @@ export const operations = {
   builder: {
     /** Builds a manifest into an EIF and, unless `eifOnly`, a release image. Progress comes on `enclaver.v1.build.<buildId>.progress`. */
     build: {
+      long: true,
       request: z.object({
         buildId,
         /** The manifest's bytes: they go into the image as they are. */
@@ -83,6 +87,7 @@ export const operations = {
     },
     /** Takes `/enclave/application.eif` out of a release image, of an engine or of a registry. */
     extract: {
+      long: true,
       request: z.object({ image: z.string(), platform: platformSchema.optional() }),
       response: z.object({
         eif: z.string(),
@@ -94,6 +99,7 @@ export const operations = {
     },
     /** Builds a release image's EIF again from what the image records, and compares. */
     verifyBuild: {
+      long: true,
       request: z.object({
         buildId,
         image: z.string(),
@@ -114,6 +120,7 @@ export const operations = {
   supervisor: {
     /** Accepts an enclave and starts it; what becomes of it is told by its events. */
     run: {
+      long: true,
       request: z.object({
         eif: z.string().startsWith('/'),
         /** Default: the manifest's name. */
