@@ -1,1 +1,3 @@
-export {};
+export { NsmError, type NsmErrorCode } from './errors.ts';
+export { Nsm, type NsmDescription, type NsmOptions, type NsmTransport, type PcrState } from './nsm.ts';
+export type { AttestationFields } from './request.ts';
