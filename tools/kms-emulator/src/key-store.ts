@@ -59,12 +59,14 @@ export interface Caller {
 /** The account number of AWS's documentation. */
 export const ACCOUNT = '111122223333';
 
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 /** The keys of the emulator, by ARN. They live in memory. */
 export class KeyStore {
   readonly #keys = new Map<string, EmulatedKey>();
   readonly #aliases = new Map<string, string>();
 
-  /** A pair that signs or agrees on secrets. Throws KmsError for a policy that is not understood. */
+  /** A pair that signs or agrees on secrets. Throws KmsError for a policy that is not understood, RangeError for an id that is no UUID. */
   create({ spec = 'ECC_NIST_P384', usage = 'SIGN_VERIFY', denied = [], ...options }: NewKey = {}): EcKey {
     const pair = generateKeyPairSync('ec', { namedCurve: KEY_SPECS[spec].curve });
     const base = baseOf(options);
@@ -76,38 +78,32 @@ export class KeyStore {
     return this.#add({ ...base, spec, usage, ...pair });
   }
 
-  /** A key that encrypts. Throws KmsError for a policy that is not understood, RangeError for material of another size. */
+  /** A key that encrypts. Throws KmsError for a policy that is not understood, RangeError for another id or material. */
   createSymmetric({ material = randomBytes(32), ...options }: NewSymmetricKey = {}): SymmetricKey {
     if (material.length !== 32) throw new RangeError(`an AES-256 key has 32 bytes, not ${material.length}`);
     const key = { spec: SYMMETRIC, usage: 'ENCRYPT_DECRYPT', material: createSecretKey(material) } as const;
     return this.#add({ ...baseOf(options), ...key });
   }
 
-  /** Keys of a region, in the order in which they were made. */
-  list(region: string): EmulatedKey[] {
-    return [...this.#keys.values()].filter((key) => key.region === region);
+  /** In the order in which they were made. */
+  all(): EmulatedKey[] {
+    return [...this.#keys.values()];
   }
 
-  /** By id, ARN or alias, if the caller's region has it. */
+  /** By id, ARN or alias, if the region has it. */
   find(keyId: string, region: string): EmulatedKey | undefined {
-    const prefix = `arn:${partitionOf(region)}:kms:${region}:${ACCOUNT}:`;
-    const arn = keyId.startsWith('arn:') ? keyId : `${prefix}${keyId.startsWith('alias/') ? keyId : `key/${keyId}`}`;
+    const arn = arnOf(keyId, region);
     const key = this.#keys.get(this.#aliases.get(arn) ?? arn);
     return key?.region === region ? key : undefined;
   }
 
   /** The key for an action: it must be there, allowed by its policy, and enabled. Throws as KMS does. */
   use(keyId: string, use: KeyUse): EmulatedKey {
-    const { region } = use.caller;
-    const key = this.find(keyId, region);
+    const key = this.find(keyId, use.caller.region);
     if (key === undefined) {
-      const name = keyId.startsWith('arn:')
-        ? keyId
-        : `arn:${partitionOf(region)}:kms:${region}:${ACCOUNT}:key/${keyId}`;
-      throw new KmsError(
-        'NotFoundException',
-        keyId.includes('alias/') ? `Alias ${keyId} is not found.` : `Key '${name}' does not exist`,
-      );
+      const arn = arnOf(keyId, use.caller.region);
+      const found = arn.includes(':alias/') ? `Alias ${arn} is not found.` : `Key '${arn}' does not exist`;
+      throw new KmsError('NotFoundException', found);
     }
     authorize(key, use);
     if (key.state === 'Disabled' && use.action !== 'DescribeKey') {
@@ -123,7 +119,7 @@ export class KeyStore {
     if (this.#keys.size >= limits.keys) throw new KmsError('LimitExceededException', `There are ${limits.keys} keys.`);
     if (this.#keys.has(key.arn)) throw new KmsError('AlreadyExistsException', `${key.arn} already exists`);
     if (key.alias !== undefined) {
-      const alias = key.arn.replace(/key\/.*$/, key.alias);
+      const alias = arnOf(key.alias, key.region);
       if (this.#aliases.has(alias))
         throw new KmsError('AlreadyExistsException', `An alias with the name ${alias} already exists`);
       this.#aliases.set(alias, key.arn);
@@ -153,16 +149,24 @@ function authorize(key: EmulatedKey, { action, caller, ...sources }: KeyUse): vo
   );
 }
 
+/** Of a key or an alias, from any of the forms of `KeyId`. */
+function arnOf(keyId: string, region: string): string {
+  if (keyId.startsWith('arn:')) return keyId;
+  const resource = keyId.startsWith('alias/') ? keyId : `key/${keyId}`;
+  return `arn:${partitionOf(region)}:kms:${region}:${ACCOUNT}:${resource}`;
+}
+
 function baseOf({ id = randomUUID(), alias, region = 'us-east-1', state = 'Enabled', policy }: NewAnyKey) {
-  const partition = partitionOf(region);
+  if (!UUID.test(id)) throw new RangeError(`the id of a key is a UUID in lower case, not ${JSON.stringify(id)}`);
   return {
     id,
-    arn: `arn:${partition}:kms:${region}:${ACCOUNT}:key/${id}`,
+    arn: arnOf(id, region),
     alias,
     region,
     state,
     created: new Date(),
-    policy: policy === undefined ? defaultPolicy(`arn:${partition}:iam::${ACCOUNT}:root`) : parseKeyPolicy(policy),
+    policy:
+      policy === undefined ? defaultPolicy(`arn:${partitionOf(region)}:iam::${ACCOUNT}:root`) : parseKeyPolicy(policy),
   };
 }
 
