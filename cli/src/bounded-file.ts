@@ -1,10 +1,11 @@
 import { createReadStream } from 'node:fs';
+import type { Readable } from 'node:stream';
 
 /** The first `max` bytes of a file or pipe, and one more where it has more: its reader then refuses it. */
-export async function readBounded(path: string, max: number): Promise<Buffer> {
+export async function readBounded(source: string | Readable, max: number): Promise<Buffer> {
   const parts: Buffer[] = [];
   let size = 0;
-  for await (const part of createReadStream(path)) {
+  for await (const part of typeof source === 'string' ? createReadStream(source) : source) {
     parts.push(part as Buffer);
     size += (part as Buffer).length;
     if (size > max) break;

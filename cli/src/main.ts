@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { addAttest } from './commands/attest.ts';
 import { addBuild } from './commands/build.ts';
 import { addBus } from './commands/bus.ts';
 import { addEif } from './commands/eif.ts';
@@ -38,6 +39,7 @@ for (const add of [
   addStop,
   addEif,
   addTrust,
+  addAttest,
   addBus,
 ])
   add(program);

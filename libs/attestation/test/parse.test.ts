@@ -172,7 +172,7 @@ describe('hostile documents', () => {
         flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
         await refused(flipped);
       }),
-      { numRuns: 1000 },
+      { numRuns: 400 },
     );
   });
 
