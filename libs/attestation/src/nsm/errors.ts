@@ -11,7 +11,8 @@ export type NsmErrorCode =
   | 'NSM_UNKNOWN_ERROR'
   | 'NSM_UNREACHABLE'
   | 'NSM_TIMEOUT'
-  | 'NSM_BUSY';
+  | 'NSM_BUSY'
+  | 'NSM_FRAME';
 
 /** The device's codes (aws-nitro-enclaves-nsm-api, `src/api/mod.rs`). Its `Success` is none. */
 const DEVICE_CODES = {
@@ -41,6 +42,7 @@ const remedies: Record<NsmErrorCode, string> = {
   NSM_UNREACHABLE: 'is this an enclave, with its driver nsm? else start the simulator',
   NSM_TIMEOUT: 'if it stays, start another enclave',
   NSM_BUSY: 'ask less often, or wait for answers',
+  NSM_FRAME: 'use the same version on both sides; nobody else talks to the port of a simulator',
 };
 
 /** The NSM refused, or its answer cannot be used. The message says what was found and what is allowed. */

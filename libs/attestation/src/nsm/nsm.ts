@@ -106,7 +106,7 @@ export class Nsm {
       try {
         if (!overdue) resolve(await this.#transport(request));
       } catch (cause) {
-        reject(new NsmError('NSM_UNREACHABLE', `the NSM cannot be reached: ${reason(cause)}`, { cause }));
+        reject(cause instanceof NsmError ? cause : unreachable(cause));
       }
     };
     this.#free = this.#free.then(send);
@@ -117,6 +117,7 @@ export class Nsm {
   }
 }
 
-function reason(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+function unreachable(cause: unknown): NsmError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new NsmError('NSM_UNREACHABLE', `the NSM cannot be reached: ${reason}`, { cause });
 }

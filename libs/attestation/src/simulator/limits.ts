@@ -25,3 +25,9 @@ export const MAX_ROOT_PEM_BYTES = 8192;
 
 /** IAM's bound on an ARN. */
 export const MAX_ARN_LENGTH = 2048;
+
+/** From accepting a connection to its close. A request is answered in milliseconds; the rest is for a slow machine. */
+export const EXCHANGE_MS = 10 * SECOND_MS;
+
+/** Connections at a time: one for each process of an enclave that asks, and the client asks one thing at a time. */
+export const MAX_CONNECTIONS = 64;
