@@ -194,3 +194,27 @@ describe('enclaver attest verify', function () {
     }
   });
 });
+
+describe('commands and programs of docs/attestation.md', function () {
+  this.timeout(60_000);
+
+  it('run as they stand there', async () => {
+    await using place = await workplace();
+    await place.write('document.b64', await readFile(new URL(PROD, vectors), 'utf8'));
+    const markdown = await readFile(new URL('../../docs/attestation.md', import.meta.url), 'utf8');
+    const blocksOf = (language: string): string[] =>
+      [...markdown.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))].map(([, block = '']) => block);
+    assert.ok(blocksOf('sh').length >= 2 && blocksOf('js').length >= 1);
+    const commands = await place.sh(blocksOf('sh').join('\n'));
+    assert.equal(commands.code, 0, commands.stderr);
+    assert.equal(JSON.parse(await readFile(place.file('verdict.json'), 'utf8')).verdict, 'verified');
+    for (const program of blocksOf('js')) {
+      const resolved = import.meta.resolve('@enclaver/attestation');
+      await place.write('program.mjs', program.replaceAll("'@enclaver/attestation'", JSON.stringify(resolved)));
+      const { code, stdout, stderr } = await place.sh(`"${process.execPath}" program.mjs`);
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /^i-0827e799ec9232d44-enc/);
+      assert.match(stdout, /ATTESTATION_EXPIRED/);
+    }
+  });
+});
