@@ -4,7 +4,7 @@ export const MAX_DOCUMENT_BYTES = 16 << 10;
 /** CBOR items within each other. A document needs 3; what a later field may need beyond is ignored but must be read over. */
 export const MAX_CBOR_DEPTH = 8;
 
-/** Registers of an NSM (nsm-api, `docs/attestation_process.md`, 3.2.2.2; the same for the following three). */
+/** Registers of an NSM (nsm-api, `attestation_process.md`, 3.2.2.2; the same for the following three). */
 export const MAX_PCRS = 32;
 
 /** One certificate, DER. */

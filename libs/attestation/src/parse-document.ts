@@ -13,7 +13,7 @@ const SIGNATURE_BYTES = 96;
 
 /**
  * Reads an attestation document: COSE_Sign1, with or without its tag, as the Nitro Secure Module makes it
- * (nsm-api, `docs/attestation_process.md`). The bounds of every field are checked; **nothing is verified**: anyone can make
+ * (nsm-api, `attestation_process.md`). The bounds of every field are checked; **nothing is verified**: anyone can make
  * such bytes. Use `verifyDocument` unless the document is only to be shown.
  *
  * Throws ATTESTATION_TOO_LARGE, ATTESTATION_CBOR, ATTESTATION_STRUCTURE, ATTESTATION_ALGORITHM, ATTESTATION_FIELD, and

@@ -13,7 +13,7 @@ import {
 type Fields = Omit<AttestationDocument, 'protectedHeader' | 'payload' | 'signature'>;
 
 /**
- * The fields of a document, each within its bounds (nsm-api, `docs/attestation_process.md`, 3.2.2.2). Keys that are not
+ * The fields of a document, each within its bounds (nsm-api, `attestation_process.md`, 3.2.2.2). Keys that are not
  * known are ignored. Throws ATTESTATION_FIELD.
  */
 export function readPayload(map: ReadonlyMap<CborKey, CborValue>): Fields {

@@ -78,6 +78,10 @@ describe('chain of an attestation document', () => {
     await verifyChain(await makeChain({ zone: { more: [unknownExtension(false)] } }));
   });
 
+  it('may be valid until after 2049, when dates have another form', async () => {
+    await verifyChain(await makeChain({ root: { until: '2055-01-01T00:00:00Z' } }));
+  });
+
   for (const [name, changes, code] of faults) {
     it(`with ${name}: ${code}`, async () => {
       const chain = await makeChain(changes);
