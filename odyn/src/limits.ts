@@ -44,6 +44,12 @@ export const limits = {
   ingressConnections: 16_384,
   /** Connections without a byte for this long are cut: long polls and database links stay far below. */
   ingressIdleMs: 3_600_000,
+  /** Connections of one port with TLS: some 60 KiB each in Node and OpenSSL. */
+  tlsConnections: 4_096,
+  /** A client across the world on a bad line needs a second or two. */
+  tlsHandshakeMs: 10_000,
+  /** Key, certificates or client CAs of a port: the CAs of the whole web are 220 KiB. */
+  tlsFileBytes: 1 * MIB,
   /** After the app has ended its sockets are closed; this is for what clients have not taken yet. */
   ingressDrainMs: 2_000,
   /** How often the kernel's socket table is read for the app's listeners at first, and after `readyFastMs`. */

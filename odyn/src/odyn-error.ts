@@ -5,7 +5,7 @@ export type OdynErrorCode =
   | 'LAUNCH_INVALID'
   | 'NOT_IN_RELEASE'
   | 'SIGNAL_UNKNOWN'
-  | 'TLS_NOT_BUILT'
+  | 'TLS_FILE'
   | 'USER_UNKNOWN';
 
 /** Why the app could not be started; the message becomes the text of the status `fatal`. */

@@ -108,7 +108,10 @@ export class Odyn {
     const ports = manifest.ingress.map(({ listenPort }) => listenPort);
     const egress = await Egress.open(transport, relay, manifest.egress, this.#log);
     try {
-      const ingress = await Ingress.open(transport, relay, ports);
+      const ingress = await Ingress.open(transport, relay, manifest.ingress, {
+        root: this.#options.root,
+        log: this.#log,
+      });
       const { app, outputs } = await this.#startApp(configuration, egress?.port);
       const over = new AbortController();
       const watch = this.#watchReady(ports, over.signal);

@@ -94,8 +94,34 @@ const signature = z
 
 const tls = z
   .strictObject({
-    key_file: text('Private key in PEM form.', 'a path'),
-    cert_file: text('Certificate chain in PEM form.', 'a path'),
+    key_file: text(
+      'Private key in PEM form. Where the image has no such file: `/etc/enclaver/tls/server/<port>/key.pem`.',
+      'a path in the image',
+    ),
+    cert_file: text(
+      "Certificate chain in PEM form, the server's first. Where the image has no such file: `/etc/enclaver/tls/server/<port>/cert.pem`.",
+      'a path in the image',
+    ),
+    client_ca_file: text(
+      'Certificate authorities of the clients, in PEM form: who has no certificate of theirs is refused. Without it, nobody is asked for one.',
+      'a path in the image',
+    ).nullish(),
+    alpn: z
+      .array(
+        z
+          .string()
+          .min(1)
+          .max(255)
+          .regex(/^[\x21-\x7e]*$/)
+          .meta({ description: 'One protocol.', allowed: 'a protocol id of ALPN, such as h2' }),
+      )
+      .meta({
+        description:
+          'Protocols that the application speaks, the preferred one first; clients that offer others only are refused.',
+        allowed: 'a list',
+        default: [],
+      })
+      .nullish(),
   })
   .meta({ description: 'Ends TLS inside the enclave; without it the port carries plain TCP.', allowed: 'a map' });
 
@@ -228,7 +254,7 @@ export interface Manifest {
   target: string;
   sources: { app: string; odyn?: string; sleeve?: string };
   signature?: { certificate: string; key: string };
-  ingress: { listenPort: number; tls?: { keyFile: string; certFile: string } }[];
+  ingress: { listenPort: number; tls?: { keyFile: string; certFile: string; clientCaFile?: string; alpn: string[] } }[];
   egress?: { proxyPort: number; allow: string[]; deny: string[] };
   defaults: { cpuCount: number; memoryMb: number };
   kmsProxy?: { listenPort: number; endpoints: Record<string, string> };
@@ -247,7 +273,16 @@ export function normalise(raw: RawManifest): Manifest {
     ...(raw.signature ? { signature: raw.signature } : {}),
     ingress: (raw.ingress ?? []).map(({ listen_port, tls }) => ({
       listenPort: listen_port,
-      ...(tls ? { tls: { keyFile: tls.key_file, certFile: tls.cert_file } } : {}),
+      ...(tls
+        ? {
+            tls: {
+              keyFile: tls.key_file,
+              certFile: tls.cert_file,
+              ...(tls.client_ca_file ? { clientCaFile: tls.client_ca_file } : {}),
+              alpn: tls.alpn ?? [],
+            },
+          }
+        : {}),
     })),
     ...(raw.egress
       ? {

@@ -50,7 +50,7 @@ describe('parseManifest', () => {
           sleeve: 'registry.example.com/wrapper-base:v0.6.1',
         },
         signature: { certificate: './signing/cert.pem', key: './signing/key.pem' },
-        ingress: [{ listenPort: 8080 }, { listenPort: 8443, tls: { keyFile: 'unused', certFile: 'unused' } }],
+        ingress: [{ listenPort: 8080 }, { listenPort: 8443, tls: { keyFile: 'unused', certFile: 'unused', alpn: [] } }],
         egress: {
           proxyPort: 10001,
           allow: ['kms.*.amazonaws.com', '169.254.169.254', '**.example.com', '10.0.0.0/8', 'host'],

@@ -14,7 +14,7 @@ export interface Configuration {
 }
 
 /**
- * @throws OdynError FILE_UNREADABLE, LAUNCH_INVALID, TLS_NOT_BUILT, NOT_IN_RELEASE
+ * @throws OdynError FILE_UNREADABLE, LAUNCH_INVALID, NOT_IN_RELEASE
  * @throws ManifestError
  */
 export function readConfiguration(root: string, launchDescription: string): Configuration {
@@ -26,16 +26,6 @@ export function readConfiguration(root: string, launchDescription: string): Conf
 
 /** What this release does not do is refused: an app that relies on it must not run without it. */
 function refuseUnbuilt(manifest: Manifest): void {
-  const tls = manifest.ingress.find((entry) => entry.tls !== undefined);
-  if (tls !== undefined) {
-    throw new OdynError(
-      'TLS_NOT_BUILT',
-      `ingress port ${tls.listenPort}: TLS inside the enclave is not in this release`,
-      {
-        remedy: 'remove "tls" and let the application end TLS itself',
-      },
-    );
-  }
   const sections = { kms_proxy: manifest.kmsProxy, api: manifest.api, spire: manifest.spire };
   for (const [name, section] of Object.entries(sections)) {
     if (section === undefined) continue;

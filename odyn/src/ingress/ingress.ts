@@ -1,16 +1,31 @@
-import type { Relay, RelayRoute, RelayStats, VsockTransport } from '@enclaver/vsock';
+import type { Manifest } from '@enclaver/manifest';
+import type { Relay, RelayRoute, VsockTransport } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
+import type { OdynLog } from '../logs/odyn-log.ts';
+import { readTlsFiles } from './tls-files.ts';
+import { TlsPort } from './tls-port.ts';
 
-/** Lets the parent's connections in: from vsock to the same port of the app, without JavaScript on the way. */
+/** Lets the parent's connections in, to the same port of the app: plain ones without JavaScript on the way, TLS ends here. */
 export class Ingress {
   readonly #routes: { readonly port: number; readonly route: RelayRoute }[] = [];
+  readonly #tls: { readonly port: number; readonly opened: TlsPort }[] = [];
 
   private constructor() {}
 
-  /** @throws VsockError */
-  static async open(transport: VsockTransport, relay: Relay, ports: readonly number[]): Promise<Ingress> {
+  /** @throws VsockError, OdynError */
+  static async open(
+    transport: VsockTransport,
+    relay: Relay,
+    entries: Manifest['ingress'],
+    options: { root: string; log: OdynLog },
+  ): Promise<Ingress> {
     const ingress = new Ingress();
-    for (const port of ports) {
+    for (const { listenPort: port, tls } of entries) {
+      if (tls !== undefined) {
+        const files = readTlsFiles(options.root, port, tls);
+        ingress.#tls.push({ port, opened: await TlsPort.open(transport, port, files, options.log) });
+        continue;
+      }
       const route = await relay.listen(
         transport.listenAddress(port),
         { type: 'tcp', host: '127.0.0.1', port },
@@ -25,12 +40,18 @@ export class Ingress {
     return ingress;
   }
 
-  stats(): (RelayStats & { port: number })[] {
-    return this.#routes.map(({ port, route }) => ({ port, ...route.stats() }));
+  stats(): (Readonly<Record<string, number>> & { port: number })[] {
+    return [
+      ...this.#routes.map(({ port, route }) => ({ port, ...route.stats() })),
+      ...this.#tls.map(({ port, opened }) => ({ port, ...opened.stats })),
+    ];
   }
 
   /** Stops accepting; what is on its way to clients may still go for a moment. */
   async close(): Promise<void> {
-    await Promise.all(this.#routes.map(({ route }) => route.close({ drainMs: limits.ingressDrainMs })));
+    await Promise.all([
+      ...this.#routes.map(({ route }) => route.close({ drainMs: limits.ingressDrainMs })),
+      ...this.#tls.map(({ opened }) => opened.close()),
+    ]);
   }
 }

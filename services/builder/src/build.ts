@@ -20,6 +20,7 @@ import { makeReleaseImage, type ReleaseImage } from './release/release-image.ts'
 import { loadRuntime, type Runtime } from './runtime.ts';
 import { checkScope } from './scope.ts';
 import { sectionSigner } from './sign.ts';
+import { checkTlsFiles } from './tls-files.ts';
 import { WorkDir } from './work-dir.ts';
 
 /**
@@ -52,6 +53,7 @@ export async function buildEnclave(options: BuildOptions): Promise<BuildResult> 
   await using base = options.eifOnly === undefined ? await openBase(build, image.platform, runtime) : undefined;
   const flattened = await flatten(image, work, (done, total) => progress({ stage: 'flatten', text: app, done, total }));
   warn(flattened, options.onWarning);
+  for (const text of checkTlsFiles(flattened.tree, manifest)) options.onWarning?.(text);
   completeTree(flattened.tree, Buffer.from(options.manifest, 'utf8'), image.config.config.Volumes);
   const written = await assemble(output.path, {
     runtime,

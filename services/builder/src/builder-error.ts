@@ -30,7 +30,8 @@ export type BuilderErrorCode =
   | 'RUNTIME_INVALID'
   | 'RUNTIME_MISSING'
   | 'SKOPEO_MISSING'
-  | 'SOURCE_MOVED';
+  | 'SOURCE_MOVED'
+  | 'TLS_FILE';
 
 /**
  * The one error class of this package. The message says what was found and what is allowed; since much of it is an image's

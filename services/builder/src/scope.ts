@@ -30,13 +30,6 @@ function find(manifest: Manifest): Unsupported | undefined {
     key,
     remedy: `take ${section} out of the manifest, or build with a release that has it (see CHANGELOG.md)`,
   });
-  if (manifest.ingress.some(({ tls }) => tls !== undefined)) {
-    return {
-      section: 'ingress[].tls',
-      key: 'tls',
-      remedy: 'take tls out and end TLS in the application; the port then carries its bytes unchanged',
-    };
-  }
   if (manifest.kmsProxy !== undefined) return remove('kms_proxy', 'kms_proxy');
   if (manifest.api !== undefined) return remove('api', 'api');
   if (manifest.spire !== undefined) return remove('spire', 'spire');

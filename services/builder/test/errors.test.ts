@@ -22,7 +22,6 @@ describe('build: bad input', () => {
   });
 
   const sections: [string, string, string, number][] = [
-    ['ingress[].tls', 'ingress:\n  - listen_port: 443\n    tls: { key_file: k, cert_file: c }\n', 'tls', 8],
     ['kms_proxy', 'egress: { allow: ["**"] }\nkms_proxy:\n  listen_port: 9999\n', 'kms_proxy', 7],
     ['api', '# api: none\napi: { listen_port: 7777 }\n', 'api', 7],
     ['spire', 'spire: { server_addr: "https://s:8081", ca_cert: c, trust_domain: t, svid_dir: /d }\n', 'spire', 6],

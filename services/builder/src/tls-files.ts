@@ -1,0 +1,29 @@
+import type { Manifest } from '@enclaver/manifest';
+import { BuilderError } from './builder-error.ts';
+import type { FileTree } from './layers/file-tree.ts';
+
+/**
+ * Refuses an image that lacks a key or certificate which its manifest names: the enclave would end at its start. Returns what is
+ * to be said of keys that are there. Throws TLS_FILE.
+ */
+export function checkTlsFiles(tree: FileTree, { ingress }: Manifest): string[] {
+  const warnings: string[] = [];
+  for (const { listenPort, tls } of ingress) {
+    if (tls === undefined) continue;
+    // The second place is the original's, which took no notice of the names
+    const folder = `/etc/enclaver/tls/server/${listenPort}`;
+    need(tree, listenPort, [tls.keyFile, `${folder}/key.pem`]);
+    need(tree, listenPort, [tls.certFile, `${folder}/cert.pem`]);
+    if (tls.clientCaFile !== undefined) need(tree, listenPort, [tls.clientCaFile]);
+    warnings.push(`the private key of ingress port ${listenPort} is in the image: whoever has the image has the key`);
+  }
+  return warnings;
+}
+
+function need(tree: FileTree, port: number, paths: readonly string[]): void {
+  const found = paths.some((path) => tree.find(Buffer.from(path, 'utf8').toString('latin1')) !== undefined);
+  if (found) return;
+  throw new BuilderError('TLS_FILE', `ingress port ${port}: the image has no ${paths.join(' and no ')}`, {
+    remedy: 'put the file into the image, or correct its path in the manifest',
+  });
+}

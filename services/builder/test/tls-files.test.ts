@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { Bench, manifest, refusal } from './support.ts';
+
+describe('builder: TLS of ingress ports', () => {
+  let bench: Bench;
+
+  beforeEach(async () => {
+    bench = await Bench.create();
+    await bench.writeImage([
+      { name: 'srv/key.pem', content: 'key' },
+      { name: 'srv/cert.pem', content: 'certificate' },
+      { name: 'etc/enclaver/tls/server/8444/key.pem', content: 'key' },
+      { name: 'etc/enclaver/tls/server/8444/cert.pem', content: 'certificate' },
+    ]);
+  });
+
+  afterEach(() => bench[Symbol.asyncDispose]());
+
+  const port = (number: number, tls: string): string =>
+    manifest('oci:./image', `ingress:\n  - listen_port: ${number}\n    tls: { ${tls} }\n`);
+
+  it('takes files at the paths of the manifest, or where the original has them, and says that the key is in the image', async () => {
+    const warnings: string[] = [];
+    const onWarning = (text: string): void => void warnings.push(text);
+    await bench.build({ manifest: port(8443, 'key_file: /srv/key.pem, cert_file: srv/cert.pem'), onWarning });
+    await bench.build({ manifest: port(8444, 'key_file: unused, cert_file: unused'), onWarning });
+    assert.equal(warnings.length, 2);
+    assert.match(warnings[0] ?? '', /8443 is in the image/);
+  });
+
+  it('refuses an image without one of them', async () => {
+    for (const [tls, missing] of [
+      ['key_file: /srv/none, cert_file: /srv/cert.pem', /8443: the image has no \/srv\/none and no \/etc\/enclaver/],
+      ['key_file: /srv/key.pem, cert_file: /none', /no \/none/],
+      ['key_file: /srv/key.pem, cert_file: /srv/cert.pem, client_ca_file: /srv/ca.pem', /no \/srv\/ca\.pem/],
+    ] as const) {
+      await assert.rejects(bench.build({ manifest: port(8443, tls) }), refusal('TLS_FILE', missing));
+    }
+    assert.deepEqual(await bench.leavings(), []);
+  });
+});
