@@ -130,6 +130,11 @@ describe('NSM client', () => {
     }
   });
 
+  it('refuses an answer of two keys, though the first is right', async () => {
+    const answer = cbor(`a2${text('GetRandom')}a1${text('random')}41aa${text('LockPCR')}f6`);
+    await assert.rejects(clientOf(answer).nsm.random(), failsWith('NSM_INVALID_RESPONSE'));
+  });
+
   it('refuses an answer with bytes behind it, and one that is longer than any', async () => {
     const { nsm } = clientOf(Buffer.concat([answerOf('LockPCR'), Buffer.of(0)]), Buffer.alloc(0x3001));
     await assert.rejects(nsm.lockPcr(16), failsWith('NSM_INVALID_RESPONSE'));
@@ -250,7 +255,7 @@ describe('NSM client', () => {
           assert.ok(error instanceof NsmError, String(error));
         }
       }),
-      { numRuns: 3000 },
+      { numRuns: 10_000 },
     );
   });
 });

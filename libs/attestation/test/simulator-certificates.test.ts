@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, verify, X509Certificate } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, type KeyObject, verify, X509Certificate } from 'node:crypto';
 import { AsnConvert } from '@peculiar/asn1-schema';
 import { Certificate } from '@peculiar/asn1-x509';
 import { type CborValue, decodeCbor } from '../src/cbor.ts';
 import { parseDocument } from '../src/index.ts';
+import { authorityConstraints, issueCertificate } from '../src/simulator/certificate.ts';
 import { DevelopmentRoot, SimulatorError } from '../src/simulator/index.ts';
 import { clockAt, hex, ROOT, realDocument, simulatorOf } from './simulator-support.ts';
 
@@ -46,7 +47,11 @@ describe('NSM simulator: form of documents and certificates', () => {
   it('gives certificates the extensions that those of AWS have, level by level', async () => {
     const simulated = chainOf(parseDocument(await simulatorOf().nsm.attest()));
     assert.deepEqual(simulated.map(extensionsOf), chainOf(real).map(extensionsOf));
-    for (const certificate of simulated) assert.ok(certificate.length <= 1024);
+    for (const certificate of simulated) {
+      assert.ok(certificate.length <= 1024);
+      // Positive, and of the length that AWS gives them.
+      assert.match(new X509Certificate(certificate).serialNumber, /^[4-7][0-9A-F]{31}$/);
+    }
   });
 
   it('makes a chain that Node and OpenSSL take, and signs with its leaf', async () => {
@@ -125,11 +130,25 @@ describe('DevelopmentRoot', () => {
     assert.match(new X509Certificate(ROOT.certificate).subject, /CN=Enclaver DEVELOPMENT root\\?, not AWS$/);
   });
 
+  /** A key and a certificate with the name of a development root, signed by the key or by another. */
+  const namesake = (namedCurve: string, signer?: KeyObject): string => {
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve });
+    const { subject } = AsnConvert.parse(ROOT.certificate, Certificate).tbsCertificate;
+    const der = issueCertificate(
+      { subject, publicKey, notBefore: new Date(0), notAfter: new Date(), extensions: [authorityConstraints()] },
+      { name: subject, privateKey: signer ?? privateKey },
+    );
+    return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() + new X509Certificate(der).toString();
+  };
+
   it('is nobody else', () => {
     refused('', /PEM/);
     refused('x'.repeat(9000), /9000 characters/);
     refused(certificate, /PEM/);
     refused(keyOf('secp384r1') + certificate, /key is not the one/);
+    refused(namesake('secp384r1', createPrivateKey(keyOf('secp384r1'))), /signed by itself/);
+    refused(namesake('prime256v1'), /P-384/);
+    DevelopmentRoot.load(namesake('secp384r1'));
     refused(keyOf('secp384r1') + new X509Certificate(real.cabundle[0] ?? Buffer.of()).toString(), /subject/);
   });
 });

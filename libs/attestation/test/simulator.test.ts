@@ -183,9 +183,18 @@ describe('NSM simulator', () => {
           const answer = decodeCbor(await simulator.request(request));
           assert.ok(typeof answer === 'string' || (answer instanceof Map && answer.size === 1));
         }),
-        { numRuns: 3000 },
+        { numRuns: 10_000 },
       );
     });
+  });
+
+  it('takes a request of 4096 bytes', async () => {
+    const { nsm } = simulatorOf();
+    const { length } = bytesOf(requests.find(({ name }) => name === 'ExtendPCR-16'));
+    // Data of that length has two bytes more in its head than that of the vector.
+    const data = Buffer.alloc(4096 - length + 'hello'.length - 2);
+    assert.notEqual(hex(await nsm.extendPcr(16, data)), ZERO);
+    await assert.rejects(nsm.extendPcr(16, Buffer.alloc(data.length + 1)), failsWith('NSM_INPUT_TOO_LARGE'));
   });
 
   describe('documents', () => {
