@@ -2,8 +2,7 @@ import type { Manifest } from '@enclaver/manifest';
 import type { Relay, RelayRoute, VsockTransport } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
 import type { OdynLog } from '../logs/odyn-log.ts';
-import { readTlsFiles } from './tls-files.ts';
-import { TlsPort } from './tls-port.ts';
+import type { TlsPort } from './tls-port.ts';
 
 /** Lets the parent's connections in, to the same port of the app: plain ones without JavaScript on the way, TLS ends here. */
 export class Ingress {
@@ -22,8 +21,9 @@ export class Ingress {
     const ingress = new Ingress();
     for (const { listenPort: port, tls } of entries) {
       if (tls !== undefined) {
-        const files = readTlsFiles(options.root, port, tls);
-        ingress.#tls.push({ port, opened: await TlsPort.open(transport, port, files, options.log) });
+        // Node's TLS and OpenSSL's keys cost memory and time: enclaves without TLS do not load them
+        const { openTlsPort } = await import('./tls-port.ts');
+        ingress.#tls.push({ port, opened: await openTlsPort(transport, port, tls, options) });
         continue;
       }
       const route = await relay.listen(

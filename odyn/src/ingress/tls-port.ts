@@ -1,10 +1,10 @@
 import { connect, type Socket } from 'node:net';
 import { pipeline } from 'node:stream';
-import type { Server, TLSSocket } from 'node:tls';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { VsockStream, VsockTransport } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
 import type { OdynLog } from '../logs/odyn-log.ts';
-import type { TlsFiles } from './tls-files.ts';
+import { readTlsFiles, type TlsEntry, type TlsFiles } from './tls-files.ts';
 
 export interface TlsStats {
   active: number;
@@ -14,6 +14,18 @@ export interface TlsStats {
   /** Handshakes that failed or took too long. */
   failedHandshakes: number;
   failedConnects: number;
+}
+
+/** Reads what a port needs from the app's root, and listens. Throws VsockError, OdynError. */
+export async function openTlsPort(
+  transport: VsockTransport,
+  port: number,
+  tls: TlsEntry,
+  { root, log }: { root: string; log: OdynLog },
+): Promise<TlsPort> {
+  const opened = new TlsPort(port, readTlsFiles(root, port, tls), log);
+  await opened.listen(transport);
+  return opened;
 }
 
 /**
@@ -28,17 +40,10 @@ export class TlsPort {
   readonly #open = new Set<VsockStream>();
   #listener: { close(): Promise<void> } | undefined;
 
-  private constructor(port: number, server: Server, log: OdynLog) {
+  constructor(port: number, files: TlsFiles, log: OdynLog) {
     this.#port = port;
-    this.#server = server;
     this.#log = log;
-  }
-
-  /** Throws VsockError. */
-  static async open(transport: VsockTransport, port: number, files: TlsFiles, log: OdynLog): Promise<TlsPort> {
-    // Not for enclaves without TLS: it costs memory and a quarter of the start
-    const { createServer } = await import('node:tls');
-    const server = createServer({
+    this.#server = createServer({
       key: files.key,
       cert: files.certificates,
       minVersion: 'TLSv1.2',
@@ -47,11 +52,13 @@ export class TlsPort {
       ...(files.clientCa === undefined ? {} : { ca: files.clientCa, requestCert: true, rejectUnauthorized: true }),
       ...(files.alpn.length === 0 ? {} : { ALPNProtocols: [...files.alpn] }),
     });
-    const opened = new TlsPort(port, server, log);
-    server.on('secureConnection', (client) => opened.#serve(client));
-    server.on('tlsClientError', (error, client) => opened.#fail(error, client));
-    opened.#listener = await transport.listen(port, (stream) => opened.#accept(stream));
-    return opened;
+    this.#server.on('secureConnection', (client) => this.#serve(client));
+    this.#server.on('tlsClientError', (error, client) => this.#fail(error, client));
+  }
+
+  /** Throws VsockError. */
+  async listen(transport: VsockTransport): Promise<void> {
+    this.#listener = await transport.listen(this.#port, (stream) => this.#accept(stream));
   }
 
   /** Stops accepting; what is on its way to clients may still go for a moment. */
