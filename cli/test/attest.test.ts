@@ -185,7 +185,8 @@ describe('enclaver attest verify', function () {
       ['--max-age', '5'],
       ['--max-age', '-5m'],
       ['--at', '2026-01-15T12:00:00'],
-      ['--at', '2026-02-31'],
+      ['--at', '2026-02-31T12:00:00Z'],
+      ['--at', '2026-02-03'],
       ['--key', 'cosign.pub'],
       ['--expect', 'expected.json', '--pcr0', OTHER],
     ]) {

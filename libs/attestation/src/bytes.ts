@@ -1,3 +1,8 @@
+/** Those of another window or worker, too, whose class is not the one of this module. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return Object.prototype.toString.call(value) === '[object Uint8Array]';
+}
+
 /** Whether two byte strings are equal; takes as long wherever they differ. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;

@@ -1,9 +1,11 @@
+import { isBytes } from './bytes.ts';
 import type { VerifyOptions } from './document.ts';
 import { AttestationError } from './errors.ts';
 import { MAX_PCRS } from './limits.ts';
 
-const isBytes = (value: unknown): boolean => value instanceof Uint8Array;
 const bytes = { allowed: 'bytes', test: isBytes };
+
+const NAMES: readonly string[] = ['roots', 'at', 'expect'] satisfies (keyof VerifyOptions)[];
 
 /** What may be expected, and how it must look. */
 const expectations: Record<string, { allowed: string; test: (value: unknown) => boolean }> = {
@@ -24,6 +26,8 @@ const expectations: Record<string, { allowed: string; test: (value: unknown) => 
  * lost, hexadecimal digits for bytes, a name that does not exist. Throws ATTESTATION_OPTION.
  */
 export function checkOptions(options: VerifyOptions): void {
+  const unknown = Object.keys(options).find((name) => !NAMES.includes(name));
+  if (unknown !== undefined) throw wrong(unknown, `one of ${NAMES.join(', ')}`);
   if (!(options.at instanceof Date) || Number.isNaN(options.at.getTime())) throw wrong('at', 'a Date with an instant');
   if (
     options.roots !== undefined &&
@@ -34,7 +38,7 @@ export function checkOptions(options: VerifyOptions): void {
   for (const [name, value] of Object.entries(options.expect ?? {})) {
     const expectation = Object.hasOwn(expectations, name) ? expectations[name] : undefined;
     if (expectation === undefined) throw wrong(`expect.${name}`, `one of ${Object.keys(expectations).join(', ')}`);
-    if (!expectation.test(value)) throw wrong(`expect.${name}`, `${expectation.allowed}, or to be left out`);
+    if (!expectation.test(value)) throw wrong(`expect.${name}`, `${expectation.allowed}, or be left out`);
   }
 }
 

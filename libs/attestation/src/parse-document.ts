@@ -1,3 +1,4 @@
+import { isBytes } from './bytes.ts';
 import { type CborKey, CborTag, type CborValue, decodeCbor } from './cbor.ts';
 import type { AttestationDocument } from './document.ts';
 import { AttestationError } from './errors.ts';
@@ -16,10 +17,11 @@ const SIGNATURE_BYTES = 96;
  * (nsm-api, `attestation_process.md`). The bounds of every field are checked; **nothing is verified**: anyone can make
  * such bytes. Use `verifyDocument` unless the document is only to be shown.
  *
- * Throws ATTESTATION_TOO_LARGE, ATTESTATION_CBOR, ATTESTATION_STRUCTURE, ATTESTATION_ALGORITHM, ATTESTATION_FIELD, and
- * ATTESTATION_SIGNATURE for one that is not 96 bytes long.
+ * Throws ATTESTATION_TOO_LARGE, ATTESTATION_CBOR, ATTESTATION_STRUCTURE, ATTESTATION_ALGORITHM, ATTESTATION_FIELD,
+ * ATTESTATION_SIGNATURE for one that is not 96 bytes long, and ATTESTATION_OPTION for what is no Uint8Array.
  */
 export function parseDocument(bytes: Uint8Array): AttestationDocument {
+  if (!isBytes(bytes)) throw new AttestationError('ATTESTATION_OPTION', 'the document must be given as a Uint8Array');
   if (bytes.length > MAX_DOCUMENT_BYTES) {
     throw new AttestationError(
       'ATTESTATION_TOO_LARGE',

@@ -151,6 +151,12 @@ describe('reading an attestation document', () => {
     assert.deepEqual(document, parseDocument(base));
   });
 
+  it('refuses what is no Uint8Array', async () => {
+    for (const other of [base.buffer, Buffer.from(base).toString('base64'), [...base], 1e9, undefined]) {
+      assert.equal(await codeOf(() => parseDocument(other as never)), 'ATTESTATION_OPTION');
+    }
+  });
+
   it('takes a Buffer and a view of a larger one', async () => {
     const large = Buffer.concat([Buffer.alloc(7), base, Buffer.alloc(7)]);
     const view = large.subarray(7, 7 + base.length);

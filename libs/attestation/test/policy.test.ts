@@ -136,6 +136,11 @@ describe('options of a verification', () => {
     assert.equal(await codeOf(() => verifyDocument(full, { roots: [], at })), 'ATTESTATION_OPTION');
   });
 
+  it('refuse an expectation in the wrong place', async () => {
+    const options = { roots: [root], at, nonce: bytes('nonce') };
+    assert.equal(await codeOf(() => verifyDocument(full, options)), 'ATTESTATION_OPTION');
+  });
+
   it('errors have a remedy', async () => {
     const failure = await failureOf(() => verify(full, { nonce: bytes('other') }));
     assert.ok(failure instanceof AttestationError && failure.remedy.includes('nonce'));

@@ -58,9 +58,11 @@ function duration(text: string): number {
 }
 
 function instant(text: string): Date {
+  // With a zone, or the instant would depend on the machine
+  const [, day = ''] = /^(\d{4}-\d\d-\d\d)T([01]\d|2[0-3]):\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.exec(text) ?? [];
   const date = new Date(text);
-  // Without a zone the instant would depend on the machine
-  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text) || Number.isNaN(date.getTime())) {
+  // Date takes February 31 for March 3
+  if (Number.isNaN(date.getTime()) || new Date(day).toJSON()?.startsWith(day) !== true || day === '') {
     throw new InvalidArgumentError('Allowed is a date with time and zone, such as 2026-01-15T12:00:00Z.');
   }
   return date;
