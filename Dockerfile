@@ -10,15 +10,22 @@ RUN ldconfig -p | grep -q libstdc++.so.6 || \
 # Where Node keeps what it made of the TypeScript: less memory, quicker starts
 ENV NODE_COMPILE_CACHE=/opt/enclaver/dist/compile-cache
 
-# Node, the code and its libraries
-FROM system AS core
+# All of the checkout: what builds enclaves needs what goes into them
+FROM system AS checkout
 COPY . .
-ENTRYPOINT ["/opt/enclaver/cli/bin/enclaver"]
 
 # skopeo and cosign, with which it reaches registries and signs
-FROM core AS builder
+FROM checkout AS builder
 RUN scripts/setup --only registry
 ENTRYPOINT ["/opt/enclaver/node_modules/.bin/node", "/opt/enclaver/services/builder/src/main.ts"]
+
+FROM checkout AS lean
+RUN node_modules/.bin/node scripts/lean.ts
+
+# Node, the code and its libraries
+FROM system AS core
+COPY --from=lean /opt/enclaver .
+ENTRYPOINT ["/opt/enclaver/cli/bin/enclaver"]
 
 FROM core AS outer-proxy
 ENTRYPOINT ["/opt/enclaver/node_modules/.bin/node", "/opt/enclaver/services/outer-proxy/src/main.ts"]
@@ -33,14 +40,6 @@ RUN scripts/setup --only runtime
 FROM runtime AS supervisor
 ENTRYPOINT ["/opt/enclaver/node_modules/.bin/node", "/opt/enclaver/services/supervisor/src/main.ts"]
 
-FROM core AS lean
-RUN node_modules/.bin/node scripts/lean.ts
-
-# Base of release images: `enclaver build` adds /enclave/application.eif and /enclave/enclaver.yaml. It runs enclaves and
-# builds none, so what goes into enclaves is not in it
-FROM system AS enclaver
-COPY scripts scripts
-COPY enclaver.lock.json .
-RUN scripts/setup --only runtime
-COPY --from=lean /opt/enclaver .
+# Base of release images: `enclaver build` adds /enclave/application.eif and /enclave/enclaver.yaml
+FROM runtime AS enclaver
 ENTRYPOINT ["/opt/enclaver/cli/bin/enclaver", "run", "--publish-all", "/enclave/application.eif"]
