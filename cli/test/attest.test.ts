@@ -151,6 +151,17 @@ describe('enclaver attest verify', function () {
     }
   });
 
+  it('shows text of a forged document without what a terminal would obey', async () => {
+    await using place = await withDocument(PROD);
+    const bytes = Buffer.from(await readFile(place.file('document'), 'latin1'), 'base64');
+    bytes[bytes.indexOf('i-0827')] = 0x1b;
+    await writeFile(place.file('document'), bytes);
+    const ended = await place.enclaver('attest', 'verify', 'document', ...AT);
+    assert.deepEqual(failed(ended), ['ATTESTATION_SIGNATURE']);
+    assert.match(ended.stdout, /^module_id +\\x1b-0827/m);
+    assert.ok(!ended.stdout.includes('\x1b') && !ended.stderr.includes('\x1b'));
+  });
+
   it('refuses files that are not what they must be', async () => {
     const { root_pem } = await synthetic();
     await using place = await withDocument(PROD);

@@ -177,8 +177,7 @@ class Reader {
       if (typeof key !== 'number' && typeof key !== 'bigint' && typeof key !== 'string') {
         throw malformed(`a key that is neither integer nor text at byte ${start}`);
       }
-      if (map.has(key))
-        throw malformed(`the key ${JSON.stringify(String(key))} twice in a map, again at byte ${start}`);
+      if (map.has(key)) throw malformed(`a key that its map has already at byte ${start}`);
       map.set(key, this.item(depth + 1));
     }
     return map;
