@@ -1,9 +1,9 @@
 import type { BuildProgress, OperationResponse } from '@enclaver/bus';
 import { readEif } from '@enclaver/eif';
-import { openReference } from './image/open-source.ts';
+import { fetchFrom, locate } from './image/open-source.ts';
 import { PendingFile, sha256OfFile } from './output.ts';
 import type { Platform } from './platform.ts';
-import { copyFromImage } from './release/contents.ts';
+import { copyFromArchive, copyFromImage, noSuchFile } from './release/contents.ts';
 import { EIF_IN_IMAGE } from './release/layer.ts';
 import { checkSpace, WorkDir } from './work-dir.ts';
 
@@ -23,22 +23,29 @@ export async function extractEif(
   reference: string,
   { dataDir, platform, onProgress = () => undefined }: ExtractOptions,
 ): Promise<OperationResponse<'builder', 'extract'>> {
-  await using work = await WorkDir.create(dataDir);
-  await using image = await openReference(reference, {
-    work,
-    pull: false,
-    onProgress,
-    ...(platform === undefined ? {} : { platform }),
-  });
+  const place = await locate(reference, { pull: false, ...(platform === undefined ? {} : { platform }) });
   await using output = await PendingFile.inStore(dataDir);
-  await copyFromImage(image, EIF_IN_IMAGE, output.path, (bytes) => checkSpace(dataDir, bytes));
+  const reserve = (bytes: number): Promise<void> => checkSpace(dataDir, bytes);
+  let image: { id: string; repoDigest?: string };
+  if (place.found !== undefined) {
+    image = place.found;
+    const copied = await place.engine.withPath(place.found, `/${EIF_IN_IMAGE}`, (archive) =>
+      copyFromArchive(archive, output.path, reserve),
+    );
+    if (copied !== true) throw noSuchFile(place.name, EIF_IN_IMAGE);
+  } else {
+    await using work = await WorkDir.create(dataDir);
+    await using fetched = await fetchFrom(place, { work, onProgress, ...(platform === undefined ? {} : { platform }) });
+    await copyFromImage(fetched, EIF_IN_IMAGE, output.path, reserve);
+    image = fetched;
+  }
   const { measurements } = await readEif(output.path);
   const sha256 = await sha256OfFile(output.path);
-  const { id, name, repoDigest } = image;
+  const { id, repoDigest } = image;
   return {
     eif: await output.place(sha256),
     sha256,
     measurements,
-    image: { id, ...(name === undefined ? {} : { name }), ...(repoDigest === undefined ? {} : { repoDigest }) },
+    image: { id, name: place.name, ...(repoDigest === undefined ? {} : { repoDigest }) },
   };
 }

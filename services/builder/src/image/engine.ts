@@ -66,6 +66,34 @@ export class Engine {
     }
   }
 
+  /**
+   * Gives `use` the tar archive of one path of an image; undefined where the image has no such path. Engines give files only
+   * out of containers: this one is never started. Throws ENGINE_UNREACHABLE, ENGINE_ERROR.
+   */
+  async withPath<T>(image: EngineImage, path: string, use: (archive: Readable) => Promise<T>): Promise<T | undefined> {
+    const container = await this.docker
+      // The command is for images that have none
+      .createContainer({
+        Image: image.id,
+        platform: image.platform,
+        Cmd: ['none'],
+        NetworkDisabled: true,
+        Labels: { 'enclaver.extract': '' },
+      })
+      .catch((cause: unknown) => {
+        throw engineError(cause, 'create a container');
+      });
+    try {
+      const archive = await container.getArchive({ path }).catch((cause: unknown) => {
+        if (statusCode(cause) === 404) return undefined;
+        throw engineError(cause, 'read a file');
+      });
+      return archive === undefined ? undefined : await use(archive as Readable);
+    } finally {
+      await container.remove({ force: true });
+    }
+  }
+
   /** Saves an image into the work folder and opens it. Throws as `openDockerArchive`, and ENGINE_ERROR, DISK_FULL. */
   async save(reference: string, found: EngineImage, work: WorkDir, onProgress?: EngineProgress): Promise<Image> {
     const file = work.newName('saved', '.tar');

@@ -37,16 +37,37 @@ export async function openSource(source: ImageSource, name: string, options: Ope
  * image id is the engine's alone.
  */
 export async function openReference(reference: string, options: Omit<OpenOptions, 'contextDir'>): Promise<Image> {
+  const place = await locate(reference, options);
+  if (place.found !== undefined) return place.engine.save(place.name, place.found, options.work, options.onProgress);
+  return fetchFrom(place, options);
+}
+
+/** Where the image of a reference is: in the engine, or else to be fetched. */
+export type ImagePlace =
+  | { name: string; engine: Engine; found: EngineImage }
+  | { name: string; found?: undefined; noEngine?: BuilderError };
+
+/** Throws IMAGE_NOT_FOUND and ENGINE_UNREACHABLE for an image id, IMAGE_ARCH, ENGINE_ERROR. */
+export async function locate(
+  reference: string,
+  { pull, platform }: Pick<OpenOptions, 'pull' | 'platform'>,
+): Promise<ImagePlace> {
   const isId = IMAGE_ID.test(reference);
-  const full = isId ? reference : fullReference(reference);
+  const name = isId ? reference : fullReference(reference);
   const engine = new Engine();
-  const local = options.pull && !isId ? undefined : await findLocal(engine, full, options.platform);
-  if (local !== undefined && !(local instanceof BuilderError)) {
-    return engine.save(full, local, options.work, options.onProgress);
-  }
-  if (isId) throw local ?? notFound(full);
-  return fetchImage(full, options).catch((error: unknown) => {
-    throw local === undefined ? error : alsoNoEngine(error, local);
+  const local = pull && !isId ? undefined : await findLocal(engine, name, platform);
+  if (local !== undefined && !(local instanceof BuilderError)) return { name, engine, found: local };
+  if (isId) throw local ?? notFound(name);
+  return { name, ...(local === undefined ? {} : { noEngine: local }) };
+}
+
+/** Fetches an image that no engine here has. Throws as `fetchImage`. */
+export async function fetchFrom(
+  { name, noEngine }: Extract<ImagePlace, { found?: undefined }>,
+  options: FetchOptions,
+): Promise<Image> {
+  return fetchImage(name, options).catch((error: unknown) => {
+    throw noEngine === undefined ? error : alsoNoEngine(error, noEngine);
   });
 }
 
