@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { BuilderError } from '../builder-error.ts';
 import { limits } from '../limits.ts';
+import type { Blob } from './blob-store.ts';
 import { isSkippable, zstdFrames } from './zstd-frames.ts';
 
 const GZIP = Buffer.from([0x1f, 0x8b]);
@@ -16,6 +17,13 @@ export function compressionOf(first: Buffer): Compression {
   if (first.subarray(0, GZIP.length).equals(GZIP)) return 'gzip';
   if (first.subarray(0, ZSTD.length).equals(ZSTD) || isSkippable(first)) return 'zstd';
   return 'none';
+}
+
+/** Whether a stored layer is a tar archive as it is. */
+export async function isPlain(blob: Blob): Promise<boolean> {
+  const first = Buffer.alloc(Math.min(MAGIC_BYTES, blob.size));
+  await blob.file.read(first, 0, first.length, blob.offset);
+  return compressionOf(first) === 'none';
 }
 
 /** The plain bytes of a layer. Errors of the source pass through; else IMAGE_TRUNCATED, IMAGE_INVALID. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { BuilderError } from '../builder-error.ts';
 import { type OpenBlob, readRange } from '../image/blob-store.ts';
-import { compressionOf, decompress } from '../image/decompress.ts';
+import { decompress, isPlain } from '../image/decompress.ts';
 import type { Image, Layer } from '../image/image.ts';
 import { digestMismatch } from '../image/open-image.ts';
 import { readAhead } from '../read-ahead.ts';
@@ -174,10 +174,4 @@ async function* spooled(source: AsyncIterable<Buffer>, file: FileHandle, work: W
 
 async function writeAll(file: FileHandle, chunk: Buffer): Promise<void> {
   for (let done = 0; done < chunk.length; ) done += (await file.write(chunk, done)).bytesWritten;
-}
-
-async function isPlain(blob: OpenBlob): Promise<boolean> {
-  const first = Buffer.alloc(Math.min(4, blob.size));
-  await blob.file.read(first, 0, first.length, blob.offset);
-  return compressionOf(first) === 'none';
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readRange } from '../image/blob-store.ts';
-import { compressionOf, decompress } from '../image/decompress.ts';
+import { decompress, isPlain } from '../image/decompress.ts';
 import type { Image, Layer } from '../image/image.ts';
 import { digestMismatch } from '../image/open-image.ts';
 import { type TarMember, writeTar } from '../tar/tar-write.ts';
@@ -33,9 +33,7 @@ export async function baseLayers(image: Image, work: WorkDir): Promise<PlainLaye
 
 async function plainLayer(layer: Layer, work: WorkDir): Promise<PlainLayer> {
   await using blob = await layer.open();
-  const first = Buffer.alloc(Math.min(4, blob.size));
-  await blob.file.read(first, 0, first.length, blob.offset);
-  if (compressionOf(first) === 'none') {
+  if (await isPlain(blob)) {
     return { digest: layer.diffId, size: blob.size, read: () => readLayer(layer) };
   }
   const written = await writeLayer(decompress(readRange(blob)), work);
