@@ -128,18 +128,18 @@ describe('enclaver build', function () {
   it('gives one digest on the host and in a container, at two dates', async () => {
     const here = await build('--platform', 'linux/amd64', '--eif-only', eif('here'));
     await mkdir(join(work, 'out'));
-    const args = ['build', '-f', '/work/enclaver.yaml', '--platform', 'linux/amd64', '-o', 'json'];
+    const args = ['build', '-f', '/built/enclaver.yaml', '--platform', 'linux/amd64', '-o', 'json'];
     const there = await docker([
       'run',
       '--rm',
       '--network=none',
       `--volume=${root}:/enclaver:ro`,
-      `--volume=${work}:/work`,
+      `--volume=${work}:/built`,
       'enclaver-test/base:local',
       '/enclaver/cli/bin/enclaver',
       ...args,
       '--eif-only',
-      '/work/out/there.eif',
+      '/built/out/there.eif',
     ]);
     assert.equal((JSON.parse(there) as Summary).EIF.SHA256, here.EIF.SHA256);
     const then = await run('faketime', [
