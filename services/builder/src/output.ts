@@ -70,7 +70,11 @@ async function removeOld(folder: string): Promise<void> {
   const oldest = Date.now() - limits.keptEifMs;
   for (const name of await readdir(folder)) {
     const path = join(folder, name);
-    const stats = await stat(path).catch(() => undefined);
+    // Another build may be removing the same
+    const stats = await stat(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    });
     if (stats !== undefined && stats.mtimeMs < oldest) await rm(path, { force: true });
   }
 }

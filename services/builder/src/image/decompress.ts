@@ -10,10 +10,10 @@ const GZIP = Buffer.from([0x1f, 0x8b]);
 const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 const MAGIC_BYTES = 4;
 
-export type Compression = 'gzip' | 'zstd' | 'none';
+type Compression = 'gzip' | 'zstd' | 'none';
 
 /** Known by the first bytes: media types of real images do not always say what is there, and archives have none. */
-export function compressionOf(first: Buffer): Compression {
+function compressionOf(first: Buffer): Compression {
   if (first.subarray(0, GZIP.length).equals(GZIP)) return 'gzip';
   if (first.subarray(0, ZSTD.length).equals(ZSTD) || isSkippable(first)) return 'zstd';
   return 'none';
