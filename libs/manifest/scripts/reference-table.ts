@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { manifestSchema } from '../src/schema.ts';
+import { manifestSchema } from '../src/schema/manifest.ts';
 import { keysOf, unwrap } from '../src/schema-walk.ts';
 
 /** The table of all keys in docs/manifest.md, in Markdown, made from the schema. */

@@ -1,5 +1,5 @@
 import { MAX_SHOWN_LENGTH } from './limits.ts';
-import { DEFAULT_PROXY_PORT } from './schema.ts';
+import { DEFAULT_PROXY_PORT } from './schema/egress.ts';
 
 /** Ports that Enclaver and the boot protocol use on vsock: boot heartbeat, status, log, egress. */
 export const RESERVED_VSOCK_PORTS: ReadonlyMap<number, string> = new Map([

@@ -6,4 +6,4 @@ export { type ImageSource, ImageSourceError, parseImageReference, parseImageSour
 export { manifestJsonSchema } from './json-schema.ts';
 export { MAX_MANIFEST_BYTES } from './limits.ts';
 export { parseManifest } from './parse.ts';
-export type { Manifest } from './schema.ts';
+export type { Manifest } from './schema/manifest.ts';

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { findConflicts, showPath } from './conflicts.ts';
 import { ManifestError, type ManifestProblem } from './errors.ts';
 import { MAX_SHOWN_LENGTH } from './limits.ts';
-import { type Manifest, manifestSchema, normalise } from './schema.ts';
+import { type Manifest, manifestSchema, normalise } from './schema/manifest.ts';
 import { allowedAt, keysOf, step } from './schema-walk.ts';
 import { suggest } from './suggest.ts';
 import { decodeText, type Path, readYaml, type YamlSource } from './yaml-source.ts';
