@@ -4,6 +4,7 @@ import { type Cidr, cidrContains, type IpAddress, parseCidr } from '@enclaver/ma
 const MAPPED = parseCidr('::ffff:0:0/96');
 /** Prefixes whose last 32 bits are an IPv4 address that is reached in the end: deprecated ::/96, and NAT64 (RFC 6052). */
 const EMBEDDING = [parseCidr('::/96'), parseCidr('64:ff9b::/96')];
+const UNEMBEDDED = [parseCidr('::/128'), parseCidr('::1/128')];
 
 /** Never a destination that a general rule can mean (RFC 6890): this machine, this link, nobody, everybody. */
 const SPECIAL: readonly { readonly cidr: Cidr; readonly name: string }[] = [
@@ -34,7 +35,10 @@ export function unmappedRange(cidr: Cidr): Cidr {
 /** All addresses that a packet to this one may end up at: itself, and one embedded in it. */
 export function reachedBy(address: IpAddress): IpAddress[] {
   const own = unmapped(address);
-  return EMBEDDING.some((cidr) => cidrContains(cidr, own)) ? [own, lastFour(own)] : [own];
+  // :: and ::1 lie in ::/96 but are no IPv4 addresses (RFC 4291, section 2.5.5.1)
+  const embeds =
+    EMBEDDING.some((cidr) => cidrContains(cidr, own)) && !UNEMBEDDED.some((cidr) => cidrContains(cidr, own));
+  return embeds ? [own, lastFour(own)] : [own];
 }
 
 /** The special range that an address is in. */
