@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { WireError } from './wire-error.ts';
+import { encodeFrame, FrameDecoder } from './frame.ts';
 
 /**
  * Egress protocol (vsock 17002, enclave dials the parent). One request and one reply, each a u16 little-endian length
@@ -29,64 +29,21 @@ const replySchema = z.union([
 export type EgressRequest = z.infer<typeof requestSchema>;
 export type EgressReply = z.infer<typeof replySchema>;
 
+const format = { what: 'egress message', lengthBytes: 2, maxBytes: EGRESS_MESSAGE_MAX } as const;
+
 export function encodeEgress(message: EgressRequest | EgressReply): Buffer {
-  const json = Buffer.from(JSON.stringify(message));
-  if (json.length > EGRESS_MESSAGE_MAX) {
-    throw new WireError('FRAME_TOO_LARGE', `egress message of ${json.length} bytes, at most ${EGRESS_MESSAGE_MAX}`);
-  }
-  const frame = Buffer.alloc(2 + json.length);
-  frame.writeUInt16LE(json.length, 0);
-  json.copy(frame, 2);
-  return frame;
+  return encodeFrame(format, message);
 }
 
-/**
- * Reads exactly one message of kind `T`. `push` returns it with the bytes that followed it (they belong to the raw
- * connection), or undefined while it is incomplete; throws `WireError` when the peer breaks the format.
- */
-class EgressDecoder<T> {
-  readonly #schema: z.ZodType<T>;
-  #buffer: Buffer = Buffer.alloc(0);
-
-  constructor(schema: z.ZodType<T>) {
-    this.#schema = schema;
-  }
-
-  push(chunk: Buffer): { message: T; rest: Buffer } | undefined {
-    this.#buffer = this.#buffer.length === 0 ? chunk : Buffer.concat([this.#buffer, chunk]);
-    if (this.#buffer.length < 2) return undefined;
-    const length = this.#buffer.readUInt16LE(0);
-    if (length === 0 || length > EGRESS_MESSAGE_MAX) {
-      throw new WireError('FRAME_TOO_LARGE', `egress message of ${length} bytes, 1 to ${EGRESS_MESSAGE_MAX} allowed`);
-    }
-    if (this.#buffer.length < 2 + length) return undefined;
-    const message = parse(this.#buffer.subarray(2, 2 + length), this.#schema);
-    return { message, rest: this.#buffer.subarray(2 + length) };
-  }
-}
-
-export class EgressRequestDecoder extends EgressDecoder<EgressRequest> {
+/** The bytes behind the message belong to the raw connection. */
+export class EgressRequestDecoder extends FrameDecoder<EgressRequest> {
   constructor() {
-    super(requestSchema);
+    super(format, requestSchema);
   }
 }
 
-export class EgressReplyDecoder extends EgressDecoder<EgressReply> {
+export class EgressReplyDecoder extends FrameDecoder<EgressReply> {
   constructor() {
-    super(replySchema);
+    super(format, replySchema);
   }
-}
-
-function parse<T>(json: Buffer, schema: z.ZodType<T>): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(json.toString('utf8'));
-  } catch (cause) {
-    throw new WireError('FRAME_INVALID', 'egress message is not JSON', { cause });
-  }
-  const result = schema.safeParse(value);
-  if (!result.success) {
-    throw new WireError('FRAME_INVALID', `egress message is not one we know: ${z.prettifyError(result.error)}`);
-  }
-  return result.data;
 }

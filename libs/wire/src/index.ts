@@ -4,4 +4,5 @@ export { LineSplitter } from './lines.ts';
 export * from './log.ts';
 export * from './ports.ts';
 export * from './status.ts';
+export * from './store.ts';
 export { WireError, type WireErrorCode } from './wire-error.ts';

@@ -6,6 +6,8 @@ export const HEARTBEAT_PORT = 9000;
 export const STATUS_PORT = 17000;
 export const LOG_PORT = 17001;
 export const EGRESS_PORT = 17002;
+/** Ours, dialled by the enclave: the store of sealed values, store.ts. */
+export const STORE_PORT = 17004;
 
 /** The byte that init sends to the parent, and gets back, once the kernel is up. */
 export const HEARTBEAT_BYTE = 0xb7;
