@@ -14,6 +14,7 @@ import {
   type StreamConfig,
 } from 'nats';
 import type * as z from 'zod';
+import { BlobStore } from './blob-store.ts';
 import { BusError, errorDataSchema } from './bus-error.ts';
 import { decodeCloudEvent, encodeCloudEvent } from './cloud-event.ts';
 import { type BusCredentials, readCredentials } from './credentials.ts';
@@ -35,7 +36,7 @@ import {
 import { untilStored } from './retry.ts';
 import { type OperationHandlers, SERVICE_PREFIX, serveOperations } from './service-host.ts';
 import { presentServices, whilePresent } from './service-presence.ts';
-import { ENCLAVE_BUCKET, EVENT_STREAM, LOG_STREAM, subjects } from './subjects.ts';
+import { BLOB_BUCKET, ENCLAVE_BUCKET, EVENT_STREAM, LOG_STREAM, subjects } from './subjects.ts';
 
 export interface BusOptions {
   /** Name of this process: the connection's name on the server and the `source` of what it publishes. */
@@ -55,6 +56,7 @@ export class Bus implements AsyncDisposable {
   readonly #manager: JetStreamManager;
   /** State of the enclaves, one key each. */
   readonly enclaves: EnclaveStore;
+  #blobs: Promise<BlobStore> | undefined;
 
   private constructor(source: string, connection: NatsConnection, manager: JetStreamManager, bucket: KV) {
     this.source = source;
@@ -85,6 +87,26 @@ export class Bus implements AsyncDisposable {
         { cause },
       );
     }
+  }
+
+  /** What enclaves keep outside; the bucket is made with the first use. */
+  blobs(): Promise<BlobStore> {
+    this.#blobs ??= this.#openBlobs().catch((error) => {
+      this.#blobs = undefined;
+      throw error;
+    });
+    return this.#blobs;
+  }
+
+  async #openBlobs(): Promise<BlobStore> {
+    const bucket = await this.#jetStream.views.kv(BLOB_BUCKET, {
+      history: 1,
+      storage: StorageType.File,
+      ttl: limits.blobDays * 86_400_000,
+      max_bytes: limits.blobBytes,
+      maxValueSize: limits.blobValueBytes,
+    });
+    return new BlobStore(bucket, { maxKeys: limits.blobKeys });
   }
 
   /** Publishes a lifecycle event; resolves once the server has stored it. */

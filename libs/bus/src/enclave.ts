@@ -77,6 +77,8 @@ export const enclaveRecordSchema = z.object({
   console: z.string().optional(),
   ingress: z.array(publishedPortSchema),
   egress: z.boolean(),
+  /** Whose sealed values the enclave may keep outside, where its manifest needs some kept. */
+  storeOwner: z.string().optional(),
   /** Process that is the enclave, on backends where there is one. */
   pid: z.number().int().optional(),
   timings: bootTimingsSchema.optional(),

@@ -1,3 +1,4 @@
+export { type Blob, BlobStore, BlobStoreFull } from './blob-store.ts';
 export { Bus, type BusOptions } from './bus.ts';
 export { BusError, type ErrorData, errorDataSchema, toErrorData } from './bus-error.ts';
 export { type BusCredentials, readCredentials } from './credentials.ts';

@@ -16,6 +16,13 @@ export const limits = {
   eventBytes: 64 * 1024 * 1024,
   /** Log bytes kept for `enclaver logs`: the oldest go first. */
   logBytes: 256 * 1024 * 1024,
+  /** What enclaves keep outside: of one 64 KiB (libs/wire, store.ts) and the bus's own header, of one image a few ... */
+  blobValueBytes: 66 * 1024,
+  blobKeys: 16,
+  /** ... of all together some thousand images with a certificate each ... */
+  blobBytes: 64 * 1024 * 1024,
+  /** ... and what nobody has written for longer than a certificate lives (398 days) is of no use. */
+  blobDays: 400,
   /** Pause before a state, event or log message that the server did not store is sent again. */
   storeRetryMs: 250,
 } as const;

@@ -19,3 +19,4 @@ export const subjects = {
 export const EVENT_STREAM = 'ENCLAVER_EVENTS';
 export const LOG_STREAM = 'ENCLAVER_LOGS';
 export const ENCLAVE_BUCKET = 'enclaver_enclaves';
+export const BLOB_BUCKET = 'enclaver_blobs';

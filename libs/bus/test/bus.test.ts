@@ -154,6 +154,29 @@ describe('bus', () => {
     assert.deepEqual(await other.enclaves.list(), []);
   });
 
+  it('keeps what enclaves have sealed, each its own, and changes it for whoever knows it only', async () => {
+    const [mine, theirs] = [await bus.blobs(), await other.blobs()];
+    const owner = 'hello world/\n*.>';
+    assert.equal(await mine.get(owner, 'key'), undefined);
+    const first = await mine.put(owner, 'key', Buffer.from([0, 1]), 0);
+    assert.ok(first !== undefined);
+    assert.deepEqual(await theirs.get(owner, 'key'), { value: Buffer.from([0, 1]), revision: first });
+    assert.equal(await theirs.get('hello', 'key'), undefined);
+    assert.equal(await theirs.put(owner, 'key', Buffer.from('new'), 0), undefined);
+    assert.equal(await theirs.put(owner, 'key', Buffer.from('new'), first + 1), undefined);
+    const second = await theirs.put(owner, 'key', Buffer.from('new'), first);
+    assert.ok(second !== undefined && second > first);
+    assert.equal(await mine.put(owner, 'key', Buffer.from('late'), first), undefined);
+    assert.deepEqual(await mine.get(owner, 'key'), { value: Buffer.from('new'), revision: second });
+  });
+
+  it('lets no image keep more than a few values', async () => {
+    const blobs = await bus.blobs();
+    for (let index = 0; index < 16; index++) await blobs.put('greedy', `key-${index}`, Buffer.from('x'), 0);
+    await assert.rejects(blobs.put('greedy', 'key-16', Buffer.from('x'), 0), { code: 'BLOBS_FULL' });
+    assert.ok((await blobs.put('modest', 'key', Buffer.from('x'), 0)) !== undefined);
+  });
+
   it('says that no server answers, and that credentials are refused', async () => {
     await assert.rejects(Bus.connect({ source: 'x', credentials: { url: 'nats://127.0.0.1:1' } }), {
       code: 'BUS_UNREACHABLE',

@@ -20,13 +20,15 @@ const revision = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const value = z.base64().max(Math.ceil(STORE_VALUE_MAX / 3) * 4);
 
 const requestSchema = z.discriminatedUnion('op', [
-  z.strictObject({ op: z.literal('get'), key }),
+  /** `known`: the revision that the enclave has already, and need not be sent again. */
+  z.strictObject({ op: z.literal('get'), key, known: revision.min(1).optional() }),
   /** Stores only if the key is at the revision `expected`. */
   z.strictObject({ op: z.literal('put'), key, value, expected: revision }),
 ]);
 
 const replySchema = z.discriminatedUnion('result', [
   z.strictObject({ result: z.literal('found'), value, revision: revision.min(1) }),
+  z.strictObject({ result: z.literal('unchanged') }),
   z.strictObject({ result: z.literal('missing') }),
   z.strictObject({ result: z.literal('stored'), revision: revision.min(1) }),
   /** Another writer was first. */

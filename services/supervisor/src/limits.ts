@@ -24,6 +24,9 @@ export const limits = {
   /** Last console lines in an enclave's final event, and characters of each. */
   consoleLines: 50,
   consoleLineLength: 500,
+  /** Store requests of one enclave at a time, and how long one may take: odyn asks one after another, and gives up earlier. */
+  storeClients: 8,
+  storeMs: 15_000,
   /** Grace time of a stop that names none: as `docker stop`. */
   graceMs: 10_000,
   /** Beyond the grace time, for the inside to report the end of the app. */

@@ -15,6 +15,7 @@ import { type EnclaveStatus, WireError } from '@enclaver/wire';
 import type { Logger } from 'pino';
 import type { Backend, LaunchRequest, Machine, MachineEnd } from '../backends/backend.ts';
 import type { Limits } from '../limits.ts';
+import { StoreServer } from '../store/store-server.ts';
 import { SupervisorError } from '../supervisor-error.ts';
 import { ConsoleTail } from './console-tail.ts';
 import { listenForHeartbeat } from './heartbeat.ts';
@@ -46,6 +47,7 @@ export class Enclave {
   #record: EnclaveRecord;
   #console: ConsoleTail | undefined;
   #machine: Machine | undefined;
+  #store: StoreServer | undefined;
   #detached = false;
   /** Machines of boots that are tried again: their end is no news. */
   readonly #discarded = new Set<Machine>();
@@ -94,6 +96,7 @@ export class Enclave {
       this.#advanceTo('lost', { result: { kind: 'lost', error } });
     } else {
       this.#console = new ConsoleTail(this.#tools.bus, this.#record.id);
+      await this.#openStore();
       this.#attach(machine);
       if (this.#record.state === 'stopping') this.#killAfter(this.#limits.graceMs + this.#limits.graceExtraMs);
       void this.#followStatus();
@@ -107,6 +110,7 @@ export class Enclave {
     this.#detached = true;
     for (const timer of this.#timers) clearTimeout(timer);
     this.#status.close();
+    await this.#store?.close();
     await this.#console?.close();
     await this.#journal.written();
   }
@@ -150,6 +154,7 @@ export class Enclave {
   async #boot({ eif }: Pick<LaunchRequest, 'eif'>): Promise<void> {
     const { cpuCount, memoryMb, vsock } = this.#record;
     this.#console = new ConsoleTail(this.#tools.bus, this.#record.id);
+    await this.#openStore();
     const heartbeat = await listenForHeartbeat(this.#transport);
     try {
       for (let boot = 1; boot <= this.#limits.boots && !hasEnded(this.#record.state); boot += 1) {
@@ -176,6 +181,13 @@ export class Enclave {
     } finally {
       await heartbeat.close();
     }
+  }
+
+  async #openStore(): Promise<void> {
+    const owner = this.#record.storeOwner;
+    if (owner === undefined) return;
+    const { bus, limits } = this.#tools;
+    this.#store = await StoreServer.listen(this.#transport, { bus, owner, limits, logger: this.#logger });
   }
 
   /** True when init has reported, false when the machine or the enclave is gone or time is up. */
@@ -327,6 +339,7 @@ export class Enclave {
       await machine.kill();
     }
     this.#status.close();
+    await this.#store?.close();
     await this.#console?.close();
     await this.#journal.written();
     await rm(this.#tools.folder, { recursive: true, force: true });
