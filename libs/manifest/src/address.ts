@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net';
+import { isIPv6, SocketAddress } from 'node:net';
 
 /** An IP address: 4 or 16 bytes in network order. */
 export interface IpAddress {
@@ -20,6 +20,13 @@ export function parseIpAddress(text: string): IpAddress | undefined {
   return v6 === undefined ? undefined : { family: 6, bytes: v6 };
 }
 
+/** Shortest text form, without brackets. */
+export function formatAddress({ family, bytes }: IpAddress): string {
+  if (family === 4) return bytes.join('.');
+  const groups = Buffer.from(bytes).toString('hex').match(/.{4}/g) ?? [];
+  return new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address;
+}
+
 /** `ADDRESS`, `ADDRESS/PREFIX`, or for IPv4 `ADDRESS/NETMASK`. Throws RangeError that says what is wrong. */
 export function parseCidr(text: string): Cidr {
   const [addressText = '', prefixText, ...more] = text.split('/');
@@ -36,6 +43,33 @@ export function parseCidr(text: string): Cidr {
 export function cidrContains(cidr: Cidr, address: IpAddress): boolean {
   if (cidr.family !== address.family) return false;
   return cidr.bytes.every((byte, index) => byte === ((address.bytes[index] ?? 0) & maskByte(cidr.prefix, index)));
+}
+
+/** Whether all of `inner` is in `outer`. */
+export function rangeWithin(inner: Cidr, outer: Cidr): boolean {
+  return inner.prefix >= outer.prefix && cidrContains(outer, inner);
+}
+
+/** An IPv4-mapped IPv6 address is the IPv4 address: the kernel dials that one. */
+export function unmapped(address: IpAddress): IpAddress {
+  return cidrContains(MAPPED, address) ? lastFour(address) : address;
+}
+
+/** The same for a range of a rule. */
+export function unmappedRange(cidr: Cidr): Cidr {
+  if (cidr.prefix < MAPPED.prefix || !cidrContains(MAPPED, cidr)) return cidr;
+  return { ...lastFour(cidr), prefix: cidr.prefix - MAPPED.prefix };
+}
+
+/** `::ffff:0:0/96` */
+const MAPPED: Cidr = {
+  family: 6,
+  bytes: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0),
+  prefix: 96,
+};
+
+function lastFour({ bytes }: IpAddress): IpAddress {
+  return { family: 4, bytes: bytes.slice(-4) };
 }
 
 function maskByte(prefix: number, index: number): number {

@@ -1,4 +1,14 @@
-export { type Cidr, cidrContains, type IpAddress, parseCidr, parseIpAddress } from './address.ts';
+export {
+  type Cidr,
+  cidrContains,
+  formatAddress,
+  type IpAddress,
+  parseCidr,
+  parseIpAddress,
+  rangeWithin,
+  unmapped,
+  unmappedRange,
+} from './address.ts';
 export { RESERVED_VSOCK_PORTS } from './conflicts.ts';
 export { type EgressPattern, EgressPatternError, type PortRange, parseEgressPattern } from './egress-pattern.ts';
 export { ManifestError, type ManifestErrorCode, type ManifestProblem, type ProblemCode } from './errors.ts';

@@ -1,7 +1,5 @@
-import { SocketAddress } from 'node:net';
-import { type Cidr, cidrContains, type IpAddress, parseCidr } from '@enclaver/manifest';
+import { type Cidr, cidrContains, type IpAddress, parseCidr, unmapped } from '@enclaver/manifest';
 
-const MAPPED = parseCidr('::ffff:0:0/96');
 /** Prefixes whose last 32 bits are an IPv4 address that is reached in the end: deprecated ::/96, and NAT64 (RFC 6052). */
 const EMBEDDING = [parseCidr('::/96'), parseCidr('64:ff9b::/96')];
 const UNEMBEDDED = [parseCidr('::/128'), parseCidr('::1/128')];
@@ -21,24 +19,13 @@ const SPECIAL: readonly { readonly cidr: Cidr; readonly name: string }[] = [
   { cidr: parseCidr('fd00:ec2::254/128'), name: 'link-local' },
 ];
 
-/** An IPv4-mapped IPv6 address is the IPv4 address: the kernel dials that one. */
-export function unmapped(address: IpAddress): IpAddress {
-  return cidrContains(MAPPED, address) ? lastFour(address) : address;
-}
-
-/** The same for a range of a rule. */
-export function unmappedRange(cidr: Cidr): Cidr {
-  if (cidr.prefix < MAPPED.prefix || !cidrContains(MAPPED, cidr)) return cidr;
-  return { ...lastFour(cidr), prefix: cidr.prefix - MAPPED.prefix };
-}
-
 /** All addresses that a packet to this one may end up at: itself, and one embedded in it. */
 export function reachedBy(address: IpAddress): IpAddress[] {
   const own = unmapped(address);
   // :: and ::1 lie in ::/96 but are no IPv4 addresses (RFC 4291, section 2.5.5.1)
   const embeds =
     EMBEDDING.some((cidr) => cidrContains(cidr, own)) && !UNEMBEDDED.some((cidr) => cidrContains(cidr, own));
-  return embeds ? [own, lastFour(own)] : [own];
+  return embeds ? [own, { family: 4, bytes: own.bytes.slice(-4) }] : [own];
 }
 
 /** The special range that an address is in. */
@@ -46,22 +33,6 @@ export function specialRange(address: IpAddress): { readonly cidr: Cidr; readonl
   return SPECIAL.find(({ cidr }) => cidrContains(cidr, address));
 }
 
-/** Whether all of `inner` is in `outer`. */
-export function rangeWithin(inner: Cidr, outer: Cidr): boolean {
-  return inner.prefix >= outer.prefix && cidrContains(outer, inner);
-}
-
 export function sameAddress(a: IpAddress, b: IpAddress): boolean {
   return a.family === b.family && a.bytes.every((byte, index) => byte === b.bytes[index]);
-}
-
-/** Shortest text form, without brackets. */
-export function formatAddress({ family, bytes }: IpAddress): string {
-  if (family === 4) return bytes.join('.');
-  const groups = Buffer.from(bytes).toString('hex').match(/.{4}/g) ?? [];
-  return new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address;
-}
-
-function lastFour({ bytes }: IpAddress): IpAddress {
-  return { family: 4, bytes: bytes.slice(-4) };
 }

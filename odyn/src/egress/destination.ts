@@ -1,6 +1,5 @@
 import { domainToASCII } from 'node:url';
-import { type IpAddress, parseIpAddress } from '@enclaver/manifest';
-import { formatAddress, unmapped } from './addresses.ts';
+import { formatAddress, type IpAddress, parseIpAddress, unmapped } from '@enclaver/manifest';
 
 /** Where a request wants to go, in the one spelling that the policy looks at and the parent is given. */
 export type Destination = { readonly host: string; readonly port: number } & (

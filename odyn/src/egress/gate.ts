@@ -1,6 +1,6 @@
+import { formatAddress } from '@enclaver/manifest';
 import type { VsockTransport } from '@enclaver/vsock';
 import type { OdynLog } from '../logs/odyn-log.ts';
-import { formatAddress } from './addresses.ts';
 import { authorityOf, type Destination } from './destination.ts';
 import { DialError, type Dialled, dial } from './dial.ts';
 import type { Policy } from './policy.ts';

@@ -1,5 +1,14 @@
-import { type Cidr, cidrContains, type EgressPattern, type IpAddress, parseEgressPattern } from '@enclaver/manifest';
-import { rangeWithin, reachedBy, sameAddress, specialRange, unmapped, unmappedRange } from './addresses.ts';
+import {
+  type Cidr,
+  cidrContains,
+  type EgressPattern,
+  type IpAddress,
+  parseEgressPattern,
+  rangeWithin,
+  unmapped,
+  unmappedRange,
+} from '@enclaver/manifest';
+import { reachedBy, sameAddress, specialRange } from './addresses.ts';
 import type { Destination } from './destination.ts';
 
 /** What the policy says, and the rule that decided: one of the manifest's, or words for one that is built in. */
