@@ -76,6 +76,19 @@ export const limits = {
   /** Destination named by a request: name, brackets, port. */
   egressAuthority: 1_024,
 
+  /** Clients of the attestation API: the app's own processes, some 16 KiB each. */
+  apiConnections: 1_024,
+  /** Head of a request to it: the fields of a document fit into a query. */
+  apiHeaderBytes: 16 * KIB,
+  /** Body: three fields of 1 KiB, encoded, and room for keys that nobody reads. */
+  apiBodyBytes: 64 * KIB,
+  /** For a whole request, which comes over loopback. */
+  apiRequestMs: 30_000,
+  /** Idle time of a client's kept connection. */
+  apiKeepAliveMs: 65_000,
+  /** Random bytes of one answer: 16 calls to the NSM. */
+  apiRandomBytes: 4 * KIB,
+
   /** How long the last word waits for readers before the machine is powered off. */
   lastWordMs: 10_000,
   /** How long a reader that has been sent the last word may keep its connection: it travels through the host meanwhile. */

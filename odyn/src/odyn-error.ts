@@ -4,6 +4,7 @@ export type OdynErrorCode =
   | 'FILE_UNREADABLE'
   | 'LAUNCH_INVALID'
   | 'NOT_IN_RELEASE'
+  | 'NSM_MISSING'
   | 'SIGNAL_UNKNOWN'
   | 'TLS_FILE'
   | 'USER_UNKNOWN';

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Nsm } from '@enclaver/attestation/nsm';
 import { Relay, type VsockTransport } from '@enclaver/vsock';
+import type { Api } from './api/api.ts';
 import type { BootTimes } from './bootstrap/boot-clock.ts';
 import { type Configuration, readConfiguration } from './bootstrap/configuration.ts';
 import { findInRoot } from './bootstrap/in-root.ts';
@@ -19,7 +21,7 @@ import { LogRing } from './logs/log-ring.ts';
 import { LogServer } from './logs/log-server.ts';
 import { OdynLog } from './logs/odyn-log.ts';
 import { OutputPipe } from './logs/output-pipe.ts';
-import { describeError } from './odyn-error.ts';
+import { describeError, OdynError } from './odyn-error.ts';
 import { StatusBoard } from './status/status-board.ts';
 import { StatusServer } from './status/status-server.ts';
 
@@ -34,6 +36,8 @@ export interface OdynOptions {
   readonly launchPath: string;
   /** Where the named pipes `app.stdout` and `app.stderr` are. */
   readonly outputDirectory: string;
+  /** The Nitro Secure Module; without one, sections of the manifest that need it are fatal. */
+  readonly nsm?: Nsm;
   /** How long the last word may wait for readers. */
   readonly lastWordMs?: number;
 }
@@ -107,7 +111,9 @@ export class Odyn {
     const { manifest } = configuration;
     const ports = manifest.ingress.map(({ listenPort }) => listenPort);
     const egress = await Egress.open(transport, relay, manifest.egress, this.#log);
+    let api: Api | undefined;
     try {
+      api = await this.#openApi(manifest.api?.listenPort);
       const ingress = await Ingress.open(transport, relay, manifest.ingress, {
         root: this.#options.root,
         log: this.#log,
@@ -122,8 +128,23 @@ export class Odyn {
       this.#log.info('traffic', { ...egress?.counts(), ingress: JSON.stringify(ingress.stats()) });
       return end;
     } finally {
+      await api?.close();
       await egress?.close();
     }
+  }
+
+  /** Throws OdynError NSM_MISSING. */
+  async #openApi(port: number | undefined): Promise<Api | undefined> {
+    if (port === undefined) return undefined;
+    const { nsm } = this.#options;
+    if (nsm === undefined) {
+      throw new OdynError('NSM_MISSING', 'the manifest\'s section "api" needs an NSM, and this machine has none', {
+        remedy: 'run the image as an enclave, or remove "api" from enclaver.yaml',
+      });
+    }
+    // Node's HTTP server costs memory and time: enclaves without it do not load it
+    const { Api } = await import('./api/api.ts');
+    return Api.open({ port, nsm, log: this.#log });
   }
 
   async #watchReady(ports: readonly number[], signal: AbortSignal): Promise<void> {
@@ -133,7 +154,7 @@ export class Odyn {
   }
 
   async #startApp(
-    { launch }: Configuration,
+    { launch, manifest }: Configuration,
     proxyPort: number | undefined,
   ): Promise<{ app: App; outputs: readonly OutputPipe[] }> {
     const { root, launchPath, outputDirectory } = this.#options;
@@ -143,6 +164,7 @@ export class Odyn {
       image: launch.env,
       home: account.home,
       ...(proxyPort === undefined ? {} : { proxyPort }),
+      ...(manifest.api === undefined ? {} : { apiPort: manifest.api.listenPort }),
     });
     const fifos = openOutputFifos(outputDirectory);
     const outputs = (['stdout', 'stderr'] as const).map(

@@ -1,9 +1,12 @@
+import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { Nsm } from '@enclaver/attestation/nsm';
 import { parseConnectLine, unixTransport } from '@enclaver/vsock';
 import {
   EGRESS_PORT,
@@ -24,6 +27,16 @@ import { C_PROGRAMS, C_SOURCES, compileC } from '../build/compile-c.ts';
 import { Odyn } from '../src/odyn.ts';
 
 export const run = promisify(execFile);
+
+/** A TCP port that nobody has right now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  assert.ok(typeof address === 'object' && address !== null);
+  return address.port;
+}
 
 /** What the parent does with one egress request: a reply, and where the bytes go after it. */
 export type EgressAnswer = { readonly reply: EgressReply; readonly to?: number };
@@ -247,13 +260,29 @@ const MANIFEST = 'version: v1\nname: test\ntarget: test:enclave\nsources:\n  app
 
 /** The programs that apps in these tests are made of; it is static, so it runs in any root. */
 const BUSYBOX = '/usr/bin/busybox';
-const APPLETS = ['sh', 'cat', 'env', 'id', 'pwd', 'seq', 'sleep', 'head', 'httpd', 'nc', 'yes', 'kill', 'dd', 'tr'];
+const APPLETS = [
+  'sh',
+  'cat',
+  'env',
+  'id',
+  'pwd',
+  'seq',
+  'sleep',
+  'head',
+  'httpd',
+  'nc',
+  'yes',
+  'kill',
+  'dd',
+  'tr',
+  'tail',
+];
 
 /** A whole odyn around an app, whose root holds a shell and little else. */
 export async function startOdyn(
   parent: FakeParent,
   spec: AppSpec,
-  { lastWordMs = 3_000 }: { lastWordMs?: number } = {},
+  { lastWordMs = 3_000, nsm }: { lastWordMs?: number; nsm?: Nsm } = {},
 ): Promise<{ finished: Promise<void>; root: string }> {
   const root = join(parent.folder, 'rootfs');
   await mkdir(join(root, 'etc/enclaver'), { recursive: true });
@@ -285,6 +314,7 @@ export async function startOdyn(
     launchPath: await launchBinary(),
     outputDirectory: parent.folder,
     lastWordMs,
+    ...(nsm === undefined ? {} : { nsm }),
   });
   return { finished: odyn.run(), root };
 }

@@ -1,21 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { encodeControl } from '@enclaver/wire';
-import { type AppSpec, FakeParent, linesOf, readLog, StatusReader, startOdyn } from './harness.ts';
+import { type AppSpec, FakeParent, freePort, linesOf, readLog, StatusReader, startOdyn } from './harness.ts';
 
 const sh = (script: string): string[] => ['/bin/sh', '-c', script];
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  assert.ok(typeof address === 'object' && address !== null);
-  return address.port;
-}
 
 describe('odyn', function () {
   this.timeout(30_000);
@@ -166,7 +156,7 @@ describe('odyn', function () {
     const sections: [string, RegExp][] = [
       ['ingress:\n  - listen_port: 8443\n    tls: {key_file: k, cert_file: c}\n', /TLS_FILE.*8443/],
       ['egress: {allow: ["**"]}\nkms_proxy:\n  listen_port: 9999\n', /NOT_IN_RELEASE.*kms_proxy/],
-      ['api:\n  listen_port: 7777\n', /NOT_IN_RELEASE.*"api"/],
+      ['api:\n  listen_port: 7777\n', /NSM_MISSING.*"api"/],
     ];
     for (const [manifest, error] of sections) {
       const own = await FakeParent.make();

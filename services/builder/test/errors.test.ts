@@ -23,8 +23,12 @@ describe('build: bad input', () => {
 
   const sections: [string, string, string, number][] = [
     ['kms_proxy', 'egress: { allow: ["**"] }\nkms_proxy:\n  listen_port: 9999\n', 'kms_proxy', 7],
-    ['api', '# api: none\napi: { listen_port: 7777 }\n', 'api', 7],
-    ['spire', 'spire: { server_addr: "https://s:8081", ca_cert: c, trust_domain: t, svid_dir: /d }\n', 'spire', 6],
+    [
+      'spire',
+      '# spire: none\nspire: { server_addr: "https://s:8081", ca_cert: c, trust_domain: t, svid_dir: /d }\n',
+      'spire',
+      7,
+    ],
   ];
   for (const [section, text, word, line] of sections) {
     it(`says that ${section} is not in this release, and on which line it stands`, async () => {

@@ -1,0 +1,33 @@
+import type { AttestationFields, Nsm } from '@enclaver/attestation/nsm';
+import * as z from 'zod';
+import { type Answer, bytesOrJson, type Call, readJson, readQuery } from './exchange.ts';
+import { base64Field, pemField } from './fields.ts';
+
+/** As in the original: everything may be left out, what is not known is not looked at. */
+const bodySchema = z.object({
+  nonce: z.string().nullish(),
+  user_data: z.string().nullish(),
+  public_key: z.string().nullish(),
+});
+
+type Fields = z.output<typeof bodySchema>;
+
+/** A document for the fields of the query: for clients that have no body to give. */
+export async function attestByQuery(nsm: Nsm, { request, url }: Call): Promise<Answer> {
+  const document = await nsm.attest(parse(readQuery(url, ['nonce', 'user_data', 'public_key'])));
+  return bytesOrJson(request, 'application/cbor', 'document', document);
+}
+
+/** A document for the fields of the body. */
+export async function attestByBody(nsm: Nsm, { request }: Call): Promise<Answer> {
+  const document = await nsm.attest(parse(await readJson(request, bodySchema)));
+  return bytesOrJson(request, 'application/cbor', 'document', document);
+}
+
+function parse({ nonce, user_data: userData, public_key: publicKey }: Fields): AttestationFields {
+  return {
+    ...(nonce == null ? {} : { nonce: base64Field('nonce', nonce) }),
+    ...(userData == null ? {} : { userData: base64Field('user_data', userData) }),
+    ...(publicKey == null ? {} : { publicKey: pemField('public_key', publicKey) }),
+  };
+}
