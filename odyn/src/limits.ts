@@ -48,6 +48,10 @@ export const limits = {
   tlsConnections: 4_096,
   /** A client across the world on a bad line needs a second or two. */
   tlsHandshakeMs: 10_000,
+  /** How long a client may go on with an earlier session: its certificate is not looked at again meanwhile. */
+  tlsSessionMs: 3_600_000,
+  /** How long sessions are sealed with the same keys. At each change clients of the time before need one full handshake. */
+  tlsTicketKeyMs: 6 * 3_600_000,
   /** Key, certificates or client CAs of a port: the CAs of the whole web are 220 KiB. */
   tlsFileBytes: 1 * MIB,
   /** After the app has ended its sockets are closed; this is for what clients have not taken yet. */

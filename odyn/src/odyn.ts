@@ -114,8 +114,9 @@ export class Odyn {
     let api: Api | undefined;
     try {
       api = await this.#openApi(manifest.api?.listenPort);
-      const ingress = await Ingress.open(transport, relay, manifest.ingress, {
+      const ingress = await Ingress.open(transport, relay, {
         root: this.#options.root,
+        manifest,
         log: this.#log,
       });
       const { app, outputs } = await this.#startApp(configuration, egress?.port);

@@ -1,5 +1,6 @@
 import { MAX_SHOWN_LENGTH } from './limits.ts';
 import { DEFAULT_PROXY_PORT } from './schema/egress.ts';
+import { CERTIFICATE_SOURCES } from './schema/tls-certificate.ts';
 
 /** Ports that Enclaver and the boot protocol use on vsock: boot heartbeat, status, log, egress. */
 export const RESERVED_VSOCK_PORTS: ReadonlyMap<number, string> = new Map([
@@ -19,7 +20,7 @@ export interface Conflict {
  * wrong; whatever does not have its form is passed over here, since the schema names it.
  */
 export function findConflicts(value: unknown): Conflict[] {
-  return [...portConflicts(value), ...sourceConflicts(value), ...kmsConflicts(value)];
+  return [...portConflicts(value), ...sourceConflicts(value), ...kmsConflicts(value), ...tlsConflicts(value)];
 }
 
 function* portConflicts(value: unknown): Generator<Conflict> {
@@ -76,6 +77,33 @@ function* kmsConflicts(value: unknown): Generator<Conflict> {
   if (Array.isArray(allow) && allow.length === 0) {
     const found = 'a KMS proxy without any allowed egress, through which it would reach KMS';
     yield { path: ['kms_proxy'], found, allowed: 'kms_proxy together with a non-empty egress.allow' };
+  }
+}
+
+function* tlsConflicts(value: unknown): Generator<Conflict> {
+  const ingress = get(value, 'ingress');
+  if (!Array.isArray(ingress)) return;
+  for (const [index, entry] of ingress.entries()) {
+    const tls = get(entry, 'tls');
+    if (!isMap(tls)) continue;
+    const path = ['ingress', index, 'tls'];
+    const given = ['key_file', 'cert_file', 'certificates'].filter((key) => isGiven(tls, [key]));
+    const allowed = 'key_file and cert_file, or certificates';
+    if (given.length === 0) yield { path, found: 'a port with TLS, but no certificate', allowed };
+    else if (given.includes('certificates') && given.length > 1) {
+      yield { path: [...path, 'certificates'], found: `certificates beside ${given[0]}`, allowed };
+    } else if (given.length === 1 && given[0] !== 'certificates') {
+      const missing = given[0] === 'key_file' ? 'cert_file' : 'key_file';
+      yield { path: [...path, missing], found: `nothing beside ${given[0]}`, allowed };
+    }
+    const certificates = get(tls, 'certificates');
+    if (!Array.isArray(certificates)) continue;
+    for (const [position, certificate] of certificates.entries()) {
+      const sources = CERTIFICATE_SOURCES.filter((source) => isGiven(certificate, [source]));
+      if (sources.length === 1 || !isMap(certificate)) continue;
+      const found = sources.length === 0 ? 'a certificate without a source' : sources.join(' and ');
+      yield { path: [...path, 'certificates', position], found, allowed: `one of ${CERTIFICATE_SOURCES.join(', ')}` };
+    }
   }
 }
 

@@ -16,4 +16,12 @@ export { type ImageSource, ImageSourceError, parseImageReference, parseImageSour
 export { manifestJsonSchema } from './json-schema.ts';
 export { MAX_MANIFEST_BYTES } from './limits.ts';
 export { parseManifest } from './parse.ts';
+export type { AcmeCertificate } from './schema/acme-certificate.ts';
 export type { Manifest } from './schema/manifest.ts';
+export type { Tls } from './schema/tls.ts';
+export type {
+  AttestedCertificate,
+  FilesCertificate,
+  KmsCertificate,
+  TlsCertificate,
+} from './schema/tls-certificate.ts';

@@ -50,7 +50,22 @@ describe('parseManifest', () => {
           sleeve: 'registry.example.com/wrapper-base:v0.6.1',
         },
         signature: { certificate: './signing/cert.pem', key: './signing/key.pem' },
-        ingress: [{ listenPort: 8080 }, { listenPort: 8443, tls: { keyFile: 'unused', certFile: 'unused', alpn: [] } }],
+        ingress: [
+          { listenPort: 8080 },
+          {
+            listenPort: 8443,
+            tls: {
+              certificates: [
+                {
+                  source: 'files',
+                  keyFiles: ['unused', '/etc/enclaver/tls/server/8443/key.pem'],
+                  certFiles: ['unused', '/etc/enclaver/tls/server/8443/cert.pem'],
+                },
+              ],
+              alpn: [],
+            },
+          },
+        ],
         egress: {
           proxyPort: 10001,
           allow: ['kms.*.amazonaws.com', '169.254.169.254', '**.example.com', '10.0.0.0/8', 'host'],
@@ -232,6 +247,44 @@ describe('parseManifest', () => {
   });
 });
 
+describe('certificates of a port', () => {
+  it('have one source each, in the order of the file', () => {
+    const manifest = parseManifest(
+      minimal(`ingress:
+  - listen_port: 443
+    tls:
+      certificates:
+        - files: { key_file: /k, cert_file: /c }
+        - kms:
+            key: https://certificates.example:8443/key.sealed
+            cert: /srv/cert.pem
+            kms_key: arn:aws-us-gov:kms:us-gov-west-1:111122223333:alias/tls
+            encryption_context: { app: payments }
+        - attested: { names: [a.example] }
+        - acme: { domains: [b.example], kms_key: "arn:aws:kms:eu-west-1:111122223333:key/mrk-0" }
+`),
+    );
+    assert.deepEqual(manifest.ingress[0]?.tls?.certificates, [
+      { source: 'files', keyFiles: ['/k'], certFiles: ['/c'] },
+      {
+        source: 'kms',
+        key: 'https://certificates.example:8443/key.sealed',
+        cert: '/srv/cert.pem',
+        kmsKey: 'arn:aws-us-gov:kms:us-gov-west-1:111122223333:alias/tls',
+        encryptionContext: { app: 'payments' },
+      },
+      { source: 'attested', names: ['a.example'] },
+      {
+        source: 'acme',
+        domains: ['b.example'],
+        kmsKey: 'arn:aws:kms:eu-west-1:111122223333:key/mrk-0',
+        directory: 'https://acme-v02.api.letsencrypt.org/directory',
+        contact: [],
+      },
+    ]);
+  });
+});
+
 describe('conflicts in a manifest', () => {
   const conflicts = (more: string): (string | number)[][] =>
     problemsOf(minimal(more)).map(({ code, path, line, found }) => [code, path, line, found]);
@@ -278,6 +331,28 @@ describe('conflicts in a manifest', () => {
       assert.deepEqual(
         problemsOf(minimal(`${egress}kms_proxy: {listen_port: 1}\n`)).map(({ path }) => path),
         ['kms_proxy'],
+      );
+    }
+  });
+
+  it('wants one certificate or several of a port with TLS, each of one source', () => {
+    const port = (tls: string): string => `ingress: [{listen_port: 443, tls: {${tls}}}]`;
+    const pair = 'key_file: k, cert_file: c';
+    for (const [tls, path] of [
+      ['alpn: [h2]', 'ingress[0].tls'],
+      ['cert_file: c', 'ingress[0].tls.key_file'],
+      [`${pair}, certificates: [{files: {${pair}}}]`, 'ingress[0].tls.certificates'],
+      ['certificates: []', 'ingress[0].tls.certificates'],
+      ['certificates: [{}]', 'ingress[0].tls.certificates[0]'],
+      [`certificates: [{files: {${pair}}, attested: {names: [a]}}]`, 'ingress[0].tls.certificates[0]'],
+      ['certificates: [{attested: {names: ["*.a"]}}]', 'ingress[0].tls.certificates[0].attested.names[0]'],
+      ['certificates: [{kms: {key: "http://a/k", cert: c, kms_key: KEY}}]', 'ingress[0].tls.certificates[0].kms.key'],
+      ['certificates: [{kms: {key: k, cert: c, kms_key: "alias/a"}}]', 'ingress[0].tls.certificates[0].kms.kms_key'],
+    ] as const) {
+      const key = 'arn:aws:kms:eu-west-1:111122223333:key/mrk-0';
+      assert.deepEqual(
+        problemsOf(minimal(port(tls.replace('KEY', key)))).map((problem) => problem.path),
+        [path],
       );
     }
   });

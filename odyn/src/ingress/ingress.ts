@@ -15,27 +15,21 @@ export class Ingress {
   static async open(
     transport: VsockTransport,
     relay: Relay,
-    entries: Manifest['ingress'],
-    options: { root: string; log: OdynLog },
+    options: { root: string; manifest: Manifest; log: OdynLog },
   ): Promise<Ingress> {
     const ingress = new Ingress();
-    for (const { listenPort: port, tls } of entries) {
-      if (tls !== undefined) {
-        // Node's TLS and OpenSSL's keys cost memory and time: enclaves without TLS do not load them
-        const { openTlsPort } = await import('./tls-port.ts');
-        ingress.#tls.push({ port, opened: await openTlsPort(transport, port, tls, options) });
-        continue;
+    try {
+      for (const { listenPort: port, tls } of options.manifest.ingress) {
+        if (tls === undefined) ingress.#routes.push({ port, route: await openPlain(transport, relay, port) });
+        else {
+          // Node's TLS and OpenSSL's keys cost memory and time: enclaves without TLS do not load them
+          const { TlsPort } = await import('./tls-port.ts');
+          ingress.#tls.push({ port, opened: await TlsPort.open(transport, tls, { ...options, port }) });
+        }
       }
-      const route = await relay.listen(
-        transport.listenAddress(port),
-        { type: 'tcp', host: '127.0.0.1', port },
-        {
-          maxConnections: limits.ingressConnections,
-          connectTimeoutMs: limits.ingressConnectMs,
-          idleTimeoutMs: limits.ingressIdleMs,
-        },
-      );
-      ingress.#routes.push({ port, route });
+    } catch (error) {
+      await ingress.close();
+      throw error;
     }
     return ingress;
   }
@@ -54,4 +48,16 @@ export class Ingress {
       ...this.#tls.map(({ opened }) => opened.close()),
     ]);
   }
+}
+
+function openPlain(transport: VsockTransport, relay: Relay, port: number): Promise<RelayRoute> {
+  return relay.listen(
+    transport.listenAddress(port),
+    { type: 'tcp', host: '127.0.0.1', port },
+    {
+      maxConnections: limits.ingressConnections,
+      connectTimeoutMs: limits.ingressConnectMs,
+      idleTimeoutMs: limits.ingressIdleMs,
+    },
+  );
 }

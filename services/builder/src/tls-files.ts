@@ -9,13 +9,13 @@ import type { FileTree } from './layers/file-tree.ts';
 export function checkTlsFiles(tree: FileTree, { ingress }: Manifest): string[] {
   const warnings: string[] = [];
   for (const { listenPort, tls } of ingress) {
-    if (tls === undefined) continue;
-    // The second place is the original's, which took no notice of the names
-    const folder = `/etc/enclaver/tls/server/${listenPort}`;
-    need(tree, listenPort, [tls.keyFile, `${folder}/key.pem`]);
-    need(tree, listenPort, [tls.certFile, `${folder}/cert.pem`]);
-    if (tls.clientCaFile !== undefined) need(tree, listenPort, [tls.clientCaFile]);
-    warnings.push(`the private key of ingress port ${listenPort} is in the image: whoever has the image has the key`);
+    for (const certificate of tls?.certificates ?? []) {
+      if (certificate.source !== 'files') continue;
+      need(tree, listenPort, certificate.keyFiles);
+      need(tree, listenPort, certificate.certFiles);
+      warnings.push(`the private key of ingress port ${listenPort} is in the image: whoever has the image has the key`);
+    }
+    if (tls?.clientCaFile !== undefined) need(tree, listenPort, [tls.clientCaFile]);
   }
   return warnings;
 }

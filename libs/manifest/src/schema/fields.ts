@@ -45,3 +45,19 @@ export const port = (description: string) =>
 /** Sources of regular expressions: a host name, a port number. */
 export const HOST = '(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)(?:\\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*';
 export const PORT = '(?:[1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])';
+
+/** A DNS name of a certificate, in lower case. */
+export const domain = (description: string) =>
+  matching(
+    /^(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/,
+    description,
+    'a DNS name in lower-case ASCII, without wildcards',
+  );
+
+/** A key in KMS, with its region. */
+export const kmsKey = (description: string) =>
+  matching(
+    /^arn:[a-z]+(?:-[a-z]+)*:kms:[a-z]+(?:-[a-z0-9]+)+:[0-9]{12}:(?:key|alias)\/[A-Za-z0-9/_-]{1,250}$/,
+    description,
+    'arn:PARTITION:kms:REGION:ACCOUNT:key/ID, or alias/NAME at its end',
+  );

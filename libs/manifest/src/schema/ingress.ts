@@ -21,5 +21,5 @@ export interface IngressPort {
 }
 
 export function normaliseIngress(raw: z.output<typeof entry>): IngressPort {
-  return { listenPort: raw.listen_port, ...(raw.tls ? { tls: normaliseTls(raw.tls) } : {}) };
+  return { listenPort: raw.listen_port, ...(raw.tls ? { tls: normaliseTls(raw.tls, raw.listen_port) } : {}) };
 }

@@ -1,0 +1,16 @@
+import type { TlsCertificate } from '@enclaver/manifest';
+import { OdynError } from '../../odyn-error.ts';
+import { FilesSource } from './files.ts';
+import type { CertificateSource, SourceContext } from './source.ts';
+
+/** The source that the manifest asks for. What only some sources need is loaded with them: memory in the enclave counts. */
+export async function openSource(certificate: TlsCertificate, context: SourceContext): Promise<CertificateSource> {
+  switch (certificate.source) {
+    case 'files':
+      return new FilesSource(certificate, context);
+    default:
+      throw new OdynError('NOT_IN_RELEASE', `certificates by "${certificate.source}" are not in this release`, {
+        remedy: `use "files" for ingress port ${context.port}`,
+      });
+  }
+}
