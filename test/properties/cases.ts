@@ -25,7 +25,11 @@ export async function holds<Values>(property: Property<Values>, cases: number): 
   property.afterEach(() => {
     slowestMs = Math.max(slowestMs, performance.now() - start);
   });
-  const details = await fc.check<Values>(property, { numRuns: Math.ceil(cases * factor), seed });
+  const details = await fc.check<Values>(property, {
+    numRuns: Math.ceil(cases * factor),
+    seed,
+    includeErrorInReport: true,
+  });
   total.properties += 1;
   total.cases += details.numRuns;
   total.slowestMs = Math.max(total.slowestMs, slowestMs);

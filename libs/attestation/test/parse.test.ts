@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import fc from 'fast-check';
 import { type AttestationErrorCode, MAX_DOCUMENT_BYTES, parseDocument, verifyDocument } from '../src/index.ts';
 import { at, type Cbor, encode, makeChain, makeDocument, seal } from './forge.ts';
-import { codeOf, genuine, genuineAt } from './support.ts';
+import { codeOf } from './support.ts';
 
 const chain = await makeChain();
 const [root = new Uint8Array()] = chain;
@@ -161,107 +160,5 @@ describe('reading an attestation document', () => {
     const large = Buffer.concat([Buffer.alloc(7), base, Buffer.alloc(7)]);
     const view = large.subarray(7, 7 + base.length);
     assert.deepEqual(await verifyDocument(view, { roots: [root], at }), parseDocument(base));
-  });
-});
-
-describe('hostile documents', () => {
-  /** Fails the property unless the error is ours. */
-  const refused = async (bytes: Uint8Array): Promise<void> => {
-    await codeOf(() => verifyDocument(bytes, { at: genuineAt, expect: { allowDebug: true } }));
-  };
-
-  it('one flipped bit anywhere is found', async () => {
-    const bits = fc.nat(genuine.length * 8 - 1);
-    await fc.assert(
-      fc.asyncProperty(bits, async (bit) => {
-        const flipped = Uint8Array.from(genuine);
-        flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-        await refused(flipped);
-      }),
-      { numRuns: 400 },
-    );
-  });
-
-  it('mutations never verify, and never fail in another way', async () => {
-    const position = fc.nat(genuine.length - 1);
-    const mutation = fc.oneof(
-      fc.record({
-        kind: fc.constant('set' as const),
-        at: position,
-        bytes: fc.uint8Array({ minLength: 1, maxLength: 8 }),
-      }),
-      fc.record({
-        kind: fc.constant('insert' as const),
-        at: position,
-        bytes: fc.uint8Array({ minLength: 1, maxLength: 8 }),
-      }),
-      fc.record({ kind: fc.constant('cut' as const), at: position, length: fc.integer({ min: 1, max: 600 }) }),
-      fc.record({
-        kind: fc.constant('copy' as const),
-        at: position,
-        from: position,
-        length: fc.integer({ min: 1, max: 600 }),
-      }),
-    );
-    const mutate = (bytes: Buffer, each: typeof mutation extends fc.Arbitrary<infer T> ? T : never): Buffer => {
-      const [before, after] = [bytes.subarray(0, each.at), bytes.subarray(each.at)];
-      if (each.kind === 'set') return Buffer.concat([before, each.bytes, after.subarray(each.bytes.length)]);
-      if (each.kind === 'insert') return Buffer.concat([before, each.bytes, after]);
-      if (each.kind === 'cut') return Buffer.concat([before, after.subarray(each.length)]);
-      return Buffer.concat([before, bytes.subarray(each.from, each.from + each.length), after]);
-    };
-    await fc.assert(
-      fc.asyncProperty(fc.array(mutation, { minLength: 1, maxLength: 3 }), async (mutations) => {
-        const mutated = mutations.reduce(mutate, Buffer.from(genuine));
-        // A tag before a document is allowed
-        fc.pre(!mutated.equals(genuine) && (mutated[0] ?? 0) >> 5 !== 6);
-        await refused(mutated);
-      }),
-      { numRuns: 2000 },
-    );
-  });
-
-  it('random bytes are refused', async () => {
-    await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 64 }), refused), { numRuns: 5000 });
-  });
-
-  const cborOf = (leaf: fc.Arbitrary<Cbor>, key: fc.Arbitrary<string | number>) =>
-    fc.letrec<{ item: Cbor }>((tie) => ({
-      item: fc.oneof(
-        { maxDepth: 4 },
-        fc.integer({ min: -1000, max: 2 ** 40 }),
-        fc.constant(null),
-        fc.uint8Array({ maxLength: 50 }),
-        leaf,
-        fc.array(tie('item'), { maxLength: 5 }),
-        fc.array(fc.tuple(key, tie('item')), { maxLength: 5 }).map((entries) => new Map(entries)),
-      ),
-    })).item;
-
-  it('random payloads are refused or read', async () => {
-    const { protectedHeader, signature } = parseDocument(base);
-    const names = ['module_id', 'digest', 'SHA384', 'timestamp', 'pcrs', 'certificate', 'cabundle', 'nonce'];
-    const raw = fc.uint8Array({ maxLength: 6 }).map((bytes) => ({ raw: bytes }));
-    const cbor = cborOf(fc.oneof(fc.constantFrom(...names), raw), fc.constantFrom<string | number>(...names, 0, 1));
-    await fc.assert(
-      fc.asyncProperty(cbor, async (item) => {
-        await refused(encode([protectedHeader, new Map(), encode(item), signature]));
-      }),
-      { numRuns: 5000 },
-    );
-  });
-
-  it('well-formed values of any kind are read over in a field that is not known', async () => {
-    const { protectedHeader, signature } = parseDocument(base);
-    const cbor = cborOf(fc.string({ unit: 'binary' }), fc.oneof(fc.string(), fc.integer({ min: -9, max: 2 ** 40 })));
-    await fc.assert(
-      fc.property(cbor, (item) => {
-        fc.pre(encode(item).length < MAX_DOCUMENT_BYTES / 2);
-        const fields = Buffer.concat([Buffer.of(0xaa), payload.subarray(1), encode('later'), encode(item)]);
-        const { moduleId } = parseDocument(encode([protectedHeader, new Map(), fields, signature]));
-        assert.equal(moduleId, parseDocument(base).moduleId);
-      }),
-      { numRuns: 2000 },
-    );
   });
 });

@@ -5,7 +5,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import fc from 'fast-check';
 import { CmsError, MAX_ENVELOPE_BYTES, openEnvelope, parseEnvelope, sealEnvelope } from '../src/index.ts';
 import { caseNamed, codeOf, privateKey, publicKeySpki, recipientId, spkiOf } from './support.ts';
 
@@ -124,51 +123,5 @@ describe('opening', () => {
         'CMS_MALFORMED',
       );
     }
-  });
-});
-
-describe('envelopes, at random', () => {
-  const codes = ['CMS_MALFORMED', 'CMS_UNSUPPORTED', 'CMS_RECIPIENT_DIFFERS', 'CMS_NOT_OPENED'];
-
-  it('any plaintext comes back', () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 4096 }), (plaintext) => {
-        assert.deepEqual(openEnvelope(sealEnvelope(plaintext, publicKeySpki), privateKey), Buffer.from(plaintext));
-      }),
-      { numRuns: 200 },
-    );
-  });
-
-  it('any bytes are refused with a code of ours', () => {
-    const bytes = fc.uint8Array({ maxLength: 400 });
-    const begun = bytes.map((rest) => Buffer.concat([Buffer.from('308006092a864886f70d010703a0803080', 'hex'), rest]));
-    fc.assert(
-      fc.property(fc.oneof(bytes, begun), (ber) => {
-        assert.ok(codes.includes(codeOf(() => parseEnvelope(ber))));
-      }),
-      { numRuns: 2000 },
-    );
-  });
-
-  it('changed bytes give a code of ours, and outside of IV and content never another plaintext', () => {
-    const { ber, plaintext_hex: plaintext } = caseNamed('aws-style-three-chunks');
-    const { iv } = parseEnvelope(ber);
-    const malleable = ber.indexOf(iv);
-    const change = fc.tuple(fc.nat(ber.length - 1), fc.integer({ min: 1, max: 255 }));
-    fc.assert(
-      fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
-        const changed = Buffer.from(ber);
-        for (const [at, bits] of changes) changed[at] = (changed[at] ?? 0) ^ bits;
-        let opened: Buffer;
-        try {
-          opened = openEnvelope(changed, privateKey);
-        } catch (error) {
-          assert.ok(error instanceof CmsError && codes.includes(error.code));
-          return;
-        }
-        if (changes.every(([at]) => at < malleable)) assert.equal(opened.toString('hex'), plaintext);
-      }),
-      { numRuns: 2000 },
-    );
   });
 });
