@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { type Ended, type Workplace, workplace } from './trust-support.ts';
 
@@ -228,5 +228,20 @@ describe('commands and programs of docs/attestation.md', function () {
       assert.match(stdout, /^i-0827e799ec9232d44-enc/);
       assert.match(stdout, /ATTESTATION_EXPIRED/);
     }
+  });
+});
+
+describe('enclaver attest root', function () {
+  this.timeout(20_000);
+
+  it('prints the certificate of the development root, which it makes once and keeps to its owner', async () => {
+    await using place = await workplace();
+    const print = () => place.sh(`ENCLAVER_NSM_DIR=${place.file('nsm')} enclaver attest root`);
+    const first = await print();
+    assert.equal(first.code, 0, first.stderr);
+    assert.match(new X509Certificate(first.stdout).subject, /CN=Enclaver DEVELOPMENT root/);
+    assert.equal((await print()).stdout, first.stdout);
+    assert.equal(await readFile(place.file('nsm/development-root.crt'), 'utf8'), first.stdout);
+    assert.equal((await stat(place.file('nsm/development-root.pem'))).mode & 0o777, 0o600);
   });
 });

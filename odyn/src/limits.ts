@@ -38,6 +38,9 @@ export const limits = {
   /** How long the output may stay open after the app has ended: another process, outside its group, may hold it. */
   outputDrainMs: 5_000,
 
+  /** To a simulator of the NSM, on the same machine. */
+  nsmConnectMs: 5_000,
+
   /** A parent that cannot take a connection to itself within this is not going to. */
   ingressConnectMs: 5_000,
   /** Per port; about 16 KiB of kernel memory each on both sides. */

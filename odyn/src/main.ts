@@ -1,6 +1,7 @@
 import { nativeTransport } from '@enclaver/vsock';
 import { bootTimes } from './bootstrap/boot-clock.ts';
 import { isHybridVsock, parentCid, readCmdline } from './bootstrap/cmdline.ts';
+import { openNsm } from './nsm/open-nsm.ts';
 import { Odyn } from './odyn.ts';
 
 /** Where the runtime bundle keeps the native part of @enclaver/vsock. */
@@ -9,8 +10,11 @@ process.env.ENCLAVER_VSOCK_ADDON ??= '/odyn/vsock.node';
 async function main(): Promise<void> {
   const cmdline = readCmdline();
   const cid = parentCid(cmdline);
+  const transport = nativeTransport({ cid, peerCids: [cid], hybrid: isHybridVsock(cmdline) });
+  const nsm = openNsm(transport, cmdline);
   const odyn = new Odyn({
-    transport: nativeTransport({ cid, peerCids: [cid], hybrid: isHybridVsock(cmdline) }),
+    transport,
+    ...(nsm === undefined ? {} : { nsm }),
     boot: bootTimes(process.env),
     root: '/rootfs',
     launchDescription: '/launch.json',

@@ -21,7 +21,8 @@ import { LogRing } from './logs/log-ring.ts';
 import { LogServer } from './logs/log-server.ts';
 import { OdynLog } from './logs/odyn-log.ts';
 import { OutputPipe } from './logs/output-pipe.ts';
-import { describeError, OdynError } from './odyn-error.ts';
+import { requireNsm } from './nsm/open-nsm.ts';
+import { describeError } from './odyn-error.ts';
 import { StatusBoard } from './status/status-board.ts';
 import { StatusServer } from './status/status-server.ts';
 
@@ -137,12 +138,7 @@ export class Odyn {
   /** Throws OdynError NSM_MISSING. */
   async #openApi(port: number | undefined): Promise<Api | undefined> {
     if (port === undefined) return undefined;
-    const { nsm } = this.#options;
-    if (nsm === undefined) {
-      throw new OdynError('NSM_MISSING', 'the manifest\'s section "api" needs an NSM, and this machine has none', {
-        remedy: 'run the image as an enclave, or remove "api" from enclaver.yaml',
-      });
-    }
+    const nsm = requireNsm(this.#options.nsm, 'api');
     // Node's HTTP server costs memory and time: enclaves without it do not load it
     const { Api } = await import('./api/api.ts');
     return Api.open({ port, nsm, log: this.#log });

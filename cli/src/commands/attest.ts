@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { addRoot } from './attest/root.ts';
 import { addVerify } from './attest/verify.ts';
 
 /** Commands on attestation documents; none of them needs a running stack. */
@@ -8,4 +9,5 @@ export function addAttest(program: Command): void {
     .summary('check what an enclave says of itself')
     .description('Works on attestation documents of the Nitro Secure Module. No stack is needed.');
   addVerify(group);
+  addRoot(group);
 }

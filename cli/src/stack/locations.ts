@@ -16,3 +16,8 @@ export function defaultDataDir(): string {
 export function busFile(stackDir: string): string {
   return join(stackDir, 'bus', 'cli.json');
 }
+
+/** Where the development root of simulated NSMs is: one for all stacks of a user, private ones too, so that it can be trusted once. */
+export function nsmDir(): string {
+  return process.env.ENCLAVER_NSM_DIR ?? join(defaultDataDir(), 'nsm');
+}

@@ -7,7 +7,7 @@ import { CliError } from '../cli-error.ts';
 import { limits } from '../limits.ts';
 import type { BusUser } from './bus-files.ts';
 import { Child } from './child.ts';
-import { busFile } from './locations.ts';
+import { busFile, nsmDir } from './locations.ts';
 import { startNatsServer } from './nats-server.ts';
 
 const services = ['log-relay', 'outer-proxy', 'builder', 'supervisor'] as const satisfies readonly BusUser[];
@@ -64,6 +64,7 @@ export class Stack {
         ENCLAVER_BUS: join(busDir, `${name}.json`),
         ENCLAVER_RUN_DIR: join(dir, 'run'),
         ENCLAVER_DATA_DIR: dataDir,
+        ENCLAVER_NSM_DIR: nsmDir(),
         ...(stopEnclaves ? { ENCLAVER_STOP_ON_EXIT: '1' } : {}),
       };
       const main = fileURLToPath(import.meta.resolve(`@enclaver/${name}/main`));

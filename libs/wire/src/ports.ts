@@ -9,5 +9,8 @@ export const EGRESS_PORT = 17002;
 /** Ours, dialled by the enclave: the store of sealed values, store.ts. */
 export const STORE_PORT = 17004;
 
+/** Where a local emulator serves a simulator of the NSM; the original has no such port, and Nitro has the device. */
+export const NSM_PORT = 17003;
+
 /** The byte that init sends to the parent, and gets back, once the kernel is up. */
 export const HEARTBEAT_BYTE = 0xb7;

@@ -5,6 +5,7 @@ import { readBounded } from './read-bounded.ts';
 /** The parent instance, as a Nitro enclave sees it. */
 const NITRO_PARENT_CID = 3;
 const PARENT_CID = 'enclaver.parent_cid=';
+const NSM_OVER_VSOCK = 'enclaver.nsm=vsock';
 const HYBRID_VSOCK = 'enclaver.vsock=hybrid';
 
 /**
@@ -28,6 +29,11 @@ export function parentCid(cmdline: string): number {
 /** Whether the vsock device ends in Unix sockets on the parent, across which no half-close goes; never so on Nitro. */
 export function isHybridVsock(cmdline: string): boolean {
   return cmdline.split(/\s+/).includes(HYBRID_VSOCK);
+}
+
+/** Whether the parent serves a simulator of the NSM, which then stands in for any device; never so on Nitro. */
+export function hasSimulatedNsm(cmdline: string): boolean {
+  return cmdline.split(/\s+/).includes(NSM_OVER_VSOCK);
 }
 
 export function readCmdline(path = '/proc/cmdline'): string {

@@ -4,6 +4,11 @@ import * as z from 'zod';
 export const envSchema = serviceEnvSchema.extend({
   /** Folder of the enclaves' folders with their sockets. */
   ENCLAVER_RUN_DIR: z.string().startsWith('/').default('/run/enclaver'),
+  /** Folder of the development root that simulated NSMs sign with; made at first use. */
+  ENCLAVER_NSM_DIR: z.string().startsWith('/').default('/var/lib/enclaver/nsm'),
+  /** What PCR3 and PCR4 of simulated NSMs stand for; without them the registers are zero. */
+  ENCLAVER_NSM_ROLE_ARN: z.string().startsWith('arn:').optional(),
+  ENCLAVER_NSM_INSTANCE_ID: z.string().startsWith('i-').optional(),
   /** 1: a supervisor that ends stops its enclaves, as one that belongs to a single `enclaver run` must. */
   ENCLAVER_STOP_ON_EXIT: z.enum(['0', '1']).default('0'),
 });

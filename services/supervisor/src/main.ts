@@ -11,7 +11,15 @@ await runService({
     // Sockets of the machines are for this user only
     process.umask(0o077);
     const stopOnExit = env.ENCLAVER_STOP_ON_EXIT === '1';
-    const backend = new QemuBackend({ dieWithUs: stopOnExit });
+    const { ENCLAVER_NSM_ROLE_ARN: roleArn, ENCLAVER_NSM_INSTANCE_ID: instanceId } = env;
+    const parent = {
+      ...(roleArn === undefined ? {} : { roleArn }),
+      ...(instanceId === undefined ? {} : { instanceId }),
+    };
+    const backend = new QemuBackend({
+      dieWithUs: stopOnExit,
+      nsm: { rootDir: env.ENCLAVER_NSM_DIR, logger, ...parent },
+    });
     const supervisor = new Supervisor({ bus, backend, logger, runDir: env.ENCLAVER_RUN_DIR, stopOnExit });
     await supervisor.start();
     await bus.serve('supervisor', VERSION, supervisor.handlers);

@@ -3,19 +3,24 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Eif, readEif } from '@enclaver/eif';
+import { pino } from 'pino';
 import { qemuArguments } from '../src/backends/qemu/command-line.ts';
 import { enclaveFiles } from '../src/backends/qemu/files.ts';
 import { neededMemoryMb, QemuBackend } from '../src/backends/qemu/qemu-backend.ts';
 import { writeSmallImage } from './small-image.ts';
 
 describe('qemu backend', () => {
-  const backend = new QemuBackend({ dieWithUs: false });
   const path = process.env.PATH;
+  let backend: QemuBackend;
   let folder: string;
   let eif: Eif;
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'enclaver-qemu-'));
+    backend = new QemuBackend({
+      dieWithUs: false,
+      nsm: { rootDir: join(folder, 'nsm'), logger: pino({ level: 'silent' }) },
+    });
     await writeSmallImage(join(folder, 'hello.eif'));
     eif = await readEif(join(folder, 'hello.eif'));
   });
@@ -63,6 +68,7 @@ describe('qemu backend', () => {
       eif,
       cpuCount: 2,
       memoryMb: 512,
+      debug: false,
       vsock: { type: 'unix', path: `${folder}/vsock` },
     } as const;
     const traits = { accelerator: 'tcg', tscKhz: 2_596_120, sandbox: true } as const;
@@ -70,7 +76,7 @@ describe('qemu backend', () => {
     const argument = (option: string) => args[args.indexOf(option) + 1];
     assert.equal(
       argument('-append'),
-      'quiet enclaver.parent_cid=2 enclaver.vsock=hybrid reboot=t tsc_early_khz=2596120',
+      'quiet enclaver.parent_cid=2 enclaver.vsock=hybrid enclaver.nsm=vsock reboot=t tsc_early_khz=2596120',
     );
     assert.ok(args.includes('-nodefaults') && args.includes('-no-reboot') && args.includes('-sandbox'));
     const kernel = qemuArguments({ ...request, vsock: { type: 'vsock', cid: 17 } }, enclaveFiles(folder), {
@@ -86,7 +92,7 @@ describe('qemu backend', () => {
     await fakeProgram('vhost-device-vsock', 'echo no such group >&2; exit 1');
     await fakeProgram('qemu-system-x86_64', 'exit 0');
     const vsock = { type: 'unix', path: join(folder, 'vsock') } as const;
-    await assert.rejects(backend.launch({ folder, eif, cpuCount: 1, memoryMb: 512, vsock }), {
+    await assert.rejects(backend.launch({ folder, eif, cpuCount: 1, memoryMb: 512, vsock, debug: false }), {
       code: 'MACHINE_FAILED',
       message: /vhost-device-vsock did not start: no such group/,
     });

@@ -70,10 +70,15 @@ export class DevelopmentRoot {
     return new DevelopmentRoot(new Uint8Array(certificate.raw), privateKey);
   }
 
+  /** The certificate in PEM. */
+  get pem(): string {
+    return new X509Certificate(this.certificate).toString();
+  }
+
   /** PEM: private key and certificate, for a file that only its owner reads. */
   save(): string {
     const key = this.#privateKey.export({ type: 'pkcs8', format: 'pem' });
-    return `${key}${new X509Certificate(this.certificate).toString()}`;
+    return `${key}${this.pem}`;
   }
 
   /** What signs the certificates below. */

@@ -1,7 +1,8 @@
-export type SimulatorErrorCode = 'SIMULATOR_OPTION' | 'DEVELOPMENT_ROOT_INVALID';
+export type SimulatorErrorCode = 'SIMULATOR_OPTION' | 'SIMULATOR_STATE' | 'DEVELOPMENT_ROOT_INVALID';
 
 const remedies: Record<SimulatorErrorCode, string> = {
   SIMULATOR_OPTION: 'give measurements as `enclaver build` prints them, an instance id such as i-0123456789abcdef0',
+  SIMULATOR_STATE: 'give what the same version saved, or start a new enclave',
   DEVELOPMENT_ROOT_INVALID: 'delete the file, and make a new development root',
 };
 

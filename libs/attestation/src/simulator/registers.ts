@@ -12,6 +12,12 @@ export class Refusal extends Error {
   }
 }
 
+export interface RegisterState {
+  /** 96 hexadecimal digits. */
+  value: string;
+  locked: boolean;
+}
+
 /** The 32 registers of one enclave. 0 to 15 are locked from the start. */
 export class Registers {
   readonly #registers: { value: Uint8Array; locked: boolean }[];
@@ -22,6 +28,17 @@ export class Registers {
       value: initial.get(index) ?? new Uint8Array(PCR_BYTES),
       locked: index < FIRST_USER_PCR,
     }));
+  }
+
+  /** Those of an earlier process. */
+  static restore(saved: readonly RegisterState[]): Registers {
+    const registers = new Registers(new Map(saved.map(({ value }, index) => [index, Buffer.from(value, 'hex')])));
+    for (const [index, { locked }] of saved.entries()) if (locked) registers.#at(index).locked = true;
+    return registers;
+  }
+
+  save(): RegisterState[] {
+    return this.#registers.map(({ value, locked }) => ({ value: Buffer.from(value).toString('hex'), locked }));
   }
 
   describe(index: number): Readonly<{ value: Uint8Array; locked: boolean }> {

@@ -12,6 +12,7 @@ import { signDocument } from './document.ts';
 import { SimulatorError } from './errors.ts';
 import { MAX_ARN_LENGTH } from './limits.ts';
 import { Refusal, Registers } from './registers.ts';
+import { parseState, pcrHex, type SimulatorState } from './state.ts';
 
 export interface SimulatorOptions {
   /** Whom the documents hang from. */
@@ -27,13 +28,15 @@ export interface SimulatorOptions {
   /** As `nitro-cli run-enclave --debug-mode`: PCR0, PCR1, PCR2 and PCR8 are zero. */
   debug?: boolean;
   now?: () => Date;
+  /** What `save` was given last, in an earlier process: module id and registers go on as they were. */
+  saved?: unknown;
+  /** Told what to remember before the answer that makes it known. It throws: the request fails, and nothing is answered. */
+  save?: (state: SimulatorState) => void;
 }
 
 const NO_INSTANCE = 'i-00000000000000000';
-const hex = z.stringFormat('PCR', /^[0-9a-f]{96}$/, { error: 'expected 96 hexadecimal digits in lower case' });
-
 const optionsSchema = z.object({
-  measurements: z.object({ PCR0: hex, PCR1: hex, PCR2: hex, PCR8: hex.optional() }),
+  measurements: z.object({ PCR0: pcrHex, PCR1: pcrHex, PCR2: pcrHex, PCR8: pcrHex.optional() }),
   roleArn: z.string().regex(/^arn:/).max(MAX_ARN_LENGTH).optional(),
   instanceId: z
     .string()
@@ -54,10 +57,12 @@ export class NsmSimulator {
   readonly #identity: ModuleIdentity;
   readonly #registers: Registers;
   readonly #now: () => Date;
+  readonly #save: (state: SimulatorState) => void;
   #chain: CertificateChain;
 
-  /** Throws SimulatorError SIMULATOR_OPTION. */
-  constructor({ root, measurements, roleArn, instanceId, region = 'us-east-1', debug = false, now }: SimulatorOptions) {
+  /** Throws SimulatorError SIMULATOR_OPTION, SIMULATOR_STATE, and what `save` throws. */
+  constructor(given: SimulatorOptions) {
+    const { root, measurements, roleArn, instanceId, region = 'us-east-1', debug = false, now, saved, save } = given;
     const options = optionsSchema.safeParse({ measurements, roleArn, instanceId, region });
     if (!options.success) {
       const found = z.prettifyError(options.error);
@@ -65,10 +70,16 @@ export class NsmSimulator {
     }
     this.#root = root;
     this.#now = now ?? (() => new Date());
-    this.moduleId = `${instanceId ?? NO_INSTANCE}-enc${enclaveNumber(this.#now())}`;
+    this.#save = save ?? (() => undefined);
+    const before = saved === undefined ? undefined : parseState(saved);
+    this.moduleId = before?.moduleId ?? `${instanceId ?? NO_INSTANCE}-enc${enclaveNumber(this.#now())}`;
     this.#identity = { moduleId: this.moduleId, instanceId: instanceId ?? NO_INSTANCE, region };
-    this.#registers = new Registers(initialRegisters({ measurements, roleArn, instanceId, debug }));
+    this.#registers =
+      before === undefined
+        ? new Registers(initialRegisters({ measurements, roleArn, instanceId, debug }))
+        : Registers.restore(before.registers);
     this.#chain = new CertificateChain(root, this.#identity, this.#now());
+    if (before === undefined) this.#remember();
   }
 
   /** The answer to one request. Never rejects for what a request holds: that gives an error answer, as from the device. */
@@ -101,18 +112,30 @@ export class NsmSimulator {
         return encodeAnswer(request.kind, { lock: locked, data: value });
       }
       case 'ExtendPCR':
-        return encodeAnswer(request.kind, { data: this.#registers.extend(request.index, request.data) });
+        return encodeAnswer(request.kind, {
+          data: this.#change(() => this.#registers.extend(request.index, request.data)),
+        });
       case 'LockPCR':
-        this.#registers.lock(request.index);
+        this.#change(() => this.#registers.lock(request.index));
         return encodeAnswer(request.kind, undefined);
       case 'LockPCRs':
-        this.#registers.lockRange(request.range);
+        this.#change(() => this.#registers.lockRange(request.range));
         return encodeAnswer(request.kind, undefined);
       case 'GetRandom':
         return encodeAnswer(request.kind, { random: randomBytes(MAX_RANDOM_BYTES) });
       case 'Attestation':
         return encodeAnswer(request.kind, { document: this.#attest(request) });
     }
+  }
+
+  #change<T>(change: () => T): T {
+    const result = change();
+    this.#remember();
+    return result;
+  }
+
+  #remember(): void {
+    this.#save({ moduleId: this.moduleId, registers: this.#registers.save() });
   }
 
   #attest({ publicKey, userData, nonce }: AttestationFields): Uint8Array {

@@ -26,6 +26,8 @@ export interface LaunchRequest {
   cpuCount: number;
   memoryMb: number;
   vsock: VsockAddress;
+  /** Attested as one in debug mode: its measurements are zero. */
+  debug: boolean;
 }
 
 /** A kind of machine. The lifecycle knows no other part of it. */

@@ -10,13 +10,14 @@ import {
   type PublishedPort,
   toErrorData,
 } from '@enclaver/bus';
-import { nativeTransport, unixTransport, type VsockTransport } from '@enclaver/vsock';
+import type { VsockTransport } from '@enclaver/vsock';
 import { type EnclaveStatus, WireError } from '@enclaver/wire';
 import type { Logger } from 'pino';
 import type { Backend, LaunchRequest, Machine, MachineEnd } from '../backends/backend.ts';
 import type { Limits } from '../limits.ts';
 import { StoreServer } from '../store/store-server.ts';
 import { SupervisorError } from '../supervisor-error.ts';
+import { transportOf } from '../vsock-transport.ts';
 import { ConsoleTail } from './console-tail.ts';
 import { listenForHeartbeat } from './heartbeat.ts';
 import { Journal } from './journal.ts';
@@ -58,11 +59,7 @@ export class Enclave {
     this.#limits = tools.limits;
     this.#logger = tools.logger.child({ enclave: record.id });
     this.#journal = new Journal(tools.bus, this.#logger);
-    const { vsock } = record;
-    this.#transport =
-      vsock.type === 'unix'
-        ? unixTransport({ path: vsock.path })
-        : nativeTransport({ cid: vsock.cid, peerCids: [vsock.cid] });
+    this.#transport = transportOf(record.vsock);
     this.#status = new StatusLink(this.#transport, this.#limits, this.#logger);
   }
 
@@ -152,7 +149,7 @@ export class Enclave {
   }
 
   async #boot({ eif }: Pick<LaunchRequest, 'eif'>): Promise<void> {
-    const { cpuCount, memoryMb, vsock } = this.#record;
+    const { cpuCount, memoryMb, vsock, debug } = this.#record;
     this.#console = new ConsoleTail(this.#tools.bus, this.#record.id);
     await this.#openStore();
     const heartbeat = await listenForHeartbeat(this.#transport);
@@ -164,6 +161,7 @@ export class Enclave {
           cpuCount,
           memoryMb,
           vsock,
+          debug,
         });
         this.#attach(machine);
         if (await this.#beats(heartbeat.arrived)) {

@@ -29,6 +29,8 @@ function kernelCommandLine(
     'enclaver.parent_cid=2',
     // Through Unix sockets the end of one direction cannot be told: odyn must end both
     ...(vsock.type === 'unix' ? ['enclaver.vsock=hybrid'] : []),
+    // The device is the hypervisor's; here a simulator stands in for it
+    'enclaver.nsm=vsock',
     // A panic ends the machine at once: the measured reboot=k would first try a keyboard controller that is not there
     'reboot=t',
     ...(accelerator === 'tcg' && tscKhz !== undefined ? [`tsc_early_khz=${tscKhz}`] : []),

@@ -20,6 +20,8 @@ export function enclaveFiles(folder: string) {
     console: join(folder, 'console.sock'),
     /** What QEMU and vhost-device-vsock write on their own behalf. */
     log: join(folder, 'machine.log'),
+    /** Registers of the simulated NSM, for the supervisor that takes over. */
+    nsm: join(folder, 'nsm.json'),
     /** Process ids, for the supervisor that takes over. */
     machine: join(folder, 'machine.json'),
   };

@@ -10,10 +10,12 @@ import type { Eif } from '@enclaver/eif';
 import * as z from 'zod';
 import { limits } from '../../limits.ts';
 import { SupervisorError } from '../../supervisor-error.ts';
+import { transportOf } from '../../vsock-transport.ts';
 import type { Backend, LaunchRequest, Machine } from '../backend.ts';
 import { accelerator, hasVhostVsock, hostTscKhz } from './accelerator.ts';
 import { type HostTraits, qemuArguments, vhostArguments } from './command-line.ts';
 import { checkSocketPaths, type EnclaveFiles, enclaveFiles, writeBootFiles } from './files.ts';
+import { LocalNsm, type LocalNsmOptions } from './local-nsm.ts';
 import { QemuMachine } from './qemu-machine.ts';
 import { QmpClient } from './qmp-client.ts';
 
@@ -29,11 +31,13 @@ const machineSchema = z.object({ qemu: z.number().int(), vhost: z.number().int()
 export class QemuBackend implements Backend {
   readonly name = 'qemu';
   readonly #dieWithUs: boolean;
+  readonly #nsm: LocalNsmOptions;
   #sandbox: Promise<boolean> | undefined;
 
   /** `dieWithUs`: machines end with this process, however it ends. */
-  constructor(options: { dieWithUs: boolean }) {
+  constructor(options: { dieWithUs: boolean; nsm: LocalNsmOptions }) {
     this.#dieWithUs = options.dieWithUs;
+    this.#nsm = options.nsm;
   }
 
   async check(eif: Eif, memoryMb: number): Promise<void> {
@@ -72,20 +76,21 @@ export class QemuBackend implements Backend {
     };
     await writeBootFiles(request.eif, files);
     // Left from a boot that is tried again, they would be taken for the new ones
-    for (const stale of [files.vhost, files.vsock, files.qmp, files.console]) await rm(stale, { force: true });
+    for (const stale of [files.vhost, files.vsock, files.qmp, files.console, files.nsm])
+      await rm(stale, { force: true });
     const vhost = request.vsock.type === 'unix' ? await this.#startVhost(files) : undefined;
+    let nsm: LocalNsm | undefined;
     try {
+      nsm = await this.#serveNsm({ ...request, measurements: request.eif.measurements }, files);
       const qemu = await this.#start(need(QEMU, 'QEMU_MISSING'), qemuArguments(request, files, traits), files);
       const qmp = await connectQmp(qemu, files);
       const pids = { qemu: qemu.pid as number, ...(vhost === undefined ? {} : { vhost: vhost.pid as number }) };
       await writeFile(files.machine, JSON.stringify(pids), { mode: 0o600 });
-      return new QemuMachine(
-        { pid: pids.qemu, child: qemu },
-        vhost === undefined ? undefined : { pid: vhost.pid as number, child: vhost },
-        qmp,
-      );
+      const stand = vhost === undefined ? undefined : { pid: vhost.pid as number, child: vhost };
+      return new QemuMachine({ pid: pids.qemu, child: qemu }, stand, qmp, nsm);
     } catch (error) {
       vhost?.kill('SIGKILL');
+      await nsm?.close();
       throw error;
     }
   }
@@ -97,7 +102,15 @@ export class QemuBackend implements Backend {
     const qmp = await QmpClient.connect(files.qmp, AbortSignal.timeout(limits.statusConnectMs));
     if (qmp === undefined) return undefined;
     const vhost = pids.vhost !== undefined && (await isOurs(pids.vhost, folder)) ? { pid: pids.vhost } : undefined;
-    return new QemuMachine({ pid: pids.qemu }, vhost, qmp);
+    const nsm = await this.#serveNsm(record, files);
+    return new QemuMachine({ pid: pids.qemu }, vhost, qmp, nsm);
+  }
+
+  #serveNsm(
+    { vsock, measurements, debug }: Pick<EnclaveRecord, 'vsock' | 'measurements' | 'debug'>,
+    { nsm }: EnclaveFiles,
+  ): Promise<LocalNsm> {
+    return LocalNsm.serve({ transport: transportOf(vsock), measurements, debug, stateFile: nsm }, this.#nsm);
   }
 
   async #startVhost(files: EnclaveFiles): Promise<ChildProcess> {

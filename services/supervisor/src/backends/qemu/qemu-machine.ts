@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Machine, MachineEnd } from '../backend.ts';
+import type { LocalNsm } from './local-nsm.ts';
 import type { QmpClient } from './qmp-client.ts';
 
 /** A process of the machine: our child, or one that an earlier supervisor started. */
@@ -21,7 +22,7 @@ export class QemuMachine implements Machine {
   readonly #qmp: QmpClient;
   #killed = false;
 
-  constructor(qemu: MachineProcess, vhost: MachineProcess | undefined, qmp: QmpClient) {
+  constructor(qemu: MachineProcess, vhost: MachineProcess | undefined, qmp: QmpClient, nsm: LocalNsm) {
     this.#qemu = qemu;
     this.#vhost = vhost;
     this.#qmp = qmp;
@@ -34,7 +35,10 @@ export class QemuMachine implements Machine {
       signal(this.#qemu, 'SIGKILL');
       gone.resolve();
     });
-    this.gone = gone.promise.then(() => this.#end());
+    this.gone = gone.promise.then(async () => {
+      await nsm.close();
+      return this.#end();
+    });
   }
 
   async kill(): Promise<void> {
