@@ -143,13 +143,17 @@ struct lane {
 struct route {
   atomic_uint references, listening, open;
   atomic_uint active;
-  atomic_ullong accepted, refused, failed_connects, accept_errors, bytes[2];
+  atomic_ullong accepted, refused, rate_limited, failed_connects, accept_errors, bytes[2];
+  atomic_ullong due_ns; /* when the connections of the rate that were taken so far are paid for; monotonic */
   struct relay *relay;
   struct endpoint target;
   uint32_t max_connections, connect_ms, idle_ms;
+  uint32_t interval_ns; /* between two connections of the rate; 0 = no rate */
+  uint64_t ahead_ns;    /* how far a burst may run ahead of it */
   int fd;
   int family;
   bool hybrid;
+  bool proxy_header; /* the target first hears who connects */
   char *path; /* of a Unix listener */
   dev_t device;
   ino_t inode;
@@ -234,6 +238,9 @@ void side_adopt(struct side *side, int fd, int family, bool hybrid);
 void pending_drop(struct thread *thread, struct side *side);
 void join_start(struct thread *thread, struct join *join);
 void join_release(struct join *join);
+
+/* proxy-header.c */
+struct pending *proxy_header(int fd, const struct sockaddr_storage *peer);
 
 /* dial.c */
 bool dial_start(struct thread *thread, struct conn *conn, const struct endpoint *const to[2], const uint32_t timeout_ms[2]);

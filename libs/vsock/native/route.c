@@ -6,6 +6,7 @@
 #include <linux/vm_sockets.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 static bool watch(struct thread *thread, struct lane *lane) {
@@ -31,7 +32,21 @@ static bool peer_allowed(const struct route *route, const struct sockaddr_storag
   return false;
 }
 
-static void admit(struct thread *thread, struct lane *lane, int fd) {
+/* A token bucket as one number (generic cell rate algorithm): each connection moves it on by the interval of the rate. */
+static bool within_rate(struct route *route) {
+  if (route->interval_ns == 0) return true;
+  struct timespec clock;
+  clock_gettime(CLOCK_MONOTONIC, &clock);
+  const uint64_t now = (uint64_t)clock.tv_sec * 1000000000u + (uint64_t)clock.tv_nsec;
+  unsigned long long due = atomic_load(&route->due_ns), from;
+  do {
+    from = due > now ? due : now;
+    if (from - now > route->ahead_ns) return false;
+  } while (!atomic_compare_exchange_weak(&route->due_ns, &due, from + route->interval_ns));
+  return true;
+}
+
+static void admit(struct thread *thread, struct lane *lane, int fd, const struct sockaddr_storage *peer) {
   struct route *route = lane->route;
   if (atomic_fetch_add(&route->active, 1) >= route->max_connections) {
     atomic_fetch_sub(&route->active, 1);
@@ -39,8 +54,16 @@ static void admit(struct thread *thread, struct lane *lane, int fd) {
     close(fd);
     return;
   }
-  struct conn *conn = conn_create(thread, 0, lane);
+  if (!within_rate(route)) {
+    atomic_fetch_sub(&route->active, 1);
+    atomic_fetch_add(&route->rate_limited, 1);
+    close(fd);
+    return;
+  }
+  struct pending *header = route->proxy_header ? proxy_header(fd, peer) : NULL;
+  struct conn *conn = header || !route->proxy_header ? conn_create(thread, 0, lane) : NULL;
   if (!conn) {
+    free(header);
     atomic_fetch_sub(&route->active, 1);
     atomic_fetch_add(&route->accept_errors, 1);
     close(fd);
@@ -49,6 +72,10 @@ static void admit(struct thread *thread, struct lane *lane, int fd) {
   atomic_fetch_add(&route->accepted, 1);
   conn->idle_ms = route->idle_ms;
   side_adopt(&conn->side[0], fd, route->family, route->hybrid);
+  if (header) {
+    conn->side[DIALLED].out = header;
+    thread->pending_bytes += header->length;
+  }
   const struct endpoint *const to[2] = {NULL, &route->target};
   const uint32_t timeout_ms[2] = {0, route->connect_ms};
   dial_start(thread, conn, to, timeout_ms);
@@ -64,7 +91,7 @@ void lane_accept(struct thread *thread, struct lane *lane, unsigned limit) {
         atomic_fetch_add(&lane->route->refused, 1);
         close(fd);
       } else {
-        admit(thread, lane, fd);
+        admit(thread, lane, fd, &peer);
       }
       continue;
     }

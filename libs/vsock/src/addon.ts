@@ -59,6 +59,9 @@ export interface Addon {
     maxConnections: number,
     connectMs: number,
     idleMs: number,
+    proxyHeader: boolean,
+    intervalNs: number,
+    burst: number,
   ): RouteHandle | number;
   routeAddress(route: RouteHandle): Buffer | number;
   routeStats(route: RouteHandle, into: Float64Array): number;

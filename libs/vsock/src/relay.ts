@@ -84,6 +84,8 @@ export class Relay {
     within('maxConnections', bounds.maxConnections, 1, limits.connectionsMax);
     within('connectTimeoutMs', bounds.connectTimeoutMs, 1, limits.timeoutMaxMs);
     within('idleTimeoutMs', bounds.idleTimeoutMs, 0, limits.timeoutMaxMs);
+    if (bounds.rate) within('rate.perSecond', bounds.rate.perSecond, 1, limits.connectionsMax);
+    if (bounds.rate) within('rate.burst', bounds.rate.burst, 1, limits.connectionsMax);
     const id = this.#id();
     const handle = this.#addon.relayListen(
       this.#handle,
@@ -97,6 +99,9 @@ export class Relay {
       bounds.maxConnections,
       bounds.connectTimeoutMs,
       bounds.idleTimeoutMs,
+      bounds.proxyHeader ?? false,
+      bounds.rate ? Math.round(1e9 / bounds.rate.perSecond) : 0,
+      bounds.rate?.burst ?? 0,
     );
     if (typeof handle === 'number') throw listenError(describeAddress(address), -handle);
     const route = new NativeRoute(this.#handle, handle, address);

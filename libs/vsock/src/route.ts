@@ -10,13 +10,20 @@ export interface RelayLimits {
   connectTimeoutMs: number;
   /** A connection without a byte for so long is cut; 0 = never. */
   idleTimeoutMs: number;
+  /** New connections: `burst` at once after a quiet time, `perSecond` in the long run; more are closed at once. */
+  rate?: { readonly perSecond: number; readonly burst: number };
+  /** The target first hears who connects to which address, in a header of PROXY protocol v2; from TCP listeners. */
+  proxyHeader?: boolean;
 }
 
-/** `in` is from the listener's side to the target. */
+/** `in` is from the listener's side to the target, PROXY headers among it. */
 export interface RelayStats {
   active: number;
   accepted: number;
+  /** Over the bound on open connections, or from a CID that is not listed. */
   refused: number;
+  /** Over the rate. */
+  rateLimited: number;
   failedConnects: number;
   acceptErrors: number;
   bytesIn: number;
@@ -44,18 +51,11 @@ export class NativeRoute implements RelayRoute {
   }
 
   stats(): RelayStats {
-    const words = new Float64Array(7);
+    const words = new Float64Array(8);
     addon().routeStats(this.#route, words);
-    const [active, accepted, refused, failedConnects, acceptErrors, bytesIn, bytesOut] = words as unknown as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-    return { active, accepted, refused, failedConnects, acceptErrors, bytesIn, bytesOut };
+    const [active = 0, accepted = 0, refused = 0, rateLimited = 0] = words;
+    const [failedConnects = 0, acceptErrors = 0, bytesIn = 0, bytesOut = 0] = words.subarray(4);
+    return { active, accepted, refused, rateLimited, failedConnects, acceptErrors, bytesIn, bytesOut };
   }
 
   async close(options: { drainMs?: number } = {}): Promise<void> {

@@ -38,6 +38,29 @@ describe('relay: bounds and ends', () => {
     assert.equal(String((await once(fourth, 'data'))[0]), 'still');
   });
 
+  it('takes a burst of new connections, then as many as its rate allows, and counts the others', async () => {
+    await bench.serve(bench.path('t'), (socket) => socket.end('served'));
+    const rate = { perSecond: 1, burst: 3 };
+    const way = await route(loopback, { type: 'unix', path: bench.path('t') }, { rate });
+    const answers: string[] = [];
+    const begun = performance.now();
+    for (let i = 0; i < 20; i++) answers.push((await readAll(await dial(way))).toString());
+    const served = answers.filter((text) => text === 'served').length;
+    assert.deepEqual(answers.slice(0, 3), ['served', 'served', 'served']);
+    assert.ok(served <= 3 + Math.ceil((performance.now() - begun) / 1000));
+    assert.equal(way.stats().accepted, served);
+    assert.equal(way.stats().rateLimited, 20 - served);
+    await sleep(1_050);
+    assert.equal((await readAll(await dial(way))).toString(), 'served');
+    const fast = await route(
+      loopback,
+      { type: 'unix', path: bench.path('t') },
+      { rate: { perSecond: 1e6, burst: 1e6 } },
+    );
+    for (let i = 0; i < 50; i++) assert.equal((await readAll(await dial(fast))).toString(), 'served');
+    assert.equal(fast.stats().rateLimited, 0);
+  });
+
   it('cuts an idle connection, not one that talks', async () => {
     await bench.serve(bench.path('t'), (socket) => socket.pipe(socket));
     const way = await route(loopback, { type: 'unix', path: bench.path('t') }, { idleTimeoutMs: 300 });
@@ -128,6 +151,13 @@ describe('relay: bounds and ends', () => {
     const target: Endpoint = { type: 'unix', path: '/x' };
     assert.throws(() => new Relay({ threads: 0 }), { code: 'OPTION_INVALID' });
     await assert.rejects(route(loopback, target, { maxConnections: 0 }), { code: 'OPTION_INVALID' });
+    for (const rate of [
+      { perSecond: 0, burst: 1 },
+      { perSecond: 1, burst: 0 },
+      { perSecond: 0.5, burst: 1 },
+    ]) {
+      await assert.rejects(route(loopback, target, { rate }), { code: 'OPTION_INVALID' });
+    }
     await assert.rejects(route({ ...loopback, host: 'localhost' }, target), { code: 'ADDRESS_INVALID' });
     await assert.rejects(route({ ...loopback, port: 70000 }, target), { code: 'ADDRESS_INVALID' });
     await assert.rejects(route(loopback, { type: 'unix', path: 'x'.repeat(200) }), { code: 'ADDRESS_INVALID' });
