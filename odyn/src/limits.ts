@@ -96,6 +96,9 @@ export const limits = {
   /** Random bytes of one answer: 16 calls to the NSM. */
   apiRandomBytes: 4 * KIB,
 
+  /** One exchange with the store outside: the bus of the parent answers in milliseconds. Who asks tries again later. */
+  storeMs: 5_000,
+
   /** How long the last word waits for readers before the machine is powered off. */
   lastWordMs: 10_000,
   /** How long a reader that has been sent the last word may keep its connection: it travels through the host meanwhile. */

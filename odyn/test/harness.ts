@@ -47,6 +47,8 @@ export class FakeParent {
   readonly requests: EgressRequest[] = [];
   /** Bytes that came after each request, as far as no server took them. */
   readonly stray: Buffer[] = [];
+  /** What else is served, by vsock port: the connection, paused, and nothing of it read. */
+  readonly services = new Map<number, (socket: Socket) => void>();
   answer: (request: EgressRequest) => EgressAnswer = () => ({ reply: { Err: { os_code: 111, message: 'no' } } });
   readonly #folder: string;
   readonly #sockets = new Set<Socket>();
@@ -123,12 +125,20 @@ export class FakeParent {
       line = Buffer.concat([line, chunk]);
       const end = line.indexOf(0x0a);
       if (end < 0) return;
-      if (parseConnectLine(line.toString('latin1', 0, end + 1)) !== EGRESS_PORT) {
+      const port = parseConnectLine(line.toString('latin1', 0, end + 1));
+      const service = port === undefined ? undefined : this.services.get(port);
+      if (port !== EGRESS_PORT && service === undefined) {
         socket.destroy();
         return;
       }
       socket.write('OK 1024\n');
       socket.off('data', onData);
+      if (service !== undefined) {
+        socket.pause();
+        if (line.length > end + 1) socket.unshift(line.subarray(end + 1));
+        service(socket);
+        return;
+      }
       socket.on('data', onRequest);
       if (line.length > end + 1) onRequest(line.subarray(end + 1));
     };
