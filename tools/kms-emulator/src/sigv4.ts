@@ -37,14 +37,16 @@ interface Authorization {
 
 /** Method, path, query, signed headers and the hash of the body, in their canonical form. */
 export function canonicalRequest(request: SignedRequest, signedHeaders: readonly string[]): string {
-  const [path = '/', query = ''] = request.url.split('?', 2);
+  // The query begins at the first question mark, and has the others
+  const [path = '/', ...rest] = request.url.split('?');
+  const query = rest.join('?');
   const parameters = query
     .split('&')
     .filter((parameter) => parameter !== '')
     .map((parameter) => (parameter.includes('=') ? parameter : `${parameter}=`))
     .sort();
   const headers = signedHeaders.map((name) => {
-    const value = (request.headers[name] ?? '').trim().replaceAll(/ +/g, ' ');
+    const value = (request.headers[name] ?? '').trim().replaceAll(/\s+/g, ' ');
     return `${name}:${value}\n`;
   });
   const bodyHash = sha256(request.body);
