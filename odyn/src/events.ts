@@ -7,8 +7,10 @@ export type AppEnd = { readonly code: number } | { readonly signal: string };
 export interface OdynEvents {
   /** odyn serves its status; its parts and the app are being started. */
   starting: [];
-  /** The app runs and listens at every ingress port. */
+  /** The app runs and listens at every ingress port; with a health check, it has passed. Again after `unhealthy`. */
   ready: [];
+  /** The app has failed too many health checks. */
+  unhealthy: [{ readonly reason: string }];
   /** The parent asked for a stop; the app has this long before it is killed. */
   stopping: [{ readonly graceMs: number }];
   exited: [AppEnd];

@@ -63,6 +63,10 @@ export const limits = {
   readyPollMs: 50,
   readySlowPollMs: 500,
   readyFastMs: 30_000,
+  /** Between the checks of an app that is starting: it is told ready soon, and not kept busy by being asked. */
+  healthStartMs: 250,
+  /** Of the answer to a check, whose status alone counts. */
+  healthBodyBytes: 64 * KIB,
   /** The socket table is 150 bytes a row: 100,000 sockets. */
   socketTableBytes: 16 * MIB,
 

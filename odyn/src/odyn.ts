@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Nsm } from '@enclaver/attestation/nsm';
+import type { Manifest } from '@enclaver/manifest';
 import { Relay, type VsockTransport } from '@enclaver/vsock';
 import type { Api } from './api/api.ts';
 import type { BootTimes } from './bootstrap/boot-clock.ts';
@@ -53,12 +54,14 @@ export class Odyn {
   #app: App | undefined;
   /** The grace time of a stop that was asked for. */
   #stopGraceMs: number | undefined;
+  readonly #stopAsked = new AbortController();
 
   constructor(options: OdynOptions) {
     this.#options = options;
     this.#events.on('stopping', ({ graceMs }) => {
       this.#log.info('stop asked for', { graceMs });
       this.#stopGraceMs = graceMs;
+      this.#stopAsked.abort();
       this.#app?.stop(graceMs);
     });
   }
@@ -110,7 +113,6 @@ export class Odyn {
   async #runBetween(relay: Relay, configuration: Configuration): Promise<AppEnd> {
     const { transport } = this.#options;
     const { manifest } = configuration;
-    const ports = manifest.ingress.map(({ listenPort }) => listenPort);
     const egress = await Egress.open(transport, relay, manifest.egress, this.#log);
     let api: Api | undefined;
     try {
@@ -122,7 +124,7 @@ export class Odyn {
       });
       const { app, outputs } = await this.#startApp(configuration, egress?.port);
       const over = new AbortController();
-      const watch = this.#watchReady(ports, over.signal);
+      const watch = this.#watchApp(manifest, AbortSignal.any([over.signal, this.#stopAsked.signal]));
       const end = await app.ended;
       over.abort();
       app.killGroup();
@@ -144,10 +146,23 @@ export class Odyn {
     return Api.open({ port, nsm, log: this.#log });
   }
 
-  async #watchReady(ports: readonly number[], signal: AbortSignal): Promise<void> {
-    if (!(await waitForListeners(ports, signal)) || this.#stopGraceMs !== undefined) return;
-    this.#log.info('ready', { ports: ports.join(','), residentBytes: process.memoryUsage.rss() });
-    this.#events.emit('ready');
+  /** Tells when the app is ready, and with a health check how it goes on, until `signal`. */
+  async #watchApp({ ingress, health }: Manifest, signal: AbortSignal): Promise<void> {
+    const ports = ingress.map(({ listenPort }) => listenPort);
+    const onReady = (): void => {
+      this.#log.info('ready', { ports: ports.join(','), residentBytes: process.memoryUsage.rss() });
+      this.#events.emit('ready');
+    };
+    if (health === undefined) {
+      if ((await waitForListeners(ports, signal)) && !signal.aborted) onReady();
+      return;
+    }
+    const onUnhealthy = (reason: string): void => {
+      this.#log.warn('unhealthy', { reason });
+      this.#events.emit('unhealthy', { reason });
+    };
+    const { watchHealth } = await import('./health/watch-health.ts');
+    await watchHealth({ health, ports, onReady, onUnhealthy }, signal);
   }
 
   async #startApp(

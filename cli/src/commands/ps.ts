@@ -22,14 +22,12 @@ async function ps(options: { all?: true; output: OutputFormat }): Promise<void> 
 }
 
 function row(enclave: EnclaveRecord): string[] {
-  const { id, name, state, result, cpuCount, memoryMb, ingress } = enclave;
+  const { id, name, cpuCount, memoryMb, ingress } = enclave;
   const ports = ingress.map(({ host, port, listenPort }) => `${host}:${port}->${listenPort}`).join(', ');
-  return [
-    id,
-    name,
-    hasEnded(state) && result !== undefined ? `${state}: ${describeResult(result)}` : state,
-    String(cpuCount),
-    `${memoryMb} MiB`,
-    ports,
-  ];
+  return [id, name, stateOf(enclave), String(cpuCount), `${memoryMb} MiB`, ports];
+}
+
+function stateOf({ state, result, reason }: EnclaveRecord): string {
+  if (hasEnded(state) && result !== undefined) return `${state}: ${describeResult(result)}`;
+  return reason === undefined ? state : `${state}: ${reason}`;
 }

@@ -82,6 +82,8 @@ export const enclaveRecordSchema = z.object({
   /** Process that is the enclave, on backends where there is one. */
   pid: z.number().int().optional(),
   timings: bootTimingsSchema.optional(),
+  /** Why the enclave is unhealthy, while it is. */
+  reason: z.string().optional(),
   result: enclaveResultSchema.optional(),
   /** ISO 8601 times at which each state was entered. */
   times: z.partialRecord(z.enum(enclaveStates), z.string()),

@@ -19,8 +19,9 @@ export const enclaveEventSchemas = {
   booting: z.object({}),
   /** odyn is up and starts its parts and the app. */
   starting: z.object({ timings: bootTimingsSchema.optional() }),
-  /** The app runs and accepts on every ingress port. */
+  /** The app runs and accepts on every ingress port; where the manifest has a health check, it has passed. */
   ready: z.object({ timings: bootTimingsSchema.optional(), ingress: z.array(publishedPortSchema) }),
+  /** The app has failed its health check too often; `ready` comes again when it passes. */
   unhealthy: z.object({ reason: z.string() }),
   /** A stop was asked for; the app has this long before it is killed. */
   stopping: z.object({ graceMs: z.number().int().min(0) }),

@@ -20,7 +20,13 @@ export interface Conflict {
  * wrong; whatever does not have its form is passed over here, since the schema names it.
  */
 export function findConflicts(value: unknown): Conflict[] {
-  return [...portConflicts(value), ...sourceConflicts(value), ...kmsConflicts(value), ...tlsConflicts(value)];
+  return [
+    ...portConflicts(value),
+    ...sourceConflicts(value),
+    ...kmsConflicts(value),
+    ...tlsConflicts(value),
+    ...healthConflicts(value),
+  ];
 }
 
 function* portConflicts(value: unknown): Generator<Conflict> {
@@ -104,6 +110,23 @@ function* tlsConflicts(value: unknown): Generator<Conflict> {
       const found = sources.length === 0 ? 'a certificate without a source' : sources.join(' and ');
       yield { path: [...path, 'certificates', position], found, allowed: `one of ${CERTIFICATE_SOURCES.join(', ')}` };
     }
+  }
+}
+
+function* healthConflicts(value: unknown): Generator<Conflict> {
+  const health = get(value, 'health');
+  if (!isMap(health)) return;
+  const kinds = ['tcp', 'http'].filter((kind) => (get(health, kind) ?? null) !== null);
+  if (kinds.length !== 1) {
+    const found = kinds.length === 0 ? 'a health check that checks nothing' : 'both "tcp" and "http"';
+    yield { path: ['health'], found, allowed: 'exactly one of tcp, http' };
+  }
+  for (const kind of kinds) {
+    const port = get(health, kind, 'port');
+    const ours = [...ports(value)].find((other) => other.port === port && other.path[0] !== 'ingress');
+    if (ours === undefined) continue;
+    const found = `port ${port}, at which ${showPath(ours.path)} lets Enclaver itself listen`;
+    yield { path: ['health', kind, 'port'], found, allowed: 'a port of the application' };
   }
 }
 

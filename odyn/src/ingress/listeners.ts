@@ -17,8 +17,7 @@ export async function waitForListeners(
 ): Promise<boolean> {
   const begun = performance.now();
   while (!signal.aborted) {
-    const open = openPorts(procNet);
-    if (ports.every((port) => open.has(port))) return true;
+    if (missingListeners(ports, procNet).length === 0) return true;
     const pause = performance.now() - begun < limits.readyFastMs ? limits.readyPollMs : limits.readySlowPollMs;
     try {
       await sleep(pause, undefined, { signal });
@@ -27,6 +26,13 @@ export async function waitForListeners(
     }
   }
   return false;
+}
+
+/** Those of `ports` at which nobody listens right now. */
+export function missingListeners(ports: readonly number[], procNet = '/proc/net'): number[] {
+  if (ports.length === 0) return [];
+  const open = openPorts(procNet);
+  return ports.filter((port) => !open.has(port));
 }
 
 function openPorts(procNet: string): Set<number> {

@@ -12,9 +12,10 @@ export class StatusBoard {
     this.#timings = { ...boot, startingMs: bootNowMs() };
     this.#current = this.#running('starting');
     events.on('ready', () => {
-      this.#timings = { ...this.#timings, readyMs: bootNowMs() };
+      this.#timings = { readyMs: bootNowMs(), ...this.#timings };
       this.#set(this.#running('ready'));
     });
+    events.on('unhealthy', ({ reason }) => this.#set({ ...this.#running('unhealthy'), reason }));
     events.on('stopping', () => this.#set(this.#running('stopping')));
     events.on('exited', (end) => this.#set(finalStatus(end)));
     events.on('failed', ({ error }) => this.#set({ status: 'fatal', error }));
@@ -28,8 +29,8 @@ export class StatusBoard {
     this.#onChange = listener;
   }
 
-  #running(phase: 'starting' | 'ready' | 'stopping'): EnclaveStatus {
-    return { status: 'running', phase, timings: this.#timings };
+  #running(phase: 'starting' | 'ready' | 'unhealthy' | 'stopping') {
+    return { status: 'running', phase, timings: this.#timings } as const;
   }
 
   #set(status: EnclaveStatus): void {

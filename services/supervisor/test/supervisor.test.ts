@@ -200,6 +200,26 @@ describe('supervisor', () => {
     assert.equal(result.kind === 'lost' && result.error.code, 'STATUS_SILENT');
   });
 
+  it('tells why an app is unhealthy for as long as it is, and that it is ready again', async () => {
+    const { id } = await bootTo('ready');
+    const told = async (state: string) => {
+      for (;;) {
+        const record = await bus.enclaves.get(id);
+        if (record?.state === state) return record;
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    };
+    machine().say({ status: 'running', phase: 'unhealthy', reason: 'port 8080: no answer', timings });
+    assert.equal((await told('unhealthy')).reason, 'port 8080: no answer');
+    machine().say({ status: 'running', phase: 'ready', timings });
+    assert.equal((await told('ready')).reason, undefined);
+    machine().say({ status: 'running', phase: 'unhealthy', reason: 'again', timings });
+    await told('unhealthy');
+    machine().say({ status: 'exited', code: 0 });
+    await until('exited');
+    assert.deepEqual(names().slice(-5), ['ready', 'unhealthy', 'ready', 'unhealthy', 'exited']);
+  });
+
   it('boots again once when the kernel hangs', async () => {
     await restartSupervisor({ heartbeatMs: 150 });
     backend.onLaunch = (launched, boot) => {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DURATION_ALLOWED, DurationError, parseDuration } from '../duration.ts';
 
 /**
  * What the sections of `enclaver.yaml` are made of. `description` says what a key is for, `allowed` what it may hold,
@@ -41,6 +42,17 @@ export const matching = (pattern: RegExp, description: string, allowed: string) 
 
 export const port = (description: string) =>
   z.int().min(1).max(65535).meta({ description, allowed: 'a port number, 1 to 65535' });
+
+export const duration = (description: string, { min, max }: { min: string; max: string }) =>
+  parsed(
+    (value) => {
+      const ms = parseDuration(value);
+      if (ms < parseDuration(min) || ms > parseDuration(max)) throw new DurationError(`it is not ${min} to ${max}`);
+    },
+    DurationError,
+    description,
+    `${DURATION_ALLOWED}, ${min} to ${max}`,
+  );
 
 /** Sources of regular expressions: a host name, a port number. */
 export const HOST = '(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)(?:\\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*';

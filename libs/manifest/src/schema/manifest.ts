@@ -3,6 +3,7 @@ import { MAX_NAME_LENGTH } from '../limits.ts';
 import { type Api, api, normaliseApi } from './api.ts';
 import { type Defaults, defaults, normaliseDefaults } from './defaults.ts';
 import { type Egress, egress, normaliseEgress } from './egress.ts';
+import { type Health, health, normaliseHealth } from './health.ts';
 import { type IngressPort, ingress, normaliseIngress } from './ingress.ts';
 import { type KmsProxy, kmsProxy, normaliseKmsProxy } from './kms-proxy.ts';
 import { type Signature, signature } from './signature.ts';
@@ -30,6 +31,7 @@ export const manifestSchema = z
     signature: signature.nullish(),
     ingress: ingress.nullish(),
     egress: egress.nullish(),
+    health: health.nullish(),
     defaults: defaults.nullish(),
     kms_proxy: kmsProxy.nullish(),
     api: api.nullish(),
@@ -46,6 +48,7 @@ export interface Manifest {
   signature?: Signature;
   ingress: IngressPort[];
   egress?: Egress;
+  health?: Health;
   defaults: Defaults;
   kmsProxy?: KmsProxy;
   api?: Api;
@@ -61,6 +64,7 @@ export function normalise(raw: z.output<typeof manifestSchema>): Manifest {
     ...(raw.signature ? { signature: raw.signature } : {}),
     ingress: (raw.ingress ?? []).map(normaliseIngress),
     ...(raw.egress ? { egress: normaliseEgress(raw.egress) } : {}),
+    ...(raw.health ? { health: normaliseHealth(raw.health) } : {}),
     defaults: normaliseDefaults(raw.defaults),
     ...(raw.kms_proxy ? { kmsProxy: normaliseKmsProxy(raw.kms_proxy) } : {}),
     ...(raw.api ? { api: normaliseApi(raw.api) } : {}),

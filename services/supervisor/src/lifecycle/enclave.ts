@@ -288,7 +288,8 @@ export class Enclave {
     { graceMs = 0, reason = '' }: { graceMs?: number; reason?: string } = {},
   ): void {
     const times = { ...this.#record.times, [state]: new Date().toISOString() };
-    this.#record = { ...this.#record, ...patch, state, times };
+    const { reason: _, ...before } = this.#record;
+    this.#record = { ...before, ...patch, state, times, ...(state === 'unhealthy' ? { reason } : {}) };
     const record = this.#record;
     const timings = record.timings === undefined ? {} : { timings: record.timings };
     const result = record.result as EnclaveResult;
