@@ -18,6 +18,8 @@ export async function bundle(entry: string): Promise<Buffer> {
       platform: 'node',
       target: 'node24',
       format: 'cjs',
+      // ES modules where a package has both: of those only what is used gets into the bundle
+      mainFields: ['module', 'main'],
       minify: true,
       // Strings that V8 keeps at one byte a character, and the same bytes whatever encoding they are read in
       charset: 'ascii',

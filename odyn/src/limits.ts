@@ -103,6 +103,38 @@ export const limits = {
   /** One exchange with the store outside: the bus of the parent answers in milliseconds. Who asks tries again later. */
   storeMs: 5_000,
 
+  /** odyn's own connections to one destination (KMS, metadata service); more requests wait for one. */
+  ownConnections: 64,
+  /** ... kept for the next request, and how long: AWS closes idle ones after a minute or so. */
+  ownIdleConnections: 16,
+  ownIdleMs: 20_000,
+  /** Name look-up and connect outside (10 s there), and TLS. */
+  ownConnectMs: 15_000,
+  /** Head of an answer; those of AWS have 1 KiB. */
+  ownHeaderBytes: 16 * KIB,
+
+  /** Each exchange with a source of credentials. The metadata service answers in milliseconds; a lost packet costs 1 s and then 2 s. */
+  credentialsMs: 5_000,
+  /** An answer with credentials: 1.5 KiB with the longest session tokens seen. */
+  credentialsBytes: 64 * KIB,
+  /** Credentials are fetched anew when they are valid for less than this: what AWS's SDKs do. */
+  credentialsEarlyMs: 300_000,
+  /** After a refresh that failed, while the old ones are valid. */
+  credentialsRetryMs: 10_000,
+
+  /** A request to KMS: the largest is a Decrypt with an attestation document of 256 KiB in base64. */
+  kmsRequestBytes: 512 * KIB,
+  /** An attested answer, which is held in memory: a key pair of RSA-4096 takes 12 KiB. */
+  kmsAnswerBytes: 64 * KIB,
+  /** From the app's request to the head of KMS's answer, the connection included. AWS's SDKs give up later. */
+  kmsCallMs: 30_000,
+  /** An attestation document is used this long: far below the five minutes after which KMS refuses it by common account. */
+  kmsDocumentMs: 60_000,
+  /** Our clock and KMS's: KMS refuses signatures from 300 s on. */
+  kmsClockMs: 240_000,
+  /** Certificate authorities in `kms_proxy.ca_file`: those of the whole web are 220 KiB. */
+  kmsCaBytes: 1 * MIB,
+
   /** How long the last word waits for readers before the machine is powered off. */
   lastWordMs: 10_000,
   /** How long a reader that has been sent the last word may keep its connection: it travels through the host meanwhile. */

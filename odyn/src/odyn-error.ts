@@ -2,6 +2,7 @@ export type OdynErrorCode =
   | 'APP_NOT_STARTED'
   | 'CMDLINE_INVALID'
   | 'FILE_UNREADABLE'
+  | 'KMS_FILE'
   | 'LAUNCH_INVALID'
   | 'NOT_IN_RELEASE'
   | 'NSM_MISSING'

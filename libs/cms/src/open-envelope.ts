@@ -1,4 +1,4 @@
-import { constants, createDecipheriv, createPublicKey, type KeyObject, privateDecrypt, randomBytes } from 'node:crypto';
+import { createDecipheriv, createPublicKey, type KeyObject, randomBytes, webcrypto } from 'node:crypto';
 import { CmsError } from './errors.ts';
 import { type Envelope, parseEnvelope } from './parse-envelope.ts';
 import { recipientIdOf } from './recipient-id.ts';
@@ -10,24 +10,25 @@ const CONTENT_KEY_BYTES = 32;
  *
  * What fails with the private key in hand fails in one way, CMS_NOT_OPENED, and after the same steps: a wrong padding must
  * not be told from a wrong key by those who can send us envelopes. The content has no MAC, so a changed IV can pass: who
- * sent the answer is for TLS to say.
+ * sent the answer is for TLS to say. The work with the private key is done off the event loop.
  *
  * @param ber the decoded bytes, at most 6,144
  * @param privateKey RSA-2048
  * @returns the plaintext; the caller's to wipe
  *
- * Throws CMS_MALFORMED, CMS_UNSUPPORTED, CMS_RECIPIENT_DIFFERS, CMS_NOT_OPENED.
+ * Rejects with CMS_MALFORMED, CMS_UNSUPPORTED, CMS_RECIPIENT_DIFFERS, CMS_NOT_OPENED.
  */
-export function openEnvelope(ber: Uint8Array, privateKey: KeyObject): Buffer {
+export async function openEnvelope(ber: Uint8Array, privateKey: KeyObject): Promise<Buffer> {
   const envelope = parseEnvelope(ber);
-  if (!envelope.recipientId.equals(recipientIdOf(createPublicKey(privateKey)))) {
+  const recipient = recipientOf(privateKey);
+  if (!envelope.recipientId.equals(recipient.id)) {
     throw new CmsError(
       'CMS_RECIPIENT_DIFFERS',
       `the envelope is for the key with SHA-256 ${envelope.recipientId.toString('hex')}, which is not ours`,
       'send the attestation document of the key that is to open the answer',
     );
   }
-  const { key, isRight } = openKey(envelope, privateKey);
+  const { key, isRight } = await openKey(envelope, recipient.key);
   const plaintext = decrypt(envelope, key);
   key.fill(0);
   if (isRight && plaintext !== undefined) return plaintext;
@@ -35,14 +36,33 @@ export function openEnvelope(ber: Uint8Array, privateKey: KeyObject): Buffer {
   throw new CmsError('CMS_NOT_OPENED', 'the envelope does not open with this key', 'ask KMS again');
 }
 
+/** What is made of a private key once, and not again for each envelope. */
+interface RecipientKey {
+  readonly id: Buffer;
+  readonly key: webcrypto.CryptoKey;
+}
+
+const recipients = new WeakMap<KeyObject, RecipientKey>();
+
+function recipientOf(privateKey: KeyObject): RecipientKey {
+  const known = recipients.get(privateKey);
+  if (known !== undefined) return known;
+  const recipient = {
+    id: recipientIdOf(createPublicKey(privateKey)),
+    key: privateKey.toCryptoKey({ name: 'RSA-OAEP', hash: 'SHA-256' }, false, ['decrypt']),
+  };
+  recipients.set(privateKey, recipient);
+  return recipient;
+}
+
 /** The content's key, or one made at random where there is none: the work after it is the same. */
-function openKey({ encryptedKey }: Envelope, privateKey: KeyObject): { key: Buffer; isRight: boolean } {
+async function openKey(
+  { encryptedKey }: Envelope,
+  recipient: webcrypto.CryptoKey,
+): Promise<{ key: Buffer; isRight: boolean }> {
   const other = randomBytes(CONTENT_KEY_BYTES);
   try {
-    const key = privateDecrypt(
-      { key: privateKey, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' },
-      encryptedKey,
-    );
+    const key = Buffer.from(await webcrypto.subtle.decrypt({ name: 'RSA-OAEP' }, recipient, encryptedKey));
     return key.length === CONTENT_KEY_BYTES ? { key, isRight: true } : { key: other, isRight: false };
   } catch {
     return { key: other, isRight: false };

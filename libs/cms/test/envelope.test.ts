@@ -11,14 +11,14 @@ import { caseNamed, codeOf, privateKey, publicKeySpki, recipientId, spkiOf } fro
 const run = promisify(execFile);
 
 describe('sealing', () => {
-  it('gives what opening takes, at every size', () => {
+  it('gives what opening takes, at every size', async () => {
     for (const size of [0, 1, 15, 16, 17, 32, 1023, 1024, 1025, 4095, 4096]) {
       const plaintext = randomBytes(size);
-      assert.deepEqual(openEnvelope(sealEnvelope(plaintext, publicKeySpki), privateKey), plaintext);
+      assert.deepEqual(await openEnvelope(sealEnvelope(plaintext, publicKeySpki), privateKey), plaintext);
     }
   });
 
-  it('has the shape of an answer of KMS: the same bytes but for what is random', () => {
+  it('has the shape of an answer of KMS: the same bytes but for what is random', async () => {
     const parts = (ber: Buffer): string => {
       const { recipientId: id, encryptedKey, iv, content } = parseEnvelope(ber);
       return [id, encryptedKey, iv, content].reduce(
@@ -49,30 +49,31 @@ describe('sealing', () => {
     }
   });
 
-  it('is for RSA-2048 in DER alone, and for what an envelope holds', () => {
+  it('is for RSA-2048 in DER alone, and for what an envelope holds', async () => {
     const seal = (spki: Uint8Array) => codeOf(() => sealEnvelope(Buffer.alloc(1), spki));
-    assert.equal(seal(Buffer.alloc(0)), 'CMS_KEY_INVALID');
-    assert.equal(seal(Buffer.concat([publicKeySpki, Buffer.alloc(1)])), 'CMS_KEY_INVALID');
-    assert.equal(seal(spkiOf(generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey)), 'CMS_KEY_INVALID');
-    assert.equal(seal(spkiOf(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)), 'CMS_KEY_INVALID');
+    assert.equal(await seal(Buffer.alloc(0)), 'CMS_KEY_INVALID');
+    assert.equal(await seal(Buffer.concat([publicKeySpki, Buffer.alloc(1)])), 'CMS_KEY_INVALID');
+    assert.equal(await seal(spkiOf(generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey)), 'CMS_KEY_INVALID');
+    assert.equal(await seal(spkiOf(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)), 'CMS_KEY_INVALID');
     assert.throws(() => sealEnvelope(Buffer.alloc(4097), publicKeySpki), RangeError);
   });
 });
 
 describe('opening', () => {
-  it('fails in one way for whatever depends on the key', () => {
+  it('fails in one way for whatever depends on the key', async () => {
     const ber = sealEnvelope(Buffer.alloc(40), publicKeySpki);
     const { encryptedKey, content } = parseEnvelope(ber);
-    const failures = [ber.indexOf(encryptedKey) + 9, ber.indexOf(content) + content.length - 17].map((at) => {
-      const changed = Buffer.from(ber);
-      changed[at] = (changed[at] ?? 0) ^ 1;
-      try {
-        openEnvelope(changed, privateKey);
-      } catch (error) {
-        return error as CmsError;
-      }
-      throw new Error('it opened');
-    });
+    const places = [ber.indexOf(encryptedKey) + 9, ber.indexOf(content) + content.length - 17];
+    const failures = await Promise.all(
+      places.map(async (at) => {
+        const changed = Buffer.from(ber);
+        changed[at] = (changed[at] ?? 0) ^ 1;
+        return openEnvelope(changed, privateKey).then(
+          () => assert.fail('it opened'),
+          (error: CmsError) => error,
+        );
+      }),
+    );
     for (const error of failures) {
       assert.ok(error instanceof CmsError);
       assert.equal(error.code, 'CMS_NOT_OPENED');
@@ -81,19 +82,16 @@ describe('opening', () => {
     }
   });
 
-  it('tells an envelope for another key, from its identifier alone', () => {
+  it('tells an envelope for another key, from its identifier alone', async () => {
     const other = createPrivateKey(
       generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }),
     );
     const ber = sealEnvelope(Buffer.from('secret'), spkiOf(other));
     assert.deepEqual(parseEnvelope(ber).recipientId, recipientId(spkiOf(other)));
-    assert.equal(
-      codeOf(() => openEnvelope(ber, privateKey)),
-      'CMS_RECIPIENT_DIFFERS',
-    );
+    assert.equal(await codeOf(() => openEnvelope(ber, privateKey)), 'CMS_RECIPIENT_DIFFERS');
   });
 
-  it('reads no more, no deeper and no longer than allowed', () => {
+  it('reads no more, no deeper and no longer than allowed', async () => {
     const { ber } = caseNamed('aws-style-32-byte-key');
     const deep = Buffer.concat([...Array.from({ length: 3000 }, () => Buffer.from([0x30, 0x80]))]);
     for (const bytes of [
@@ -108,20 +106,14 @@ describe('opening', () => {
       Buffer.from('1f8100', 'hex'),
       Buffer.from('30020000', 'hex'),
     ]) {
-      assert.equal(
-        codeOf(() => parseEnvelope(bytes)),
-        'CMS_MALFORMED',
-      );
+      assert.equal(await codeOf(() => parseEnvelope(bytes)), 'CMS_MALFORMED');
     }
   });
 
-  it('refuses every cut', () => {
+  it('refuses every cut', async () => {
     const { ber } = caseNamed('aws-style-three-chunks');
     for (let size = 0; size < ber.length; size += 1) {
-      assert.equal(
-        codeOf(() => parseEnvelope(ber.subarray(0, size))),
-        'CMS_MALFORMED',
-      );
+      assert.equal(await codeOf(() => parseEnvelope(ber.subarray(0, size))), 'CMS_MALFORMED');
     }
   });
 });

@@ -32,9 +32,9 @@ export function caseNamed(name: string): SyntheticCase & { ber: Buffer } {
 }
 
 /** Runs what must fail, and gives the code it fails with. */
-export function codeOf(run: () => unknown): CmsErrorCode {
+export async function codeOf(run: () => unknown): Promise<CmsErrorCode> {
   try {
-    run();
+    await run();
   } catch (error) {
     if (error instanceof CmsError) return error.code;
     throw error;

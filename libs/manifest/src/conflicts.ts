@@ -20,13 +20,7 @@ export interface Conflict {
  * wrong; whatever does not have its form is passed over here, since the schema names it.
  */
 export function findConflicts(value: unknown): Conflict[] {
-  return [
-    ...portConflicts(value),
-    ...sourceConflicts(value),
-    ...kmsConflicts(value),
-    ...tlsConflicts(value),
-    ...healthConflicts(value),
-  ];
+  return [...portConflicts(value), ...sourceConflicts(value), ...tlsConflicts(value), ...healthConflicts(value)];
 }
 
 function* portConflicts(value: unknown): Generator<Conflict> {
@@ -74,15 +68,6 @@ function* sourceConflicts(value: unknown): Generator<Conflict> {
       const found = `both "${now}" and "${before}", which are two names of one key`;
       yield { path: ['sources', before], found, allowed: `one of the two, best "${now}"` };
     }
-  }
-}
-
-function* kmsConflicts(value: unknown): Generator<Conflict> {
-  if (!isMap(get(value, 'kms_proxy'))) return;
-  const allow = get(value, 'egress', 'allow') ?? [];
-  if (Array.isArray(allow) && allow.length === 0) {
-    const found = 'a KMS proxy without any allowed egress, through which it would reach KMS';
-    yield { path: ['kms_proxy'], found, allowed: 'kms_proxy together with a non-empty egress.allow' };
   }
 }
 

@@ -15,6 +15,7 @@ export { ManifestError, type ManifestErrorCode, type ManifestProblem, type Probl
 export { type ImageSource, ImageSourceError, parseImageReference, parseImageSource } from './image-source.ts';
 export { manifestJsonSchema } from './json-schema.ts';
 export { MAX_MANIFEST_BYTES } from './limits.ts';
+export { needsEgress, needsKms } from './needs.ts';
 export { parseManifest } from './parse.ts';
 export type { AcmeCertificate } from './schema/acme-certificate.ts';
 export type { Manifest } from './schema/manifest.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { parseManifest } from '../src/index.ts';
+import { needsEgress, parseManifest } from '../src/index.ts';
 import { minimal, problemsOf, refusalOf } from './support.ts';
 
 const everything = (odyn: string, sleeve: string): string => `
@@ -25,6 +25,7 @@ egress:
 kms_proxy:
   listen_port: 9999
   endpoints: { us-gov-west-1: "kms-fips.us-gov-west-1.amazonaws.com", eu-west-1: "localhost:8443" }
+  ca_file: /etc/kms-ca.pem
 api: { listen_port: 7777 }
 spire:
   server_addr: https://host:8081
@@ -75,6 +76,7 @@ describe('parseManifest', () => {
         kmsProxy: {
           listenPort: 9999,
           endpoints: { 'us-gov-west-1': 'kms-fips.us-gov-west-1.amazonaws.com', 'eu-west-1': 'localhost:8443' },
+          caFile: '/etc/kms-ca.pem',
         },
         api: { listenPort: 7777 },
         spire: {
@@ -311,6 +313,21 @@ describe('conflicts in a manifest', () => {
     }
   });
 
+  it('says who needs a way out', () => {
+    const needs = (more: string) => needsEgress(parseManifest(minimal(more)));
+    assert.equal(needs(''), false);
+    assert.equal(needs('egress: {allow: []}\napi: {listen_port: 1}'), false);
+    assert.equal(needs('egress: {allow: [a]}'), true);
+    assert.equal(needs('kms_proxy: {listen_port: 1}'), true);
+    const sealed = 'kms: {key: k, cert: c, kms_key: "arn:aws:kms:eu-west-1:111122223333:key/mrk-0"}';
+    for (const [certificate, expected] of [
+      [sealed, true],
+      ['attested: {names: [a]}', false],
+    ] as const) {
+      assert.equal(needs(`ingress: [{listen_port: 443, tls: {certificates: [{${certificate}}]}}]`), expected);
+    }
+  });
+
   it('does not count the default proxy port when there is no egress', () => {
     assert.equal(parseManifest(minimal('ingress: [{listen_port: 10000}]')).ingress.length, 1);
   });
@@ -324,15 +341,6 @@ describe('conflicts in a manifest', () => {
         ['CONFLICT', 'sources.wrapper', 9],
       ],
     );
-  });
-
-  it('refuses a KMS proxy that could reach nothing', () => {
-    for (const egress of ['', 'egress: {}\n', 'egress: {allow: []}\n']) {
-      assert.deepEqual(
-        problemsOf(minimal(`${egress}kms_proxy: {listen_port: 1}\n`)).map(({ path }) => path),
-        ['kms_proxy'],
-      );
-    }
   });
 
   it('wants one certificate or several of a port with TLS, each of one source', () => {

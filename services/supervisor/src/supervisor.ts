@@ -9,7 +9,7 @@ import {
   type OperationRequest,
   type PublishedPort,
 } from '@enclaver/bus';
-import type { Manifest } from '@enclaver/manifest';
+import { type Manifest, needsEgress } from '@enclaver/manifest';
 import { checkMeasurements } from '@enclaver/trust';
 import type { Logger } from 'pino';
 import type { Backend } from './backends/backend.ts';
@@ -120,7 +120,7 @@ export class Supervisor {
         debug: request.debug ?? false,
         ...placed,
         ingress,
-        egress: (manifest.egress?.allow.length ?? 0) > 0,
+        egress: needsEgress(manifest),
         times: { requested: new Date().toISOString() },
       };
       const enclave = new Enclave(record, { bus, backend, logger, folder, limits: this.#limits });

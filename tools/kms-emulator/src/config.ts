@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
@@ -6,6 +6,7 @@ import { SYMMETRIC } from './key.ts';
 import type { KeyStore } from './key-store.ts';
 import type { KmsEmulatorOptions } from './kms-emulator.ts';
 import { limits } from './limits.ts';
+import { selfMadePair, type TlsPair } from './tls-pair.ts';
 
 /** A configuration that cannot be used: which field, and why. */
 export class ConfigError extends Error {
@@ -60,6 +61,7 @@ const schema = z.strictObject({
     )
     .min(1),
   roots: z.array(z.string()).default([]),
+  tls: z.union([z.literal('self-made'), z.strictObject({ key: z.string(), cert: z.string() })]).optional(),
   keys: z.array(key).max(limits.keys),
 });
 
@@ -73,10 +75,12 @@ export interface EmulatorConfig {
 export async function readConfig(path: string): Promise<EmulatorConfig> {
   const result = schema.safeParse(parseJson(await read(path)));
   if (!result.success) throw new ConfigError(`${path} is no configuration: ${z.prettifyError(result.error)}`);
-  const { keys, roots: files, ...options } = result.data;
-  const roots = await Promise.all(files.map((file) => readRoot(resolve(dirname(path), file))));
+  const { keys, roots: files, tls: pair, ...options } = result.data;
+  const beside = (file: string): string => resolve(dirname(path), file);
+  const roots = await Promise.all(files.map((file) => readRoot(beside(file))));
+  const tls = pair === undefined || pair === 'self-made' ? pair && selfMadePair() : await readPair(pair, beside);
   return {
-    options: { ...options, roots },
+    options: { ...options, roots, tls },
     addKeys: (store) => {
       for (const [index, each] of keys.entries()) {
         try {
@@ -105,6 +109,17 @@ function parseJson(text: string): unknown {
   } catch (cause) {
     throw new ConfigError('the configuration is not JSON', { cause });
   }
+}
+
+async function readPair(files: TlsPair, beside: (file: string) => string): Promise<TlsPair> {
+  const [key, cert] = await Promise.all([read(beside(files.key)), read(beside(files.cert))]);
+  try {
+    if (new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) return { key, cert };
+  } catch {
+    // What a parser says of a key file may quote it
+    throw new ConfigError('the key or certificate of "tls" is not in PEM form');
+  }
+  throw new ConfigError('the certificate of "tls" is not of its key');
 }
 
 async function readRoot(path: string): Promise<Uint8Array> {

@@ -3,3 +3,4 @@ export { ACCOUNT, KeyStore, type NewKey, type NewSymmetricKey } from './key-stor
 export { type EmulatedCredentials, KmsEmulator, type KmsEmulatorOptions } from './kms-emulator.ts';
 export { KmsError } from './kms-error.ts';
 export type { Credentials } from './sigv4.ts';
+export { selfMadePair, type TlsPair } from './tls-pair.ts';

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Answer } from './action.ts';
 import { actions } from './actions.ts';
@@ -8,6 +9,7 @@ import { ACCOUNT, KeyStore, partitionOf } from './key-store.ts';
 import { KmsError } from './kms-error.ts';
 import { limits } from './limits.ts';
 import { type Credentials, verifySigV4 } from './sigv4.ts';
+import type { TlsPair } from './tls-pair.ts';
 
 const CONTENT_TYPE = 'application/x-amz-json-1.1';
 const TARGET = 'TrentService.';
@@ -29,6 +31,8 @@ export interface KmsEmulatorOptions {
   roots?: readonly Uint8Array[];
   /** Default: a free one. */
   port?: number;
+  /** Serves HTTPS with this pair, in PEM form. Default: plain HTTP. */
+  tls?: TlsPair | undefined;
 }
 
 /**
@@ -40,18 +44,19 @@ export class KmsEmulator implements AsyncDisposable {
   /** Names of the operations that were asked for, in their order, with a good signature. */
   readonly asked: string[] = [];
   readonly #server: Server;
+  readonly #scheme: 'http' | 'https';
   readonly #credentials: ReadonlyMap<string, EmulatedCredentials>;
   readonly #roots: readonly Uint8Array[];
   readonly #now: () => Date;
 
-  private constructor({ credentials, now = () => new Date(), roots = [] }: KmsEmulatorOptions) {
+  private constructor({ credentials, now = () => new Date(), roots = [], tls }: KmsEmulatorOptions) {
     this.#credentials = new Map(credentials.map((each) => [each.accessKeyId, each]));
     this.#now = now;
     this.#roots = roots;
-    this.#server = createServer(
-      { requestTimeout: limits.requestMs, headersTimeout: limits.requestMs },
-      (request, response) => void this.#serve(request, response),
-    );
+    this.#scheme = tls === undefined ? 'http' : 'https';
+    const times = { requestTimeout: limits.requestMs, headersTimeout: limits.requestMs };
+    const serve = (request: IncomingMessage, response: ServerResponse): void => void this.#serve(request, response);
+    this.#server = tls === undefined ? createServer(times, serve) : createTlsServer({ ...times, ...tls }, serve);
   }
 
   static async start(options: KmsEmulatorOptions): Promise<KmsEmulator> {
@@ -63,7 +68,7 @@ export class KmsEmulator implements AsyncDisposable {
 
   /** For `AWS_ENDPOINT_URL_KMS`. */
   get endpoint(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `${this.#scheme}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -14,7 +14,8 @@ async function main(): Promise<void> {
   await using emulator = await KmsEmulator.start(options);
   addKeys(emulator.keys);
   const keys = emulator.keys.all().map(({ arn }) => arn);
-  console.log(JSON.stringify({ endpoint: emulator.endpoint, keys }));
+  const certificate = options.tls?.cert;
+  console.log(JSON.stringify({ endpoint: emulator.endpoint, keys, certificate }));
   await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
 }
 

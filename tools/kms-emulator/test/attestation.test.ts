@@ -37,7 +37,7 @@ const rejects = (request: Promise<unknown>, name: string, message = /./): Promis
     assert.match(error.message, message);
     return true;
   });
-const open = (envelope: Uint8Array | undefined): Buffer =>
+const open = (envelope: Uint8Array | undefined): Promise<Buffer> =>
   openEnvelope(envelope ?? new Uint8Array(), recipientKey.privateKey);
 
 /** A ciphertext under a new key with the policy, and a call that wants it opened. */
@@ -59,30 +59,30 @@ describe('KMS emulator: attested requests', () => {
 
     const { CiphertextBlob } = await client.send(new EncryptCommand({ KeyId, Plaintext: SECRET }));
     const decrypted = await client.send(new DecryptCommand({ CiphertextBlob, Recipient }));
-    assert.deepEqual(open(decrypted.CiphertextForRecipient), Buffer.from(SECRET));
+    assert.deepEqual(await open(decrypted.CiphertextForRecipient), Buffer.from(SECRET));
     assert.equal(decrypted.Plaintext, undefined);
     assert.equal(decrypted.KeyId, KeyId);
 
     const dataKey = await client.send(new GenerateDataKeyCommand({ KeyId, KeySpec: 'AES_256', Recipient }));
     assert.equal(dataKey.Plaintext, undefined);
     const again = await client.send(new DecryptCommand({ CiphertextBlob: dataKey.CiphertextBlob, Recipient }));
-    assert.deepEqual(open(again.CiphertextForRecipient), open(dataKey.CiphertextForRecipient));
-    assert.equal(open(dataKey.CiphertextForRecipient).length, 32);
+    assert.deepEqual(await open(again.CiphertextForRecipient), await open(dataKey.CiphertextForRecipient));
+    assert.equal((await open(dataKey.CiphertextForRecipient)).length, 32);
 
     const pair = await client.send(new GenerateDataKeyPairCommand({ KeyId, KeyPairSpec: 'RSA_4096', Recipient }));
     assert.equal(pair.PrivateKeyPlaintext, undefined);
-    assert.ok(open(pair.CiphertextForRecipient).length > 2000);
+    assert.ok((await open(pair.CiphertextForRecipient)).length > 2000);
 
     const random = await client.send(new GenerateRandomCommand({ NumberOfBytes: 1024, Recipient }));
     assert.equal(random.Plaintext, undefined);
-    assert.equal(open(random.CiphertextForRecipient).length, 1024);
+    assert.equal((await open(random.CiphertextForRecipient)).length, 1024);
 
     const peer = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({ type: 'spki', format: 'der' });
     const shared = await client.send(
       new DeriveSharedSecretCommand({ KeyId: agreement, KeyAgreementAlgorithm: 'ECDH', PublicKey: peer, Recipient }),
     );
     assert.equal(shared.SharedSecret, undefined);
-    assert.equal(open(shared.CiphertextForRecipient).length, 48);
+    assert.equal((await open(shared.CiphertextForRecipient)).length, 48);
   });
 
   it('refuses every attested action of the statement without a document', async () => {
@@ -112,7 +112,7 @@ describe('KMS emulator: attested requests', () => {
     await using emulator = await startEmulator();
     const decrypt = await sealed(emulator);
     const { CiphertextForRecipient } = await decrypt(await recipient());
-    assert.deepEqual(open(CiphertextForRecipient), Buffer.from(SECRET));
+    assert.deepEqual(await open(CiphertextForRecipient), Buffer.from(SECRET));
 
     const other = { PCR0: pcr('1'), PCR1: pcr('2'), PCR2: pcr('3') };
     const ago = (ms: number) => ({ now: () => new Date(Date.now() - ms) });
@@ -139,7 +139,7 @@ describe('KMS emulator: attested requests', () => {
     );
     const decrypt = await sealed(emulator, { policy: zeros });
     const { CiphertextForRecipient } = await decrypt(await recipient({ debug: true }));
-    assert.deepEqual(open(CiphertextForRecipient), Buffer.from(SECRET));
+    assert.deepEqual(await open(CiphertextForRecipient), Buffer.from(SECRET));
     await rejects(decrypt(await recipient()), 'AccessDeniedException');
   });
 

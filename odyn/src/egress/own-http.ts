@@ -1,0 +1,168 @@
+import { type ClientRequestArgs, Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http';
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
+import type { Duplex } from 'node:stream';
+import { connect as connectTls } from 'node:tls';
+import { limits } from '../limits.ts';
+import type { OwnDialer } from './own-dialer.ts';
+
+export interface OwnRequest {
+  readonly method: string;
+  readonly url: URL;
+  /** Path and query byte for byte, where the URL's reader would change them. Default: those of the URL. */
+  readonly path?: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+}
+
+export interface OwnAnswer {
+  readonly status: number;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: Buffer;
+}
+
+/** The answer of a server cannot be used: too large, or it ended early. */
+export class OwnHttpError extends Error {
+  override readonly name = 'OwnHttpError';
+  readonly code = 'OWN_HTTP';
+}
+
+type Connected = (error: Error | null, stream: Duplex) => void;
+
+/**
+ * An HTTP client for odyn itself, over its own dialer. `https:` is verified by `ca` (PEM), or by the roots that Node
+ * carries; its connections are kept for the next request.
+ */
+export class OwnHttp {
+  readonly #http: HttpAgent;
+  readonly #https: HttpsAgent;
+
+  constructor(dialer: OwnDialer, { ca }: { readonly ca?: string | undefined } = {}) {
+    this.#http = new PlainAgent(dialer);
+    this.#https = new TlsAgent(dialer, ca);
+  }
+
+  /**
+   * Settles with the head of the answer; the caller reads or destroys the body. Aborting `signal` ends both.
+   * @throws DialError, the errors of TLS and HTTP, and the signal's reason
+   */
+  send({ method, url, path, headers, body }: OwnRequest, signal: AbortSignal): Promise<IncomingMessage> {
+    const isTls = url.protocol === 'https:';
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const request = (isTls ? requestHttps : requestHttp)({
+      method,
+      host: url.hostname,
+      port: url.port === '' ? (isTls ? 443 : 80) : Number(url.port),
+      path: path ?? `${url.pathname}${url.search}`,
+      headers: { host: url.host, ...headers, ...(body === undefined ? {} : { 'content-length': body.length }) },
+      agent: isTls ? this.#https : this.#http,
+      maxHeaderSize: limits.ownHeaderBytes,
+      signal,
+    });
+    request.once('response', resolve);
+    // The dialler paused it by hand, and then a listener alone does not make it flow
+    if (!isTls) request.once('socket', (socket) => socket.resume());
+    request.on('error', (error) => reject(signal.aborted ? signal.reason : error));
+    request.end(body);
+    return promise;
+  }
+
+  /** The whole answer. @throws OwnHttpError, and what `send` throws */
+  async exchange(request: OwnRequest, { timeoutMs, maxBytes }: { timeoutMs: number; maxBytes: number }) {
+    const response = await this.send(request, AbortSignal.timeout(timeoutMs));
+    return { status: response.statusCode ?? 0, headers: response.headers, body: await readBody(response, maxBytes) };
+  }
+
+  close(): void {
+    this.#http.destroy();
+    this.#https.destroy();
+  }
+}
+
+/** @throws OwnHttpError, and what reading throws */
+export async function readBody(message: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of message as AsyncIterable<Buffer>) {
+    size += part.length;
+    if (size > maxBytes) throw new OwnHttpError(`the answer has more than ${maxBytes} bytes`);
+    parts.push(part);
+  }
+  if (!message.complete) throw new OwnHttpError('the answer ended early');
+  return Buffer.concat(parts);
+}
+
+/** One request for each connection: what is asked in clear is asked every few hours. */
+class PlainAgent extends HttpAgent {
+  readonly #dialer: OwnDialer;
+
+  constructor(dialer: OwnDialer) {
+    super({ keepAlive: false, maxSockets: limits.ownConnections });
+    this.#dialer = dialer;
+  }
+
+  override createConnection({ host, port }: ClientRequestArgs, connected?: Connected): undefined {
+    const signal = AbortSignal.timeout(limits.ownConnectMs);
+    connectWith(connected, () => this.#dialer.connect(host ?? '', Number(port), signal));
+  }
+}
+
+class TlsAgent extends HttpsAgent {
+  readonly #dialer: OwnDialer;
+  readonly #ca: string | undefined;
+
+  constructor(dialer: OwnDialer, ca: string | undefined) {
+    super({
+      keepAlive: true,
+      maxSockets: limits.ownConnections,
+      maxFreeSockets: limits.ownIdleConnections,
+      timeout: limits.ownIdleMs,
+      scheduling: 'lifo',
+    });
+    this.#dialer = dialer;
+    this.#ca = ca;
+  }
+
+  override createConnection({ host, port }: ClientRequestArgs, connected?: Connected): undefined {
+    connectWith(connected, () => this.#connect(host ?? '', Number(port)));
+  }
+
+  async #connect(host: string, port: number): Promise<Duplex> {
+    const signal = AbortSignal.timeout(limits.ownConnectMs);
+    const stream = await this.#dialer.connect(host, port, signal);
+    const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
+    const isAddress = /^\[|^[\d.]+$/.test(host);
+    const socket = connectTls({
+      socket: stream,
+      host: host.replace(/^\[|\]$/g, ''),
+      ...(isAddress ? {} : { servername: host }),
+      ...(this.#ca === undefined ? {} : { ca: this.#ca }),
+      ALPNProtocols: ['http/1.1'],
+      minVersion: 'TLSv1.2',
+    });
+    const onAbort = (): void => void socket.destroy(new OwnHttpError(`no TLS with ${host} in time`));
+    signal.addEventListener('abort', onAbort);
+    const settled = (): void => {
+      signal.removeEventListener('abort', onAbort);
+      socket.off('error', onError);
+    };
+    const onError = (error: Error): void => {
+      settled();
+      stream.destroy();
+      reject(error);
+    };
+    socket.once('error', onError);
+    socket.once('secureConnect', () => {
+      settled();
+      resolve(socket);
+    });
+    return promise;
+  }
+}
+
+function connectWith(connected: Connected | undefined, connect: () => Promise<Duplex>): void {
+  connect().then(
+    (stream) => connected?.(null, stream),
+    // Node's types want a stream even beside an error
+    (error: Error) => connected?.(error, undefined as unknown as Duplex),
+  );
+}

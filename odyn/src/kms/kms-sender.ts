@@ -1,0 +1,98 @@
+import type { IncomingMessage } from 'node:http';
+import { DialError } from '../egress/dial.ts';
+import type { OwnHttp } from '../egress/own-http.ts';
+import { limits } from '../limits.ts';
+import type { CredentialCache } from './credentials/credential-cache.ts';
+import { type EndpointOptions, kmsEndpoint } from './endpoints.ts';
+import { KmsError, reasonOf } from './kms-error.ts';
+import { signerFor } from './signer.ts';
+
+export interface KmsCall {
+  readonly region: string;
+  readonly method: string;
+  readonly path: string;
+  /** As it stands in the request line, without `?`. */
+  readonly query: string;
+  /** Names in small letters. `host`, the length and what a signature adds are not among them. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+}
+
+export interface KmsSenderOptions {
+  readonly http: OwnHttp;
+  readonly credentials: CredentialCache;
+  readonly endpoints: EndpointOptions;
+}
+
+/** Signs calls with the instance's credentials and sends them to the KMS of their region. */
+export class KmsSender {
+  readonly #options: KmsSenderOptions;
+
+  constructor(options: KmsSenderOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Settles with the head of KMS's answer; the caller reads or destroys the body.
+   * @throws KmsError KMS_ENDPOINT, KMS_CREDENTIALS, KMS_UNREACHABLE, KMS_TIMEOUT
+   */
+  async send(call: KmsCall, gone?: AbortSignal): Promise<IncomingMessage> {
+    const { http, credentials, endpoints } = this.#options;
+    const url = new URL(`https://${kmsEndpoint(call.region, endpoints)}/`);
+    const headers = await this.#sign(call, url, await credentials.get());
+    const { method, body } = call;
+    const path = call.query === '' ? call.path : `${call.path}?${call.query}`;
+    const timeout = AbortSignal.timeout(limits.kmsCallMs);
+    const signal = gone === undefined ? timeout : AbortSignal.any([gone, timeout]);
+    const request = { method, url, path, headers, body };
+    try {
+      return await http.send(request, signal).catch((error: unknown) => {
+        // A kept connection that KMS closed while our request was on its way: every SDK asks again
+        if (isReset(error) && !signal.aborted) return http.send(request, signal);
+        throw error;
+      });
+    } catch (cause) {
+      if (timeout.aborted) {
+        throw new KmsError('KMS_TIMEOUT', `${url.host} gave no answer within ${limits.kmsCallMs / 1000} s`, { cause });
+      }
+      throw new KmsError('KMS_UNREACHABLE', `${url.host} cannot be reached: ${reasonOf(cause)}`, {
+        cause,
+        remedy: remedyOf(cause),
+      });
+    }
+  }
+
+  async #sign(
+    { region, method, path, query, headers, body }: KmsCall,
+    { host, hostname }: URL,
+    credentials: Awaited<ReturnType<CredentialCache['get']>>,
+  ): Promise<Record<string, string>> {
+    const unsigned = Object.keys(headers).filter((name) => name !== 'content-type' && !name.startsWith('x-amz-'));
+    const signed = await signerFor(credentials, region).sign(
+      { protocol: 'https:', hostname, method, path, query: readQuery(query), headers: { ...headers, host }, body },
+      { unsignableHeaders: new Set(unsigned) },
+    );
+    return signed.headers;
+  }
+}
+
+/** Names and values of a query, decoded. @throws URIError */
+export function readQuery(query: string): Record<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const parameter of query.split('&').filter((each) => each !== '')) {
+    const [name = '', ...value] = parameter.split('=');
+    const key = decodeURIComponent(name);
+    found.set(key, [...(found.get(key) ?? []), decodeURIComponent(value.join('='))]);
+  }
+  return Object.fromEntries(found);
+}
+
+function isReset(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'ECONNRESET' || code === 'EPIPE';
+}
+
+function remedyOf(cause: unknown): string {
+  if (cause instanceof DialError) return 'can the parent instance reach the endpoint? a VPC endpoint may be missing';
+  return 'kms_proxy.ca_file names whom to trust when the endpoint is none of AWS';
+}
