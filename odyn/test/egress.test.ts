@@ -301,6 +301,9 @@ describe('egress proxy', () => {
     'two lengths': 'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd',
     'a strange encoding':
       'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n',
+    'two encodings':
+      'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    'a request without a version': 'GET http://example.com/\r\nHost: x\r\n\r\n',
     'an obscured encoding':
       'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n',
     'a space before the colon': 'GET http://example.com/ HTTP/1.1\r\nHost: x\r\nX-A : b\r\n\r\n',
@@ -316,6 +319,25 @@ describe('egress proxy', () => {
       assert.deepEqual(bodies, []);
     });
   }
+
+  it('carries out nothing behind a request that can be read in two ways', async () => {
+    const answer = await raw(
+      `${bad['two encodings']}GET http://example.com/next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+    );
+    assert.match(answer, /^HTTP\/1.1 400 [\s\S]*chunked, or with Content-Length$/);
+    assert.deepEqual(parent.requests, []);
+  });
+
+  it('answers 502 for a body in a coding that the client would not be told of', async () => {
+    const coded = createTcp((socket) => socket.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\ncoded'));
+    servers.push(coded);
+    const to = await portOf(coded);
+    parent.answer = () => ({ reply: { Ok: { address: REACHED } }, to });
+    assert.match(
+      await curl('-i', 'http://example.com/'),
+      /^HTTP\/1.1 502 [\s\S]*its Transfer-Encoding is not chunked$/,
+    );
+  });
 
   it('answers 431 to a head that is too large', async () => {
     assert.match(

@@ -13,8 +13,13 @@ import { joinStreams } from './tunnel.ts';
 /** Methods that need no length when they have no body. */
 const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
 
+/** Connections on which a request could be read in two ways: nobody knows where the next one begins (RFC 9112, section 6.3). */
+const doubtful = new WeakSet<Socket>();
+
 /** Carries out a request in absolute form: one connection to the destination for each. */
 export async function forward(gate: Gate, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  // Node has read it out of the same bytes before the connection was closed
+  if (doubtful.has(request.socket)) return;
   const gone = new AbortController();
   response.once('close', () => gone.abort());
   try {
@@ -26,6 +31,7 @@ export async function forward(gate: Gate, request: IncomingMessage, response: Se
     reply(await answerOf(upstream), response);
   } catch (error) {
     const { status, text } = refusalOf(error);
+    if (doubtful.has(request.socket)) response.shouldKeepAlive = false;
     if (response.headersSent || response.destroyed) response.destroy();
     else answer(request, response, status, text);
   }
@@ -80,8 +86,8 @@ async function open(
   signal: AbortSignal,
   hopHeaders: readonly string[],
 ): Promise<ClientRequest> {
-  const target = forwardTarget(request.method ?? '', request.url ?? '');
   const framing = framingOf(request);
+  const target = forwardTarget(request.method ?? '', request.url ?? '');
   const { stream, head } = await gate.open(target.destination, signal);
   if (head.length > 0) {
     stream.destroy();
@@ -121,21 +127,37 @@ function requestOver(
 
 /** How the body is framed on the next connection: as it came, and never twice. @throws Refusal */
 function framingOf(request: IncomingMessage): string[] {
+  // Without a version (HTTP/0.9) a request has neither headers nor framing; Node reads them all the same
+  if (request.httpVersionMajor !== 1) throw doubt(request, 'HTTP other than 1.0 and 1.1');
   const encoding = request.headers['transfer-encoding'];
   if (encoding === undefined) {
     const unsaid = request.headers['content-length'] === undefined && !BODILESS.has(request.method ?? '');
     return unsaid ? ['Content-Length', '0'] : [];
   }
-  if (encoding.trim().toLowerCase() !== 'chunked' || request.headers['content-length'] !== undefined) {
-    throw new Refusal(400, 'Transfer-Encoding other than chunked, or with Content-Length');
+  if (!isChunked(encoding) || request.headers['content-length'] !== undefined) {
+    throw doubt(request, 'Transfer-Encoding other than chunked, or with Content-Length');
   }
   return ['Transfer-Encoding', 'chunked'];
+}
+
+function doubt(request: IncomingMessage, found: string): Refusal {
+  doubtful.add(request.socket);
+  return new Refusal(400, found);
+}
+
+function isChunked(encoding: string): boolean {
+  return encoding.trim().toLowerCase() === 'chunked';
 }
 
 /** The server's answer; undefined when it agreed to the other protocol. @throws Refusal 502 */
 function answerOf(upstream: ClientRequest): Promise<IncomingMessage | undefined> {
   return new Promise((resolve, reject) => {
-    upstream.once('response', resolve);
+    upstream.once('response', (answered: IncomingMessage) => {
+      // The header ends here, and without it nobody could read the body
+      if (isChunked(answered.headers['transfer-encoding'] ?? 'chunked')) return resolve(answered);
+      upstream.destroy();
+      reject(new Refusal(502, 'the server broke off: its Transfer-Encoding is not chunked'));
+    });
     upstream.once('upgrade', () => resolve(undefined));
     upstream.on('error', (cause) => reject(new Refusal(502, `the server broke off: ${cause.message}`, { cause })));
   });
