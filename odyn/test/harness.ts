@@ -118,6 +118,7 @@ export class FakeParent {
 
   #accept(socket: Socket): void {
     this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
     socket.on('error', () => socket.destroy());
     let line = Buffer.alloc(0);
     const decoder = new EgressRequestDecoder();
@@ -156,6 +157,7 @@ export class FakeParent {
       }
       const out = connect(to, '127.0.0.1');
       this.#sockets.add(out);
+      out.once('close', () => this.#sockets.delete(out));
       out.on('error', () => socket.destroy());
       out.write(decoded.rest);
       socket.pipe(out).pipe(socket);
