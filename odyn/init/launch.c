@@ -1,13 +1,16 @@
 /*
  * launch: starts the app in its own root, as its image's configuration says.
  *
- *   launch --root DIR --uid N --gid N [--groups N,N…] --workdir DIR -- PROGRAM [ARGUMENT…]
+ *   launch --root DIR --uid N --gid N [--groups N,N…] --workdir DIR [--privileged] -- PROGRAM [ARGUMENT…]
  *
  * The environment is passed on as it is, the program is looked up in its PATH. If a step fails, `errno step\n` goes to
  * descriptor 3 and the exit code is 127; descriptor 3 closes by itself when the program has started.
  *
- * Privileges that the image's own set-user-ID programs give stay possible: no_new_privs is not set.
+ * The app is confined (confine.c) unless it is privileged. What the image's own set-user-ID programs may do within that
+ * stays possible: no_new_privs is not set.
  */
+#include "launch.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -39,10 +42,11 @@ struct request {
 	gid_t gid;
 	gid_t groups[GROUPS_MAX];
 	size_t group_count;
+	int privileged;
 	char **program;
 };
 
-static _Noreturn void fail(const char *step)
+_Noreturn void fail(const char *step)
 {
 	dprintf(ERROR_FD, "%d %s\n", errno, step);
 	_exit(EXIT_NOT_STARTED);
@@ -93,6 +97,10 @@ static struct request read_arguments(char **argument)
 	const char *uid = NULL, *gid = NULL;
 	while (*argument && strcmp(*argument, "--")) {
 		const char *name = *argument++;
+		if (!strcmp(name, "--privileged")) {
+			request.privileged = 1;
+			continue;
+		}
 		const char *value = *argument;
 		if (!value)
 			break;
@@ -221,12 +229,16 @@ int main(int count, char **arguments)
 	if (getpgrp() != getpid() && setpgid(0, 0))
 		fail("process group");
 	enter_root(request.root);
+	if (!request.privileged)
+		confine_mounts();
 	enter_workdir(request.workdir);
 	own_output_pipes(request.uid, request.gid);
 	if (setgroups(request.group_count, request.groups))
 		fail("groups");
 	if (setresgid(request.gid, request.gid, request.gid))
 		fail("gid");
+	if (!request.privileged)
+		confine_process();
 	if (setresuid(request.uid, request.uid, request.uid))
 		fail("uid");
 	execvp(request.program[0], request.program);

@@ -32,6 +32,18 @@ static long long boot_microseconds(void)
 	return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
 }
 
+/* In a user namespace of its own any app would have every capability again; container engines close them, too. */
+static int close_user_namespaces(void)
+{
+	int fd = open("/proc/sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC);
+	int result = fd < 0 || write(fd, "0", 1) != 1;
+	if (result)
+		log_error(errno, "E_NAMESPACES", "max_user_namespaces");
+	if (fd >= 0)
+		close(fd);
+	return -result;
+}
+
 static int prepare(void)
 {
 	struct rlimit files = { .rlim_cur = FILES_SOFT, .rlim_max = FILES_HARD };
@@ -39,7 +51,7 @@ static int prepare(void)
 	if (mount_system(""))
 		return -1;
 	log_open_console();
-	if (mount_resize_root() || mount_system("/rootfs") || modules_load("/modules") || net_loopback_up())
+	if (close_user_namespaces() || mount_resize_root() || mount_system("/rootfs") || modules_load("/modules") || net_loopback_up())
 		return -1;
 	if (sethostname("enclave", strlen("enclave"))) {
 		log_error(errno, "E_HOSTNAME", "sethostname");

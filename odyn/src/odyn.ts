@@ -192,12 +192,14 @@ export class Odyn {
         workdir: launch.workdir,
         account,
         stopSignal,
+        privileged: manifest.privileged ?? false,
         ...fifos.writers,
       });
     } finally {
       closeWriters(fifos);
     }
     this.#log.info('app started', { pid: app.pid, uid: account.uid, gid: account.gid, program: launch.argv[0] ?? '' });
+    if (manifest.privileged) this.#log.warn('the app is privileged: nothing keeps it within the egress policy');
     this.#app = app;
     if (this.#stopGraceMs !== undefined) app.stop(this.#stopGraceMs);
     return { app, outputs };

@@ -17,6 +17,8 @@ export interface AppOptions {
   readonly workdir: string;
   readonly account: Account;
   readonly stopSignal: number;
+  /** Not confined: with all of root's capabilities, and vsock sockets. */
+  readonly privileged: boolean;
   /** Descriptors that become the app's output. */
   readonly stdout: number;
   readonly stderr: number;
@@ -51,10 +53,11 @@ export class App {
    * @throws OdynError APP_NOT_STARTED
    */
   static async start(options: AppOptions): Promise<App> {
-    const { launchPath, root, argv, env, workdir, account, stopSignal, stdout, stderr } = options;
+    const { launchPath, root, argv, env, workdir, account, stopSignal, privileged, stdout, stderr } = options;
     const { uid, gid, groups } = account;
     const ids = ['--uid', `${uid}`, '--gid', `${gid}`, '--groups', groups.join(',')];
-    const child = spawn(launchPath, ['--root', root, ...ids, '--workdir', workdir, '--', ...argv], {
+    const confined = privileged ? ['--privileged'] : [];
+    const child = spawn(launchPath, ['--root', root, ...ids, '--workdir', workdir, ...confined, '--', ...argv], {
       cwd: '/',
       env,
       // Of its own, so that a signal for the app's group does not reach odyn

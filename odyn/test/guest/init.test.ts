@@ -22,6 +22,7 @@ interface Report {
   run: { mode: number; uid: number; gid: number; names: string[] };
   tmp: { mode: number; uid: number; gid: number; names: string[] };
   oomScore: string;
+  userNamespaces: string;
   limits: string[];
   launched: { code: number; stdout: Record<string, unknown>; stderr: string };
   byName: { code: number; stdout: string; stderr: string };
@@ -188,6 +189,8 @@ describe('init in a guest', function () {
     it('an app that is not root can open its output by name', () => {
       assert.deepEqual(report.byName, { code: 0, stdout: 'to /dev/stdout\n', stderr: 'to /dev/stderr\n' });
     });
+
+    it('nobody gets capabilities by a user namespace', () => assert.equal(report.userNamespaces, '0'));
 
     it('orphans are buried', () => assert.equal(report.orphanIsBuried, true));
 

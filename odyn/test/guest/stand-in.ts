@@ -106,6 +106,7 @@ async function report(): Promise<Record<string, unknown>> {
     run: look('/rootfs/run'),
     tmp: look('/rootfs/tmp'),
     oomScore: readFileSync('/proc/self/oom_score_adj', 'utf8').trim(),
+    userNamespaces: readFileSync('/proc/sys/user/max_user_namespaces', 'utf8').trim(),
     limits: /^Max open files +(\d+) +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.slice(1, 3),
     launched: { ...state, stdout: JSON.parse(state.stdout) as unknown },
     byName: await outputOf(['probe', 'by-name']),

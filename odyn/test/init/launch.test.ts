@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { C_PROGRAMS, C_SOURCES, compileC } from '../../build/compile-c.ts';
@@ -192,6 +192,58 @@ describe('launch', () => {
       assert.match(await refusal([...options(args), '--', 'probe']), /^22 arguments\n$/);
     });
   }
+
+  describe('an app', () => {
+    const { EAFNOSUPPORT, EACCES, ENOSYS, EPERM, EROFS } = constants.errno;
+    const systems = 'mount -t proc none "$0/proc" && mount -t sysfs none "$0/sys" && exec "$@"';
+
+    async function tryToEscape(uid: string, ...more: string[]): Promise<Record<string, number>> {
+      const wrapper = ['unshare', '-m', 'sh', '-c', systems, root];
+      const words = [...options({ '--uid': uid, '--gid': uid }), ...more, '--', 'probe', 'escape', `${process.pid}`];
+      const outcome = await outcomeOf(start(words, { PATH: '/usr/bin:/bin' }, wrapper));
+      assert.deepEqual({ code: outcome.code, reason: outcome.reason }, { code: 0, reason: '' });
+      return JSON.parse(outcome.stdout) as Record<string, number>;
+    }
+
+    before(() => Promise.all(['proc', 'sys'].map((name) => mkdir(join(root, name)))));
+
+    const sockets = {
+      vsock: EAFNOSUPPORT,
+      'vsock, upper half set': EAFNOSUPPORT,
+      tcp: 0,
+      io_uring: EPERM,
+      ...(process.arch === 'x64'
+        ? { 'vsock, x32': ENOSYS, 'vsock, 32 bits': EAFNOSUPPORT, socketcall: ENOSYS, 'tcp, 32 bits': 0 }
+        : {}),
+    };
+    // The capabilities are what `docker run` shows as CapBnd
+    const others = { trace: EPERM, memory: EACCES, root: EACCES, descriptor: EPERM, capabilities: 0xa804_25fb };
+
+    it('that is root keeps within what a container may, and opens no vsock', async () => {
+      const files = { sysctl: EROFS, sysfs: EROFS, 'writable /proc': EPERM, 'unmount /proc': EPERM };
+      assert.deepEqual(await tryToEscape('0'), { ...sockets, ...others, ...files, chown: 0 });
+    });
+
+    it('that is not root opens no vsock either', async () => {
+      const tries = await tryToEscape('1234');
+      for (const [name, errno] of Object.entries({ ...sockets, ...others })) assert.equal(tries[name], errno, name);
+    });
+
+    it('that is privileged has all of it', async () => {
+      const {
+        vsock,
+        io_uring,
+        trace,
+        memory,
+        sysctl,
+        'writable /proc': remount,
+      } = await tryToEscape('0', '--privileged');
+      // A ring with no room for its description: the call itself was let through
+      assert.deepEqual([vsock, trace, memory, sysctl], [0, 0, 0, 0]);
+      assert.notEqual(io_uring, EPERM);
+      assert.notEqual(remount, EPERM);
+    });
+  });
 
   it('refuses a missing program and a missing option', async () => {
     assert.equal(await refusal(options()), '22 arguments\n');

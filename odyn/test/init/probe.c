@@ -3,15 +3,23 @@
  *   wait     waits for input after that
  *   orphan   leaves a process behind that ends a little later; says its number
  *   by-name  writes to /dev/stdout and /dev/stderr, opened by these names
+ *   escape   tries what a confined program must not be able to do, on process `argument 2` and the system;
+ *            says the errno of each try, 0 where it succeeded
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int write_by_name(const char *path)
@@ -33,6 +41,55 @@ static int leave_orphan(void)
 	}
 	printf("%d\n", child);
 	return child < 0;
+}
+
+static void tried(const char *name, long result)
+{
+	printf("\"%s\":%d,", name, result < 0 ? errno : 0);
+}
+
+#ifdef __x86_64__
+/* As a 32-bit program calls the kernel. */
+static long call_32(long number, long first, long second)
+{
+	long result;
+	__asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(first), "c"(second), "d"(0) : "memory", "r8", "r9", "r10", "r11");
+	errno = result < 0 ? (int)-result : 0;
+	return result;
+}
+#endif
+
+static int try_to_escape(pid_t other)
+{
+	char path[64];
+	static char ring[120];
+	printf("{");
+	tried("vsock", socket(AF_VSOCK, SOCK_STREAM, 0));
+	tried("vsock, upper half set", syscall(SYS_socket, (1L << 32) | AF_VSOCK, SOCK_STREAM, 0));
+	tried("tcp", socket(AF_INET, SOCK_STREAM, 0));
+	tried("io_uring", syscall(425, 1, ring));
+#ifdef __x86_64__
+	tried("vsock, x32", syscall(0x40000000 | SYS_socket, AF_VSOCK, SOCK_STREAM, 0));
+	tried("vsock, 32 bits", call_32(359, AF_VSOCK, SOCK_STREAM));
+	tried("socketcall", call_32(102, 1, 0));
+	tried("tcp, 32 bits", call_32(359, AF_INET, SOCK_STREAM));
+#endif
+	tried("trace", ptrace(PTRACE_SEIZE, other, NULL, NULL));
+	snprintf(path, sizeof path, "/proc/%d/mem", other);
+	tried("memory", open(path, O_RDWR));
+	snprintf(path, sizeof path, "/proc/%d/root/", other);
+	tried("root", open(path, O_RDONLY));
+	tried("descriptor", syscall(438 /* pidfd_getfd */, syscall(434 /* pidfd_open */, other, 0), 0, 0));
+	tried("sysctl", open("/proc/sys/kernel/core_pattern", O_WRONLY));
+	tried("sysfs", open("/sys/kernel/profiling", O_WRONLY));
+	tried("writable /proc", mount(NULL, "/proc/sys", NULL, MS_REMOUNT | MS_BIND, NULL));
+	tried("unmount /proc", umount("/proc/sys"));
+	tried("chown", chown("/i-am-the-root", 1, 1));
+	unsigned long long bounding = 0;
+	for (int i = 0; i < 64; i++)
+		bounding |= prctl(PR_CAPBSET_READ, i) == 1 ? 1ULL << i : 0;
+	printf("\"capabilities\":%llu}\n", bounding);
+	return 0;
 }
 
 static void print_list(const char *name, int from, int to, int (*has)(int))
@@ -96,6 +153,8 @@ int main(int count, char **arguments)
 		return leave_orphan();
 	if (!strcmp(more, "by-name"))
 		return write_by_name("/dev/stdout") | write_by_name("/dev/stderr");
+	if (!strcmp(more, "escape"))
+		return try_to_escape(atoi(arguments[2]));
 	print_state(count, arguments);
 	if (!strcmp(more, "wait"))
 		return getchar() == EOF ? 1 : 0;

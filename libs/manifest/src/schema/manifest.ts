@@ -32,6 +32,15 @@ export const manifestSchema = z
     ingress: ingress.nullish(),
     egress: egress.nullish(),
     health: health.nullish(),
+    privileged: z
+      .boolean()
+      .meta({
+        description:
+          'Leaves the application all that root may, and vsock sockets of its own. It can then go past `egress`.',
+        allowed: 'true or false',
+        default: false,
+      })
+      .nullish(),
     defaults: defaults.nullish(),
     kms_proxy: kmsProxy.nullish(),
     api: api.nullish(),
@@ -49,6 +58,8 @@ export interface Manifest {
   ingress: IngressPort[];
   egress?: Egress;
   health?: Health;
+  /** The app is not confined, and the egress policy is no barrier to it. */
+  privileged?: true;
   defaults: Defaults;
   kmsProxy?: KmsProxy;
   api?: Api;
@@ -65,6 +76,7 @@ export function normalise(raw: z.output<typeof manifestSchema>): Manifest {
     ingress: (raw.ingress ?? []).map(normaliseIngress),
     ...(raw.egress ? { egress: normaliseEgress(raw.egress) } : {}),
     ...(raw.health ? { health: normaliseHealth(raw.health) } : {}),
+    ...(raw.privileged ? { privileged: true } : {}),
     defaults: normaliseDefaults(raw.defaults),
     ...(raw.kms_proxy ? { kmsProxy: normaliseKmsProxy(raw.kms_proxy) } : {}),
     ...(raw.api ? { api: normaliseApi(raw.api) } : {}),

@@ -1,0 +1,18 @@
+/*
+ * launch: the parts it is made of. A step that fails ends the program: `fail` says which one, with errno.
+ */
+#ifndef ENCLAVER_LAUNCH_H
+#define ENCLAVER_LAUNCH_H
+
+_Noreturn void fail(const char *step);
+
+/* confine.c: in the app's root, makes read-only what would let root act outside of it. */
+void confine_mounts(void);
+
+/*
+ * confine.c: leaves the capabilities that container engines leave, and closes the ways around odyn that no capability
+ * guards. To be called as root, which it needs; what it takes stays taken from all that the app starts.
+ */
+void confine_process(void);
+
+#endif
