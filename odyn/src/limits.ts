@@ -55,6 +55,12 @@ export const limits = {
   tlsSessionMs: 3_600_000,
   /** How long sessions are sealed with the same keys. At each change clients of the time before need one full handshake. */
   tlsTicketKeyMs: 6 * 3_600_000,
+  /** After an attested certificate could not be renewed: the NSM may be busy. */
+  attestedRetryMs: 30_000,
+  /** Between renewals of an attested certificate, at least, should documents ever live for moments only ... */
+  attestedRenewMinMs: 1_000,
+  /** ... and at most, should they live for long: clients that want a fresh document are not to be refused. */
+  attestedRenewMaxMs: 3_600_000,
   /** Key, certificates or client CAs of a port: the CAs of the whole web are 220 KiB. */
   tlsFileBytes: 1 * MIB,
   /** After the app has ended its sockets are closed; this is for what clients have not taken yet. */

@@ -11,12 +11,14 @@ import {
   Version,
 } from '@peculiar/asn1-x509';
 import { equalBytes } from './bytes.ts';
-import { AttestationError } from './errors.ts';
+import { AttestationError, type AttestationErrorCode } from './errors.ts';
+import { es384, type Suite } from './suite.ts';
 
 /** What the rules of a chain need of a certificate. */
 export interface Certificate {
   /** The field of the document that it stands in, such as `cabundle[1]`. */
   place: string;
+  suite: Suite;
   /** DER names. */
   issuer: Uint8Array;
   subject: Uint8Array;
@@ -28,7 +30,9 @@ export interface Certificate {
   pathLength?: number;
   signsCertificates: boolean;
   signsData: boolean;
-  /** DER. */
+  /** Value (DER) by object identifier. */
+  extensions: ReadonlyMap<string, ArrayBuffer>;
+  /** DER: SubjectPublicKeyInfo. */
   publicKey: Uint8Array<ArrayBuffer>;
   /** The part that is signed, as received. */
   signed: Uint8Array<ArrayBuffer>;
@@ -36,34 +40,41 @@ export interface Certificate {
   signature: Uint8Array<ArrayBuffer>;
 }
 
-const ECDSA_WITH_SHA384 = '1.2.840.10045.4.3.3';
 const EC_PUBLIC_KEY = '1.2.840.10045.2.1';
-/** DER of the curve's identifier, 1.3.132.0.34. */
-const P384 = Uint8Array.of(0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22);
 /** Extensions that may be critical, since this package heeds them. */
 const HEEDED = [id_ce_basicConstraints, id_ce_keyUsage];
 
+interface Kind {
+  suite?: Suite;
+  /** Of the error. */
+  code?: AttestationErrorCode;
+}
+
 /**
- * Reads a certificate as the chains of the Nitro Secure Module have them: X.509 v3 in DER, ecdsa-with-SHA384, a key on P-384.
- * Throws ATTESTATION_CERTIFICATE.
+ * Reads a certificate: X.509 v3 in DER, signed and with a key as the suite says; as in the chains of the Nitro Secure Module,
+ * unless told otherwise. Throws ATTESTATION_CERTIFICATE, or `code`.
  */
-export function readCertificate(der: Uint8Array, place: string): Certificate {
+export function readCertificate(
+  der: Uint8Array,
+  place: string,
+  { suite = es384, code = 'ATTESTATION_CERTIFICATE' }: Kind = {},
+): Certificate {
   try {
-    return read(der, place);
+    return read(der, place, suite);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new AttestationError('ATTESTATION_CERTIFICATE', `${place} cannot be used: ${reason}`, cause);
+    throw new AttestationError(code, `${place} cannot be used: ${reason}`, cause);
   }
 }
 
-function read(der: Uint8Array, place: string): Certificate {
+function read(der: Uint8Array, place: string, suite: Suite): Certificate {
   const { tbsCertificate: body, tbsCertificateRaw, ...outer } = parseDer(der, CertificateSyntax);
   if (tbsCertificateRaw === undefined) throw new Error('it has nothing that is signed');
   if (body.version !== Version.v3) throw new Error(`it is X.509 version ${body.version + 1}; 3 is allowed`);
-  if (!isEcdsaSha384(outer.signatureAlgorithm) || !isEcdsaSha384(body.signature)) {
-    throw new Error('it does not say ecdsa-with-SHA384 in both of its places');
+  if (!isSignedBy(suite, outer.signatureAlgorithm) || !isSignedBy(suite, body.signature)) {
+    throw new Error(`it does not say ${suite.signatureName} in both of its places`);
   }
-  if (!isOnP384(body.subjectPublicKeyInfo)) throw new Error('its key is not on P-384');
+  if (!isKeyOf(suite, body.subjectPublicKeyInfo)) throw new Error(`its key is not on ${suite.curve}`);
   const extensions = new Map<string, ArrayBuffer>();
   for (const { extnID, critical, extnValue } of body.extensions ?? []) {
     if (extensions.has(extnID)) throw new Error(`it has the extension ${extnID} twice`);
@@ -74,6 +85,7 @@ function read(der: Uint8Array, place: string): Certificate {
   const usage = extension(extensions, id_ce_keyUsage, KeyUsage)?.toNumber() ?? 0;
   return {
     place,
+    suite,
     issuer: serialize(body.issuer),
     subject: serialize(body.subject),
     notBefore: body.validity.notBefore.getTime().getTime(),
@@ -82,6 +94,7 @@ function read(der: Uint8Array, place: string): Certificate {
     ...(constraints?.pathLenConstraint !== undefined && { pathLength: constraints.pathLenConstraint }),
     signsCertificates: (usage & KeyUsageFlags.keyCertSign) !== 0,
     signsData: (usage & KeyUsageFlags.digitalSignature) !== 0,
+    extensions,
     publicKey: serialize(body.subjectPublicKeyInfo),
     signed: new Uint8Array(tbsCertificateRaw),
     signature: new Uint8Array(outer.signatureValue),
@@ -94,7 +107,7 @@ function extension<T>(all: ReadonlyMap<string, ArrayBuffer>, id: string, type: n
 }
 
 /** The parser takes BER, and bytes behind the end: what is written again must be the same, which makes it DER. */
-function parseDer<T>(der: Uint8Array, type: new () => T): T {
+export function parseDer<T>(der: Uint8Array, type: new () => T): T {
   const value = AsnConvert.parse(der, type);
   if (!equalBytes(serialize(value), der)) throw new Error('it is not in DER, or bytes follow it');
   return value;
@@ -105,14 +118,14 @@ function serialize(value: unknown): Uint8Array<ArrayBuffer> {
 }
 
 /** RFC 5758, section 3.2: without parameters. */
-function isEcdsaSha384({ algorithm, parameters }: AlgorithmIdentifier): boolean {
-  return algorithm === ECDSA_WITH_SHA384 && (parameters === undefined || parameters === null);
+function isSignedBy({ signatureId }: Suite, { algorithm, parameters }: AlgorithmIdentifier): boolean {
+  return algorithm === signatureId && (parameters === undefined || parameters === null);
 }
 
-function isOnP384({ algorithm }: SubjectPublicKeyInfo): boolean {
+function isKeyOf({ curveId }: Suite, { algorithm }: SubjectPublicKeyInfo): boolean {
   return (
     algorithm.algorithm === EC_PUBLIC_KEY &&
     algorithm.parameters instanceof ArrayBuffer &&
-    equalBytes(new Uint8Array(algorithm.parameters), P384)
+    equalBytes(new Uint8Array(algorithm.parameters), curveId)
   );
 }

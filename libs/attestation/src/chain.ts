@@ -3,7 +3,7 @@ import { type Certificate, readCertificate } from './certificate.ts';
 import { rawSignature } from './der-signature.ts';
 import type { AttestationDocument } from './document.ts';
 import { AttestationError } from './errors.ts';
-import { importKey, verifySignature } from './signature.ts';
+import { isSignedByKeyOf } from './signature.ts';
 
 type Bundle = Pick<AttestationDocument, 'cabundle' | 'certificate'>;
 
@@ -61,8 +61,8 @@ async function checkLink(issuer: Certificate, subject: Certificate): Promise<voi
       `the issuer of ${subject.place} is not the subject of ${issuer.place}`,
     );
   }
-  const signature = rawSignature(subject.signature);
-  if (signature === undefined || !(await verifySignature(await importKey(issuer), signature, subject.signed))) {
+  const signature = rawSignature(subject.signature, issuer.suite.width);
+  if (signature === undefined || !(await isSignedByKeyOf(issuer, signature, subject.signed))) {
     throw new AttestationError(
       'ATTESTATION_CERTIFICATE_SIGNATURE',
       `the signature of ${subject.place} is not by the key of ${issuer.place}`,
@@ -74,7 +74,7 @@ async function checkLink(issuer: Certificate, subject: Certificate): Promise<voi
  * RFC 5280, section 4.1.2.5: valid "through notAfter, inclusive", which is a whole second. The instant notAfter itself is
  * taken, everything after it is refused, the rest of that second included.
  */
-function checkValidity({ place, notBefore, notAfter }: Certificate, at: Date): void {
+export function checkValidity({ place, notBefore, notAfter }: Certificate, at: Date): void {
   const now = at.getTime();
   // Negated, so that a date which cannot be compared is refused, too
   if (!(now >= notBefore)) {

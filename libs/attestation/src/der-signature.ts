@@ -1,17 +1,15 @@
 const SEQUENCE = 0x30;
 const INTEGER = 0x02;
-/** Bytes of r, and of s, on P-384. */
-const WIDTH = 48;
 
 /**
- * An ECDSA signature on P-384 as certificates have it, `SEQUENCE { r INTEGER, s INTEGER }` in DER, as r and s that WebCrypto
- * takes. Undefined when it is not exactly that. Lengths are below 128, so each is one byte.
+ * An ECDSA signature as certificates have it, `SEQUENCE { r INTEGER, s INTEGER }` in DER, as r and s that WebCrypto
+ * takes, each of `width` bytes. Undefined when it is not exactly that. Lengths are below 128 up to P-384, so each is one byte.
  */
-export function rawSignature(der: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
+export function rawSignature(der: Uint8Array, width: number): Uint8Array<ArrayBuffer> | undefined {
   if (der[0] !== SEQUENCE || der[1] !== der.length - 2) return undefined;
-  const raw = new Uint8Array(2 * WIDTH);
+  const raw = new Uint8Array(2 * width);
   let at = 2;
-  for (const end of [WIDTH, 2 * WIDTH]) {
+  for (const end of [width, 2 * width]) {
     const length = der[at + 1] ?? 0;
     const integer = der.subarray(at + 2, at + 2 + length);
     if (der[at] !== INTEGER || length === 0 || integer.length !== length) return undefined;
@@ -20,7 +18,7 @@ export function rawSignature(der: Uint8Array): Uint8Array<ArrayBuffer> | undefin
     // Negative, or longer than need be
     if (first >= 0x80 || (padded && second < 0x80)) return undefined;
     const magnitude = padded ? integer.subarray(1) : integer;
-    if (magnitude.length > WIDTH) return undefined;
+    if (magnitude.length > width) return undefined;
     raw.set(magnitude, end - magnitude.length);
     at += 2 + length;
   }

@@ -15,6 +15,8 @@ export type AttestationErrorCode =
   | 'ATTESTATION_EXPIRED'
   | 'ATTESTATION_SIGNATURE'
   | PolicyCode
+  | 'ATTESTATION_TLS_CERTIFICATE'
+  | 'ATTESTATION_TLS_DOCUMENT'
   | 'ATTESTATION_OPTION';
 
 /** The document is genuine, but is not what the verifier expects. */
@@ -29,6 +31,9 @@ export type PolicyCode =
 
 const NOT_A_DOCUMENT = 'give the document as the device made it: CBOR bytes, nothing before or behind them';
 const NOT_GENUINE = 'do not trust it: no Nitro Secure Module made this document as it is';
+
+const NOT_ATTESTED =
+  'do not send anything: who answers there has no certificate of attested TLS, or something on the way ends TLS';
 
 const remedies: Record<AttestationErrorCode, string> = {
   ATTESTATION_TOO_LARGE: NOT_A_DOCUMENT,
@@ -53,6 +58,8 @@ const remedies: Record<AttestationErrorCode, string> = {
   ATTESTATION_PUBLIC_KEY: 'do not use the key: it is not the one that the enclave attests',
   ATTESTATION_TOO_OLD: 'ask for a new document',
   ATTESTATION_FUTURE: 'check the clock',
+  ATTESTATION_TLS_CERTIFICATE: NOT_ATTESTED,
+  ATTESTATION_TLS_DOCUMENT: NOT_ATTESTED,
   ATTESTATION_OPTION: 'mend the call; docs/attestation.md has the options',
 };
 

@@ -27,3 +27,6 @@ export const MAX_TIMESTAMP_MS = 8_640_000_000_000_000;
  * certificate begin before it is made, so that the clock may be as wrong here as it may be for the chain.
  */
 export const MAX_CLOCK_LAG_MS = 3000;
+
+/** A certificate with a whole document in it, and 100 names of the longest kind. */
+export const MAX_ATTESTED_CERTIFICATE_BYTES = 48 << 10;

@@ -21,6 +21,17 @@ const expectations: Record<string, { allowed: string; test: (value: unknown) => 
   allowDebug: { allowed: 'a boolean', test: (value) => typeof value === 'boolean' },
 };
 
+/** What is expected of a certificate: the rest of the document is there to bind it. */
+const ATTESTED: readonly string[] = ['pcrs', 'maxAgeMs', 'allowDebug'];
+
+/** As `checkOptions`; registers are not optional. Throws ATTESTATION_OPTION. */
+export function checkAttestedOptions(options: VerifyOptions): void {
+  checkOptions(options);
+  if (options.expect?.pcrs === undefined) throw wrong('expect.pcrs', expectations.pcrs?.allowed ?? '');
+  const other = Object.keys(options.expect).find((name) => !ATTESTED.includes(name));
+  if (other !== undefined) throw wrong(`expect.${other}`, `one of ${ATTESTED.join(', ')}`);
+}
+
 /**
  * Callers without TypeScript make mistakes that would silently check less: a nonce that is undefined because a session was
  * lost, hexadecimal digits for bytes, a name that does not exist. Throws ATTESTATION_OPTION.

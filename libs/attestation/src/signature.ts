@@ -3,24 +3,25 @@ import type { Certificate } from './certificate.ts';
 import type { AttestationDocument } from './document.ts';
 import { AttestationError } from './errors.ts';
 
-type Key = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+export type SigningKey = Pick<Certificate, 'publicKey' | 'place' | 'suite'>;
 
-/** The key of a certificate, for `verifySignature`. Throws ATTESTATION_CERTIFICATE for a point that is not on the curve. */
-export async function importKey({ publicKey, place }: Certificate): Promise<Key> {
-  try {
-    return await crypto.subtle.importKey('spki', publicKey, { name: 'ECDSA', namedCurve: 'P-384' }, false, ['verify']);
-  } catch (cause) {
-    throw new AttestationError('ATTESTATION_CERTIFICATE', `the key of ${place} is no point on P-384`, cause);
-  }
-}
-
-/** ECDSA on P-384 over SHA-384; `signature` is r and s, 48 bytes each. */
-export function verifySignature(
-  key: Key,
+/**
+ * Whether `signature` (r and s, each of the suite's width) over `data` is by the key of a certificate. Throws
+ * ATTESTATION_CERTIFICATE for a point that is not on the curve.
+ */
+export async function isSignedByKeyOf(
+  { publicKey, place, suite }: SigningKey,
   signature: Uint8Array<ArrayBuffer>,
   data: Uint8Array<ArrayBuffer>,
 ): Promise<boolean> {
-  return crypto.subtle.verify({ name: 'ECDSA', hash: 'SHA-384' }, key, signature, data);
+  const key = { name: 'ECDSA', namedCurve: suite.curve };
+  let imported: Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+  try {
+    imported = await crypto.subtle.importKey('spki', publicKey, key, false, ['verify']);
+  } catch (cause) {
+    throw new AttestationError('ATTESTATION_CERTIFICATE', `the key of ${place} is no point on ${suite.curve}`, cause);
+  }
+  return crypto.subtle.verify({ name: 'ECDSA', hash: suite.hash }, imported, signature, data);
 }
 
 /**

@@ -5,7 +5,7 @@ import { AttestationError } from './errors.ts';
 import { checkOptions } from './options.ts';
 import { parseDocument } from './parse-document.ts';
 import { checkPolicy } from './policy.ts';
-import { importKey, signedBytes, verifySignature } from './signature.ts';
+import { isSignedByKeyOf, signedBytes } from './signature.ts';
 
 /**
  * Verifies an attestation document: its form, the chain of certificates from a trusted root, their validity at `at`, the
@@ -21,7 +21,7 @@ export async function verifyDocument(bytes: Uint8Array, options: VerifyOptions):
   const document = parseDocument(bytes);
   const leaf = await verifyChain(document, roots, at);
   const signature = new Uint8Array(document.signature);
-  if (!(await verifySignature(await importKey(leaf), signature, signedBytes(document)))) {
+  if (!(await isSignedByKeyOf(leaf, signature, signedBytes(document)))) {
     throw new AttestationError(
       'ATTESTATION_SIGNATURE',
       'the signature of the document is not by the key of its certificate',

@@ -1,7 +1,6 @@
-import type { Manifest } from '@enclaver/manifest';
 import type { Relay, RelayRoute, VsockTransport } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
-import type { OdynLog } from '../logs/odyn-log.ts';
+import type { SourceContext } from './certificates/source.ts';
 import type { TlsPort } from './tls-port.ts';
 
 /** Lets the parent's connections in, to the same port of the app: plain ones without JavaScript on the way, TLS ends here. */
@@ -15,7 +14,7 @@ export class Ingress {
   static async open(
     transport: VsockTransport,
     relay: Relay,
-    options: { root: string; manifest: Manifest; log: OdynLog },
+    options: Omit<SourceContext, 'port'>,
   ): Promise<Ingress> {
     const ingress = new Ingress();
     try {

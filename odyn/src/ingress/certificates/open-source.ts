@@ -8,6 +8,10 @@ export async function openSource(certificate: TlsCertificate, context: SourceCon
   switch (certificate.source) {
     case 'files':
       return new FilesSource(certificate, context);
+    case 'attested': {
+      const { AttestedSource } = await import('./attested.ts');
+      return new AttestedSource(certificate, context);
+    }
     default:
       throw new OdynError('NOT_IN_RELEASE', `certificates by "${certificate.source}" are not in this release`, {
         remedy: `use "files" for ingress port ${context.port}`,

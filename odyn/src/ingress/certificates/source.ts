@@ -1,3 +1,4 @@
+import type { Nsm } from '@enclaver/attestation/nsm';
 import type { Manifest, TlsCertificate } from '@enclaver/manifest';
 import type { OdynLog } from '../../logs/odyn-log.ts';
 import type { KeyPair } from './key-pair.ts';
@@ -26,5 +27,6 @@ export interface SourceContext {
   /** The app's file tree. */
   readonly root: string;
   readonly manifest: Manifest;
+  readonly nsm?: Nsm | undefined;
   readonly log: OdynLog;
 }
