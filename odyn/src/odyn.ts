@@ -120,6 +120,7 @@ export class Odyn {
       const ingress = await Ingress.open(transport, relay, {
         root: this.#options.root,
         manifest,
+        nsm: this.#options.nsm,
         log: this.#log,
       });
       const { app, outputs } = await this.#startApp(configuration, egress?.port);

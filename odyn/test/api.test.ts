@@ -125,6 +125,13 @@ describe('the attestation API', () => {
       ['a number', { nonce: 1 }, 400, 'API_FIELD', /nonce/],
       ['no base64', { nonce: 'n%nce' }, 400, 'API_FIELD', /nonce is not base64/],
       ['base64 with wrong padding', { user_data: 'AAA==' }, 400, 'API_FIELD', /user_data is not base64/],
+      [
+        'the mark of attested TLS',
+        { user_data: Buffer.from('enclaver-attested-tls/1').toString('base64') },
+        400,
+        'API_FIELD',
+        /user_data has the value that marks the keys of attested TLS/,
+      ],
       ['base64 with bits left over', { user_data: 'AB' }, 400, 'API_FIELD', /user_data is not base64/],
       ['no PEM', { public_key: 'AAAA' }, 400, 'API_FIELD', /no PEM block/],
       ['two PEM blocks', { public_key: pem + pem }, 400, 'API_FIELD', /2 PEM blocks/],

@@ -265,7 +265,7 @@ export interface AppSpec {
   readonly stopSignal?: string;
   /** Instead of a valid launch description. */
   readonly launchText?: string;
-  readonly files?: Readonly<Record<string, string>>;
+  readonly files?: Readonly<Record<string, string | Buffer>>;
 }
 
 const MANIFEST = 'version: v1\nname: test\ntarget: test:enclave\nsources:\n  app: test:latest\n';

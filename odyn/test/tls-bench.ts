@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import type { Nsm } from '@enclaver/attestation/nsm';
 import { encodeControl, STATUS_PORT } from '@enclaver/wire';
 import { freePort } from '../../test/stack/free-port.ts';
 import { FakeParent, readLog, StatusReader, startOdyn } from './harness.ts';
@@ -52,7 +53,8 @@ export class TlsBench {
   readonly parent: FakeParent;
   readonly port: number;
   /** In the app's root. */
-  readonly files: Record<string, string> = {};
+  readonly files: Record<string, string | Buffer> = {};
+  nsm: Nsm | undefined;
   #running: Promise<unknown> | undefined;
 
   private constructor(parent: FakeParent, port: number) {
@@ -77,7 +79,7 @@ export class TlsBench {
   /** Resolves when the enclave is ready; `tls` is the inside of the port's section. */
   async start(tls: string): Promise<void> {
     const argv = ['/bin/nc', '-ll', '-p', String(this.port), '-e', '/bin/cat'];
-    const { finished } = await startOdyn(this.parent, { argv, manifest: this.#manifest(tls), files: this.files });
+    const [finished] = await this.#start(argv, tls);
     this.#running = Promise.all([finished, readLog(this.parent)]);
     const status = await StatusReader.open(this.parent);
     await status.phase('ready');
@@ -85,8 +87,7 @@ export class TlsBench {
 
   /** The text with which an enclave ends that cannot be started, and its log. */
   async fatal(tls: string): Promise<{ error: string; log: Awaited<ReturnType<typeof readLog>> }> {
-    const spec = { argv: ['/bin/true'], manifest: this.#manifest(tls), files: this.files };
-    const { finished } = await startOdyn(this.parent, spec);
+    const [finished] = await this.#start(['/bin/true'], tls);
     const status = await StatusReader.open(this.parent);
     const [final, log] = await Promise.all([status.final(), readLog(this.parent), finished]);
     assert.ok(final.status === 'fatal');
@@ -100,8 +101,13 @@ export class TlsBench {
     return secure;
   }
 
-  #manifest(tls: string): string {
-    return `ingress:\n  - listen_port: ${this.port}\n    tls: { ${tls} }\n`;
+  async #start(argv: string[], tls: string): Promise<Promise<void>[]> {
+    const manifest = `ingress:\n  - listen_port: ${this.port}\n    tls: { ${tls} }\n`;
+    const { nsm } = this;
+    const spec = { argv, manifest, files: this.files };
+    const { finished } = await startOdyn(this.parent, spec, nsm === undefined ? {} : { nsm });
+    // In a list, or it would be awaited here
+    return [finished];
   }
 }
 

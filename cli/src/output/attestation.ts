@@ -11,23 +11,29 @@ export interface Verdict {
   failures: readonly AttestationFailure[];
   /** What it says; not there when it cannot be read. */
   document?: AttestationDocument | undefined;
+  /** The key that the other side of a connection has proven to have, in the form of curl's `--pinnedpubkey`. */
+  pin?: string;
 }
 
 /** Bytes that fit a line; `-o json` has all of them. */
 const SHOWN_BYTES = 48;
 
-export function attestationJson({ at, unchecked, failures, document }: Verdict): Record<string, unknown> {
+export function attestationJson({ at, unchecked, failures, document, pin }: Verdict): Record<string, unknown> {
   return {
     verdict: failures.length === 0 ? 'verified' : 'refused',
     at: at.toISOString(),
     unchecked,
     failures,
     document: document === undefined ? null : fieldsOf(document),
+    ...(pin === undefined ? {} : { pin }),
   };
 }
 
-export function attestationText({ at, unchecked, failures, document }: Verdict): string {
-  const rows = document === undefined ? [] : rowsOf(document);
+export function attestationText({ at, unchecked, failures, document, pin }: Verdict): string {
+  const rows = [
+    ...(document === undefined ? [] : rowsOf(document)),
+    ...(pin === undefined ? [] : [['pin', pin] as [string, string]]),
+  ];
   const missing = unchecked.length === 0 ? '' : `; not checked, since not given: ${unchecked.join(', ')}`;
   const verdict =
     failures.length === 0

@@ -48,8 +48,8 @@ export async function makeKeys(namedCurve = 'P-384') {
   return { privateKey: pair.privateKey, spki: await crypto.subtle.exportKey('spki', pair.publicKey) };
 }
 
-export async function sign(keys: Keys, data: Uint8Array): Promise<Uint8Array> {
-  const algorithm = { name: 'ECDSA', hash: 'SHA-384' };
+export async function sign(keys: Keys, data: Uint8Array, hash = 'SHA-384'): Promise<Uint8Array> {
+  const algorithm = { name: 'ECDSA', hash };
   return new Uint8Array(await crypto.subtle.sign(algorithm, keys.privateKey, new Uint8Array(data)));
 }
 
@@ -82,6 +82,7 @@ export interface CertificateFields {
   version: Version;
   innerAlgorithm: string;
   outerAlgorithm: string;
+  hash?: string;
   more: Extension[];
   /** What becomes of the DER signature, and of the whole. */
   signature: (der: Uint8Array) => Uint8Array;
@@ -100,6 +101,10 @@ const extension = (extnID: string, critical: boolean, value: unknown): Extension
 
 export const unknownExtension = (critical: boolean): Extension =>
   extension('1.2.3.4', critical, new BasicConstraints({ cA: false }));
+
+/** One whose value is an OCTET STRING. */
+export const bytesExtension = (extnID: string, bytes: Uint8Array): Extension =>
+  extension(extnID, false, new OctetString(new Uint8Array(bytes).buffer));
 
 export const pathLengthExtension = (ca: boolean, pathLength?: number): Extension =>
   extension(
@@ -123,7 +128,7 @@ export async function makeCertificate(fields: CertificateFields): Promise<Uint8A
       ...fields.more,
     ]),
   });
-  const raw = await sign(fields.issuerKeys, new Uint8Array(AsnConvert.serialize(tbsCertificate)));
+  const raw = await sign(fields.issuerKeys, new Uint8Array(AsnConvert.serialize(tbsCertificate)), fields.hash);
   const certificate = new Certificate({
     tbsCertificate,
     signatureAlgorithm: new AlgorithmIdentifier({ algorithm: fields.outerAlgorithm }),

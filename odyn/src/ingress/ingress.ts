@@ -11,11 +11,7 @@ export class Ingress {
   private constructor() {}
 
   /** @throws VsockError, OdynError */
-  static async open(
-    transport: VsockTransport,
-    relay: Relay,
-    options: Omit<SourceContext, 'port'>,
-  ): Promise<Ingress> {
+  static async open(transport: VsockTransport, relay: Relay, options: Omit<SourceContext, 'port'>): Promise<Ingress> {
     const ingress = new Ingress();
     try {
       for (const { listenPort: port, tls } of options.manifest.ingress) {

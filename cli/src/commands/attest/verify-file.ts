@@ -5,28 +5,20 @@ import {
   parseDocument,
   verifyDocument,
 } from '@enclaver/attestation';
-import { entriesOf } from '@enclaver/trust';
-import { CliError } from '../../cli-error.ts';
-import { exitCodes } from '../../exit-codes.ts';
-import { readExpectation } from '../../expectation.ts';
-import { attestationJson, attestationText, type Verdict } from '../../output/attestation.ts';
-import { formatFailure } from '../../output/failure.ts';
-import { type OutputFormat, writeJson } from '../../output/format.ts';
+import type { Verdict } from '../../output/attestation.ts';
+import type { OutputFormat } from '../../output/format.ts';
+import { registersOf } from './expected.ts';
 import { readDocument, readPublicKeyBytes, readRoot } from './files.ts';
+import type { ExpectationOptions } from './options.ts';
+import { tell } from './tell.ts';
 
-/** `pcr0` to `pcr31` beside the options that have a name. */
-export type VerifyOptions = {
+export type VerifyOptions = ExpectationOptions & {
   output: OutputFormat;
-  expect?: string;
-  key?: string;
   nonce?: Uint8Array;
   userData?: Uint8Array;
   publicKey?: string;
-  maxAge?: number;
-  root?: string;
   at?: Date;
-  allowDebug?: true;
-} & { [register: `pcr${number}`]: Uint8Array | undefined };
+};
 
 /** Prints the fields of a document and the verdict on it. */
 export async function verifyFile(file: string, options: VerifyOptions): Promise<void> {
@@ -42,12 +34,7 @@ export async function verifyFile(file: string, options: VerifyOptions): Promise<
     verdict.failures = error.failures;
     verdict.document = readable(bytes);
   }
-  if (options.output === 'json') writeJson(attestationJson(verdict));
-  else process.stdout.write(attestationText(verdict));
-  for (const { code, message } of verdict.failures) {
-    process.stderr.write(formatFailure(new AttestationError(code, message)));
-  }
-  if (verdict.failures.length > 0) process.exitCode = exitCodes.failure;
+  tell(verdict, options.output);
 }
 
 async function expectationOf(options: VerifyOptions): Promise<DocumentExpectation> {
@@ -61,29 +48,6 @@ async function expectationOf(options: VerifyOptions): Promise<DocumentExpectatio
     ...(maxAge !== undefined && { maxAgeMs: maxAge }),
     ...(allowDebug && { allowDebug }),
   };
-}
-
-/** Errors: `USAGE`, and those of `readExpectation`. */
-async function registersOf(options: VerifyOptions): Promise<Map<number, Uint8Array>> {
-  if (options.key !== undefined && options.expect === undefined) {
-    throw new CliError('USAGE', '--key was given without --expect', 'name the signed file, too');
-  }
-  const pcrs = new Map<number, Uint8Array>();
-  if (options.expect !== undefined) {
-    for (const [register, value] of entriesOf(await readExpectation(options.expect, options.key))) {
-      pcrs.set(Number(register.slice('PCR'.length)), new Uint8Array(Buffer.from(value, 'hex')));
-    }
-  }
-  for (const [name, value] of Object.entries(options)) {
-    const [, index] = /^pcr(\d+)$/.exec(name) ?? [];
-    if (index === undefined || !(value instanceof Uint8Array)) continue;
-    const other = pcrs.get(Number(index));
-    if (other !== undefined && Buffer.compare(other, value) !== 0) {
-      throw new CliError('USAGE', `--pcr${index} and --expect have two values of PCR${index}`, 'give one of them');
-    }
-    pcrs.set(Number(index), value);
-  }
-  return pcrs;
 }
 
 /** What a reader may take for checked, and is not. */

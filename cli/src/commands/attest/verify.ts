@@ -1,12 +1,8 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { exitCodes } from '../../exit-codes.ts';
 import { addOutputOption } from '../../output/format.ts';
+import { addExpectationOptions, hex } from './options.ts';
 import type { VerifyOptions } from './verify-file.ts';
-
-/** Registers of a Nitro Secure Module. */
-const REGISTERS = 32;
-/** Those that an operator compares; the others are the app's own or are not used. */
-const SHOWN = [0, 1, 2, 3, 4, 8];
 
 export function addVerify(group: Command): void {
   const command = group
@@ -18,43 +14,16 @@ export function addVerify(group: Command): void {
         `Exit code: 0 genuine and as expected; ${exitCodes.failure} not, with a code for every check that failed.`,
     )
     .argument('<document>', 'file of the document, or - for stdin');
-  for (let index = 0; index < REGISTERS; index += 1) {
-    const option = new Option(`--pcr${index} <hex>`, `expected value of PCR${index}`).argParser(register);
-    command.addOption(SHOWN.includes(index) ? option : option.hideHelp());
-  }
-  command
-    .option('--expect <file>', 'expected measurements, as for run --verify-before-run')
-    .option('--key <file>', 'public key that signed the file of --expect')
+  addExpectationOptions(command)
     .option('--nonce <hex>', 'expected nonce', hex)
     .option('--user-data <hex>', 'expected user data', hex)
     .option('--public-key <file>', 'expected public key: PEM, or the bytes themselves')
-    .option('--max-age <time>', 'refuse an older document: 90s, 5m, 3h', duration)
-    .option('--root <file>', 'trust this root certificate (PEM) and no other')
-    .option('--at <time>', 'verify at this instant, such as 2026-01-15T12:00:00Z (default: now)', instant)
-    .option('--allow-debug', 'take the document of an enclave in debug mode');
+    .option('--at <time>', 'verify at this instant, such as 2026-01-15T12:00:00Z (default: now)', instant);
   addOutputOption(command, 'text', 'json').action(async (file: string, options: VerifyOptions) => {
     // Certificates take 50 ms to load, which every other command would wait for
     const { verifyFile } = await import('./verify-file.ts');
     await verifyFile(file, options);
   });
-}
-
-function hex(text: string): Uint8Array {
-  if (!/^([0-9a-f]{2})*$/i.test(text)) throw new InvalidArgumentError('Allowed are pairs of hexadecimal digits.');
-  return new Uint8Array(Buffer.from(text, 'hex'));
-}
-
-function register(text: string): Uint8Array {
-  if (!/^[0-9a-f]{96}$/i.test(text)) throw new InvalidArgumentError('Allowed are 96 hexadecimal digits.');
-  return hex(text);
-}
-
-const UNITS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000 };
-
-function duration(text: string): number {
-  const [, number = '', unit = ''] = /^(\d{1,6})([smh])$/.exec(text) ?? [];
-  if (number === '') throw new InvalidArgumentError('Allowed is a whole number with s, m or h, such as 5m.');
-  return Number(number) * (UNITS[unit] ?? Number.NaN);
 }
 
 function instant(text: string): Date {

@@ -56,11 +56,12 @@ export async function connectAttested(
 }
 
 async function verifyPeer(socket: TLSSocket, peer: AttestedPeer): Promise<AttestedCertificate> {
-  const certificate = socket.getPeerX509Certificate();
-  if (certificate === undefined) {
+  // Not getPeerX509Certificate(), whose second call gives nothing, should the caller make it
+  const { raw } = socket.getPeerCertificate() as { raw?: Buffer };
+  if (raw === undefined) {
     throw new AttestationError('ATTESTATION_TLS_CERTIFICATE', 'the other side has shown no certificate');
   }
-  return verifyAttestedCertificate(new Uint8Array(certificate.raw), { ...peer, at: new Date() });
+  return verifyAttestedCertificate(new Uint8Array(raw), { ...peer, at: new Date() });
 }
 
 /** An agent for `node:https`, each of whose connections is checked before a request goes over it. */
