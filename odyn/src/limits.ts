@@ -1,3 +1,5 @@
+import { MAX_TLS_CONNECTIONS } from '@enclaver/manifest';
+
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
@@ -47,8 +49,12 @@ export const limits = {
   ingressConnections: 16_384,
   /** Connections without a byte for this long are cut: long polls and database links stay far below. */
   ingressIdleMs: 3_600_000,
+  /** The parent sends the PROXY header with the connection itself. */
+  ingressPeerMs: 5_000,
+  /** How often refused connections are told in the log: one line for each port. */
+  ingressRefusalLogMs: 10_000,
   /** Connections of one port with TLS: some 60 KiB each in Node and OpenSSL. */
-  tlsConnections: 4_096,
+  tlsConnections: MAX_TLS_CONNECTIONS,
   /** A client across the world on a bad line needs a second or two. */
   tlsHandshakeMs: 10_000,
   /** How long a client may go on with an earlier session: its certificate is not looked at again meanwhile. */

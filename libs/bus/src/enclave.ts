@@ -43,6 +43,8 @@ export const publishedPortSchema = z.object({
   host: z.union([z.ipv4(), z.ipv6()]),
   /** TCP port to listen on; 0 asks the system for a free one. */
   port: z.number().int().min(0).max(65535),
+  /** The enclave is told who connects: the supervisor says so of the ports whose manifest needs it. */
+  reportPeer: z.boolean().optional(),
 });
 
 /** How an enclave ended. */

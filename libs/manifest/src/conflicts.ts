@@ -1,4 +1,5 @@
-import { MAX_SHOWN_LENGTH } from './limits.ts';
+import { type Cidr, parseCidr, rangeWithin, unmappedRange } from './address.ts';
+import { MAX_CLIENT_RULES, MAX_SHOWN_LENGTH, MAX_TLS_CONNECTIONS } from './limits.ts';
 import { DEFAULT_PROXY_PORT } from './schema/egress.ts';
 import { CERTIFICATE_SOURCES } from './schema/tls-certificate.ts';
 
@@ -20,7 +21,13 @@ export interface Conflict {
  * wrong; whatever does not have its form is passed over here, since the schema names it.
  */
 export function findConflicts(value: unknown): Conflict[] {
-  return [...portConflicts(value), ...sourceConflicts(value), ...tlsConflicts(value), ...healthConflicts(value)];
+  return [
+    ...portConflicts(value),
+    ...ingressConflicts(value),
+    ...sourceConflicts(value),
+    ...tlsConflicts(value),
+    ...healthConflicts(value),
+  ];
 }
 
 function* portConflicts(value: unknown): Generator<Conflict> {
@@ -56,6 +63,49 @@ function* ports(value: unknown): Generator<{ port: number; path: PropertyKey[] }
     });
   }
   for (const [port, path] of found) if (typeof port === 'number') yield { port, path };
+}
+
+function* ingressConflicts(value: unknown): Generator<Conflict> {
+  const ingress = get(value, 'ingress');
+  if (!Array.isArray(ingress)) return;
+  for (const [index, entry] of ingress.entries()) {
+    const path = ['ingress', index];
+    const most = get(entry, 'max_connections');
+    if (isMap(get(entry, 'tls')) && typeof most === 'number' && most > MAX_TLS_CONNECTIONS) {
+      const found = `${most} connections with TLS, which cost memory in the enclave`;
+      yield { path: [...path, 'max_connections'], found, allowed: `1 to ${MAX_TLS_CONNECTIONS} for a port with tls` };
+    }
+    const clients = get(entry, 'clients');
+    if (!isMap(clients)) continue;
+    const given = get(clients, 'deny') ?? [];
+    if (get(clients, 'allow') == null && Array.isArray(given) && given.length === 0) {
+      const found = 'neither allow nor deny';
+      yield { path: [...path, 'clients'], found, allowed: 'at least one of the two with a rule' };
+    }
+    const deny = ranges(given);
+    for (const allow of ranges(get(clients, 'allow'))) {
+      const over = deny.find(({ cidr }) => rangeWithin(allow.cidr, cidr));
+      if (over === undefined) continue;
+      const found = `"${allow.text}", all of which clients.deny has with "${over.text}": deny beats allow`;
+      yield {
+        path: [...path, 'clients', 'allow', allow.index],
+        found,
+        allowed: 'ranges that deny leaves something of',
+      };
+    }
+  }
+}
+
+/** Those of a list that are ranges; the schema names the others. */
+function ranges(list: unknown): { index: number; text: string; cidr: Cidr }[] {
+  if (!Array.isArray(list)) return [];
+  return list.slice(0, MAX_CLIENT_RULES).flatMap((text: unknown, index) => {
+    try {
+      return typeof text === 'string' ? [{ index, text, cidr: unmappedRange(parseCidr(text)) }] : [];
+    } catch {
+      return [];
+    }
+  });
 }
 
 function* sourceConflicts(value: unknown): Generator<Conflict> {

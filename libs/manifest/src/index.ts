@@ -14,10 +14,12 @@ export { type EgressPattern, EgressPatternError, type PortRange, parseEgressPatt
 export { ManifestError, type ManifestErrorCode, type ManifestProblem, type ProblemCode } from './errors.ts';
 export { type ImageSource, ImageSourceError, parseImageReference, parseImageSource } from './image-source.ts';
 export { manifestJsonSchema } from './json-schema.ts';
-export { MAX_MANIFEST_BYTES } from './limits.ts';
+export { MAX_INGRESS_CONNECTIONS, MAX_MANIFEST_BYTES, MAX_TLS_CONNECTIONS } from './limits.ts';
 export { needsEgress, needsKms } from './needs.ts';
 export { parseManifest } from './parse.ts';
 export type { AcmeCertificate } from './schema/acme-certificate.ts';
+export type { Clients } from './schema/clients.ts';
+export { type IngressPort, needsPeer, type RateLimit } from './schema/ingress.ts';
 export type { Manifest } from './schema/manifest.ts';
 export type { Tls } from './schema/tls.ts';
 export type {

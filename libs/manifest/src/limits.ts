@@ -33,3 +33,18 @@ export const MAX_INT32 = 2 ** 31 - 1;
 
 /** Longest found value repeated in a message. */
 export const MAX_SHOWN_LENGTH = 80;
+
+/** Most addresses or ranges in one list of `clients`: each new connection is compared with them one by one. */
+export const MAX_CLIENT_RULES = 1000;
+
+/** Most connections of one ingress port: what the outer-proxy keeps open for one. */
+export const MAX_INGRESS_CONNECTIONS = 10_000;
+
+/** Most connections of one ingress port with TLS: some 60 KiB each in the enclave. */
+export const MAX_TLS_CONNECTIONS = 4096;
+
+/** Highest rate of new connections that can be asked for: far above what one port of the relay takes. */
+export const MAX_CONNECTION_RATE = 100_000;
+
+/** Longest idle time of an ingress connection: a week. */
+export const MAX_IDLE_SECONDS = 604_800;

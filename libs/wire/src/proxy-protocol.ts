@@ -72,7 +72,7 @@ export function decodeProxyHeader(bytes: Buffer): { header: ProxyHeader; length:
   if (bytes.length < length) return undefined;
   // Copies: the caller may use its buffer again
   const end = (at: number, port: number): ProxyEnd => ({
-    address: Uint8Array.prototype.slice.call(bytes, at, at + size),
+    address: Uint8Array.from(bytes.subarray(at, at + size)),
     port: bytes.readUInt16BE(port),
   });
   const ports = FIXED + 2 * size;

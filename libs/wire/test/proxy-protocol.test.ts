@@ -6,14 +6,13 @@ const SIGNATURE = '0d0a0d0a000d0a515549540a';
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');
 
 const end = (size: number) =>
-  fc.record({ address: fc.uint8Array({ minLength: size, maxLength: size }), port: fc.nat(0xffff) });
+  fc
+    .tuple(fc.uint8Array({ minLength: size, maxLength: size }), fc.nat(0xffff))
+    .map(([address, port]) => ({ address, port }));
 const ofFamily = (family: 4 | 6) =>
-  fc.record({
-    command: fc.constant('proxy' as const),
-    family: fc.constant(family),
-    source: end(family === 4 ? 4 : 16),
-    destination: end(family === 4 ? 4 : 16),
-  });
+  fc
+    .tuple(end(family === 4 ? 4 : 16), end(family === 4 ? 4 : 16))
+    .map(([source, destination]) => ({ command: 'proxy' as const, family, source, destination }));
 const headers: fc.Arbitrary<ProxyHeader> = fc.oneof(
   fc.constant({ command: 'local' as const }),
   ofFamily(4),
@@ -30,8 +29,8 @@ describe('PROXY protocol, version 2', () => {
   const tcp6: ProxyHeader = {
     command: 'proxy',
     family: 6,
-    source: { address: hex('20010db8000000000000000000000007'), port: 51234 },
-    destination: { address: hex('20010db8000000000000000000000001'), port: 443 },
+    source: { address: Uint8Array.from(hex('20010db8000000000000000000000007')), port: 51234 },
+    destination: { address: Uint8Array.from(hex('20010db8000000000000000000000001')), port: 443 },
   };
 
   // Forms that HAProxy 2.6 sends with send-proxy-v2, and those that its text describes
@@ -45,7 +44,7 @@ describe('PROXY protocol, version 2', () => {
   for (const [what, bytes, header] of known) {
     it(`reads ${what}`, () => {
       const whole = Buffer.concat([hex(SIGNATURE + bytes), Buffer.from('GET /')]);
-      assert.deepEqual(normal(decodeProxyHeader(whole)), normal({ header, length: whole.length - 5 }));
+      assert.deepEqual(decodeProxyHeader(whole), { header, length: whole.length - 5 });
     });
   }
 
@@ -72,7 +71,7 @@ describe('PROXY protocol, version 2', () => {
       fc.property(headers, fc.uint8Array({ maxLength: 40 }), (header, more) => {
         const bytes = encodeProxyHeader(header);
         const read = decodeProxyHeader(Buffer.concat([bytes, more]));
-        assert.deepEqual(normal(read), normal({ header, length: bytes.length }));
+        assert.deepEqual(read, { header, length: bytes.length });
         for (let cut = 0; cut < bytes.length; cut++) {
           assert.equal(decodeProxyHeader(bytes.subarray(0, cut)), undefined);
         }
@@ -84,7 +83,7 @@ describe('PROXY protocol, version 2', () => {
     const bytes = encodeProxyHeader(tcp4);
     const read = decodeProxyHeader(bytes);
     bytes.fill(0);
-    assert.deepEqual(normal(read), normal({ header: tcp4, length: bytes.length }));
+    assert.deepEqual(read, { header: tcp4, length: bytes.length });
   });
 
   it('of any bytes is undefined, a header within its bounds, or a WireError', () => {
@@ -113,17 +112,3 @@ describe('PROXY protocol, version 2', () => {
     );
   });
 });
-
-/** Buffers and other byte arrays are the same bytes. */
-function normal(read: { header: ProxyHeader; length: number } | undefined): unknown {
-  const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-  const plain = (header: ProxyHeader) =>
-    header.command === 'local'
-      ? header
-      : {
-          ...header,
-          source: { ...header.source, address: text(header.source.address) },
-          destination: { ...header.destination, address: text(header.destination.address) },
-        };
-  return read && { header: plain(read.header), length: read.length };
-}

@@ -1,22 +1,22 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { pipeline } from 'node:stream';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import type { Tls } from '@enclaver/manifest';
-import type { VsockStream, VsockTransport } from '@enclaver/vsock';
+import type { IngressPort, Tls } from '@enclaver/manifest';
+import type { VsockTransport } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
 import type { OdynLog } from '../logs/odyn-log.ts';
 import { AcmeChallenges } from './acme-challenges.ts';
+import { Admission, type AdmissionCounts, type Admitted } from './admission.ts';
 import { readFirst } from './certificates/files.ts';
 import { openSource } from './certificates/open-source.ts';
 import type { CertificateSource, SourceContext } from './certificates/source.ts';
+import { idleMs } from './entry-limits.ts';
 import { Identities } from './identities.ts';
+import type { Refusal } from './refusals.ts';
 
-export interface TlsStats {
-  active: number;
-  accepted: number;
-  /** Over the bound on connections. */
-  refused: number;
+export interface TlsPortCounts extends AdmissionCounts {
   /** Handshakes that failed or took too long. */
   failedHandshakes: number;
   /** Handshakes that went on with an earlier session. */
@@ -29,24 +29,27 @@ export interface TlsStats {
  * within its time, so that a client that stalls holds up nobody (faults D5, B-7).
  */
 export class TlsPort {
-  readonly stats: TlsStats = { active: 0, accepted: 0, refused: 0, failedHandshakes: 0, resumed: 0, failedConnects: 0 };
-  readonly #port: number;
+  readonly #counts = { failedHandshakes: 0, resumed: 0, failedConnects: 0 };
+  readonly #entry: IngressPort;
+  readonly #admission: Admission;
+  /** What the app of a connection hears first, from its accept to the end of its handshake. */
+  readonly #headers = new AsyncLocalStorage<Buffer>();
   readonly #sources: readonly CertificateSource[];
   readonly #identities: Identities;
   readonly #challenges: AcmeChallenges;
   readonly #server: Server;
   readonly #log: OdynLog;
-  readonly #open = new Set<VsockStream>();
   readonly #ticketTimer: NodeJS.Timeout;
-  #listener: { close(): Promise<void> } | undefined;
 
   private constructor(
+    entry: IngressPort,
     sources: readonly CertificateSource[],
     { alpn }: Tls,
     clientCa: Buffer | undefined,
     context: SourceContext,
   ) {
-    this.#port = context.port;
+    this.#entry = entry;
+    this.#admission = new Admission(entry, limits.tlsConnections, context.log);
     this.#log = context.log;
     this.#sources = sources;
     const common = {
@@ -79,14 +82,14 @@ export class TlsPort {
   }
 
   /** Listens, and waits until there is a first pair of each source. Throws VsockError, OdynError. */
-  static async open(transport: VsockTransport, tls: Tls, context: SourceContext): Promise<TlsPort> {
+  static async open(transport: VsockTransport, entry: IngressPort, tls: Tls, context: SourceContext): Promise<TlsPort> {
     const { root, port } = context;
     const clientCa = tls.clientCaFile === undefined ? undefined : readFirst(root, port, [tls.clientCaFile]);
     const sources = await Promise.all(tls.certificates.map((certificate) => openSource(certificate, context)));
-    const opened = new TlsPort(sources, tls, clientCa, context);
+    const opened = new TlsPort(entry, sources, tls, clientCa, context);
     try {
       // A certificate authority may want to see the port before there is a certificate
-      opened.#listener = await transport.listen(port, (stream) => opened.#accept(stream));
+      await opened.#admission.listen(transport, (admitted) => opened.#accept(admitted));
       await Promise.all(sources.map((source, index) => opened.#follow(source, index)));
     } catch (error) {
       await opened.close();
@@ -95,64 +98,69 @@ export class TlsPort {
     return opened;
   }
 
+  get counts(): TlsPortCounts {
+    return { ...this.#admission.counts, ...this.#counts };
+  }
+
+  get lastRefusal(): Refusal | undefined {
+    return this.#admission.lastRefusal;
+  }
+
   /** Stops accepting; what is on its way to clients may still go for a moment. */
   async close(): Promise<void> {
     clearInterval(this.#ticketTimer);
     for (const source of this.#sources) source.close();
-    await this.#listener?.close();
-    const until = Date.now() + limits.ingressDrainMs;
-    while (this.#open.size > 0 && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
-    for (const stream of this.#open) stream.destroy();
+    await this.#admission.close();
   }
 
   async #follow(source: CertificateSource, index: number): Promise<void> {
     const first = await source.start((pair) => {
       this.#identities.set(index, pair);
-      this.#log.info('certificate changed', { port: this.#port, certificate: index });
+      this.#log.info('certificate changed', { port: this.#entry.listenPort, certificate: index });
     });
     this.#identities.set(index, first);
   }
 
-  #accept(stream: VsockStream): void {
-    stream.on('error', () => stream.destroy());
-    if (this.#open.size >= limits.tlsConnections) {
-      this.stats.refused++;
-      stream.destroy();
-      return;
-    }
-    this.stats.accepted++;
-    this.stats.active++;
-    this.#open.add(stream);
-    stream.once('close', () => {
-      this.stats.active--;
-      this.#open.delete(stream);
-    });
+  async #accept({ stream, header, rest }: Admitted): Promise<void> {
+    const closed = new Promise((resolve) => stream.once('close', resolve));
+    if (rest.length > 0) stream.unshift(rest);
     // The documented way to give a TLS server a stream that is no socket of Node's
-    this.#challenges.sift(stream, () => this.#server.emit('connection', stream));
+    this.#challenges.sift(stream, () => this.#headers.run(header, () => this.#server.emit('connection', stream)));
+    await closed;
   }
 
   #serve(client: TLSSocket): void {
-    if (client.isSessionReused()) this.stats.resumed++;
-    const app = connect({ port: this.#port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+    const header = this.#headers.getStore();
+    if (header === undefined) {
+      // Cannot be; but an app that was promised who connects must not take a client for another
+      client.destroy();
+      return;
+    }
+    if (client.isSessionReused()) this.#counts.resumed++;
+    const app = connect({ port: this.#entry.listenPort, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
     const timer = setTimeout(() => app.destroy(new Error('the app did not accept in time')), limits.ingressConnectMs);
     app.once('connect', () => clearTimeout(timer));
     app.once('error', () => {
-      if (app.bytesRead === 0 && app.bytesWritten === 0) this.stats.failedConnects++;
+      if (app.bytesRead === 0 && app.bytesWritten === 0) this.#counts.failedConnects++;
     });
     app.once('close', () => clearTimeout(timer));
-    for (const side of [client, app]) idle(side, client, app);
+    for (const side of [client, app]) idle(side, idleMs(this.#entry), client, app);
     const over = (): void => {
       client.destroy();
       app.destroy();
     };
+    if (header.length > 0) app.write(header);
     // Each direction ends by itself; an error of one ends both
     pipeline(client, app, (error) => error && over());
     pipeline(app, client, (error) => error && over());
   }
 
   #fail(error: Error, client: TLSSocket): void {
-    this.stats.failedHandshakes++;
-    this.#log.debug('TLS handshake failed', { port: this.#port, reason: (error as NodeJS.ErrnoException).code });
+    this.#counts.failedHandshakes++;
+    this.#log.debug('TLS handshake failed', {
+      port: this.#entry.listenPort,
+      reason: (error as NodeJS.ErrnoException).code,
+    });
     client.destroy();
   }
 }
@@ -162,8 +170,8 @@ function ticketKeys(): Buffer {
   return randomBytes(48);
 }
 
-function idle(side: Socket, ...all: readonly Socket[]): void {
-  side.setTimeout(limits.ingressIdleMs, () => {
+function idle(side: Socket, ms: number, ...all: readonly Socket[]): void {
+  side.setTimeout(ms, () => {
     for (const each of all) each.destroy();
   });
 }

@@ -5,7 +5,10 @@ import type { Relay, RelayRoute, VsockTransport } from '@enclaver/vsock';
 import { limits } from './limits.ts';
 import { ProxyError } from './proxy-error.ts';
 
-/** One TCP listener whose connections end at a port inside the enclave; bytes pass natively, untouched. */
+/**
+ * One TCP listener whose connections end at a port inside the enclave; bytes pass natively, untouched. With `reportPeer` the
+ * enclave first hears who connects (PROXY protocol v2), and decides.
+ */
 export interface Ingress {
   readonly published: PublishedPort;
   readonly route: RelayRoute;
@@ -21,15 +24,16 @@ export async function openIngress(
   asked: PublishedPort,
   held: boolean,
 ): Promise<Ingress> {
-  const { listenPort, host } = asked;
+  const { listenPort, host, reportPeer = false } = asked;
   const port = held ? asked.port : await freePort(asked);
   try {
     const route = await relay.listen({ type: 'tcp', host, port, reusePort: true }, transport.endpoint(listenPort), {
       maxConnections: limits.ingressConnections,
       connectTimeoutMs: limits.ingressConnectMs,
       idleTimeoutMs: limits.idleMs,
+      proxyHeader: reportPeer,
     });
-    return { published: { listenPort, host, port: route.address.port ?? port }, route };
+    return { published: { ...asked, port: route.address.port ?? port }, route };
   } catch (cause) {
     throw listenError(asked, cause);
   }

@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus, type EnclaveEvent, type EnclaveRecord, type PublishedPort } from '@enclaver/bus';
-import { EGRESS_PORT, type EgressReply, EgressReplyDecoder, encodeEgress } from '@enclaver/wire';
+import { decodeProxyHeader, EGRESS_PORT, type EgressReply, EgressReplyDecoder, encodeEgress } from '@enclaver/wire';
 import { pino } from 'pino';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
 import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
@@ -70,8 +70,8 @@ describe('outer-proxy', () => {
     throw new Error('the bus went away');
   };
 
-  const requestPort = async (): Promise<number> => {
-    const event = await request(record([{ listenPort: 8080, host: '127.0.0.1', port: 0 }]));
+  const requestPort = async (more: Partial<PublishedPort> = {}): Promise<number> => {
+    const event = await request(record([{ listenPort: 8080, host: '127.0.0.1', port: 0, ...more }]));
     assert.equal(event.name, 'egress-ready');
     return event.data.ingress[0]?.port ?? 0;
   };
@@ -93,6 +93,44 @@ describe('outer-proxy', () => {
     const socket = connect(await requestPort(), '127.0.0.1');
     socket.write('hello');
     assert.equal(await textOf(socket), 'inside got hello');
+  });
+
+  it('tells a port that wants it who connects, also after a restart of its own', async () => {
+    const port = await requestPort({ reportPeer: true });
+    await bus.enclaves.put({
+      ...record([{ listenPort: 8080, host: '127.0.0.1', port, reportPeer: true }]),
+      state: 'ready',
+    });
+    for (let turn = 0; turn < 2; turn++) {
+      const heard = Promise.withResolvers<Buffer>();
+      guest.on(8080, (socket) => {
+        let all = Buffer.alloc(0);
+        socket.on('data', (data: Buffer) => {
+          all = Buffer.concat([all, data]);
+          if (!all.toString('latin1').endsWith('hello')) return;
+          heard.resolve(all);
+          socket.end();
+        });
+      });
+      const socket = connect(port, '127.0.0.1');
+      await once(socket, 'connect');
+      const from = socket.localPort;
+      socket.write('hello');
+      const bytes = await heard.promise;
+      const loopback = Uint8Array.of(127, 0, 0, 1);
+      const { header, length } = decodeProxyHeader(bytes) ?? assert.fail('no whole header came');
+      assert.deepEqual(header, {
+        command: 'proxy',
+        family: 4,
+        source: { address: loopback, port: from },
+        destination: { address: loopback, port },
+      });
+      assert.equal(bytes.toString('latin1', length), 'hello');
+      socket.destroy();
+      await proxy.close();
+      proxy = new OuterProxy(bus, pino({ level: 'silent' }));
+      await proxy.start();
+    }
   });
 
   it('closes its listeners when the enclave has ended', async () => {
@@ -169,7 +207,7 @@ describe('outer-proxy', () => {
       }
     };
 
-    beforeEach(requestPort);
+    beforeEach(() => requestPort());
 
     it('connects, answers Ok and carries bytes both ways, those sent with the request among them', async () => {
       const server = await listen((socket) => socket.once('data', (data) => socket.end(`echo ${data}`)));

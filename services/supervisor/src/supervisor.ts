@@ -9,7 +9,7 @@ import {
   type OperationRequest,
   type PublishedPort,
 } from '@enclaver/bus';
-import { type Manifest, needsEgress } from '@enclaver/manifest';
+import { type Manifest, needsEgress, needsPeer } from '@enclaver/manifest';
 import { checkMeasurements } from '@enclaver/trust';
 import type { Logger } from 'pino';
 import type { Backend } from './backends/backend.ts';
@@ -198,9 +198,14 @@ function pick(records: readonly EnclaveRecord[], id: string): EnclaveRecord {
 /** What is asked for, or each port of the manifest under its own number. Throws `PORT_NOT_IN_MANIFEST`. */
 function publishedPorts({ publish, publishAll }: RunRequest, manifest: Manifest): PublishedPort[] {
   const known = manifest.ingress.map(({ listenPort }) => listenPort);
+  const reported = new Set(manifest.ingress.filter(needsPeer).map(({ listenPort }) => listenPort));
+  const complete = ({ listenPort, host, port }: PublishedPort): PublishedPort => ({
+    ...{ listenPort, host, port },
+    ...(reported.has(listenPort) ? { reportPeer: true } : {}),
+  });
   if (publish === undefined) {
     const host = publishAll === true ? '0.0.0.0' : '127.0.0.1';
-    return known.map((listenPort) => ({ listenPort, host, port: listenPort }));
+    return known.map((listenPort) => complete({ listenPort, host, port: listenPort }));
   }
   for (const { listenPort } of publish) {
     if (known.includes(listenPort)) continue;
@@ -210,5 +215,5 @@ function publishedPorts({ publish, publishAll }: RunRequest, manifest: Manifest)
       { remedy: 'add it to `ingress` in the manifest and build again' },
     );
   }
-  return publish;
+  return publish.map(complete);
 }

@@ -336,6 +336,29 @@ describe('supervisor', () => {
     assert.deepEqual(open.ingress, [{ listenPort: 8080, host: '0.0.0.0', port: 8080 }]);
   });
 
+  it('has the peer reported to the ports whose manifest looks at it, and only there', async () => {
+    const ports = '\ningress:\n  - listen_port: 1\n  - {listen_port: 2, clients: {deny: [192.0.2.1]}}\n';
+    const manifest = `version: v1\nname: hello\ntarget: a:b\nsources: {app: a}${ports}  - {listen_port: 3, proxy_protocol: true}\n`;
+    await writeSmallImage(eif, { manifest });
+    const reported = ({ ingress }: EnclaveRecord) => ingress.filter(({ reportPeer }) => reportPeer === true);
+    const all = await run();
+    assert.deepEqual(
+      reported(all).map(({ listenPort }) => listenPort),
+      [2, 3],
+    );
+    const publish = [1, 2].map((listenPort) => ({
+      listenPort,
+      host: '127.0.0.1',
+      port: 0,
+      reportPeer: listenPort === 1,
+    }));
+    const chosen = await run({ name: 'chosen', publish });
+    assert.deepEqual(
+      reported(chosen).map(({ listenPort }) => listenPort),
+      [2],
+    );
+  });
+
   it('takes up an enclave after a restart', async () => {
     const { id } = await bootTo('ready');
     backend.adoptable = machine();
