@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { get } from 'node:https';
-import { type AddressInfo, createServer } from 'node:net';
 import { Nsm } from '@enclaver/attestation/nsm';
 import { DevelopmentRoot, NsmSimulator } from '@enclaver/attestation/simulator';
 import { AttestedAgent, type AttestedPeer, connectAttested } from '@enclaver/attestation/tls';
@@ -70,17 +69,11 @@ describe('ingress with attested TLS', function () {
 
   it('is checked by an agent for each connection, before a request goes over it', async () => {
     await start();
-    const relay = createServer(async (socket) => {
-      socket.on('error', () => socket.destroy());
-      socket.pipe(await bench.parent.dial(bench.port)).pipe(socket);
-    }).listen(0, '127.0.0.1');
-    await once(relay, 'listening');
-    const { port } = relay.address() as AddressInfo;
+    const port = await bench.tcp();
     // The app gives the request back, which is no answer of HTTP
     const ask = (agent: AttestedAgent): Promise<unknown> => once(get({ host: '127.0.0.1', port, agent }), 'response');
     await assert.rejects(ask(new AttestedAgent(peer())), { code: 'HPE_INVALID_CONSTANT' });
     await assert.rejects(ask(new AttestedAgent({ expect: { pcrs } })), { code: 'ATTESTATION_ROOT' });
-    relay.close();
   });
 
   it('needs an NSM', async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import type { Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
@@ -55,6 +55,7 @@ export class TlsBench {
   /** In the app's root. */
   readonly files: Record<string, string | Buffer> = {};
   nsm: Nsm | undefined;
+  readonly #relays: Server[] = [];
   #running: Promise<unknown> | undefined;
 
   private constructor(parent: FakeParent, port: number) {
@@ -69,6 +70,7 @@ export class TlsBench {
   }
 
   async close(): Promise<void> {
+    for (const relay of this.#relays) relay.close();
     if (this.#running !== undefined) {
       (await this.parent.dial(STATUS_PORT)).write(encodeControl({ command: 'stop', graceMs: 0 }));
       await this.#running;
@@ -92,6 +94,18 @@ export class TlsBench {
     const [final, log] = await Promise.all([status.final(), readLog(this.parent), finished]);
     assert.ok(final.status === 'fatal');
     return { error: final.error, log };
+  }
+
+  /** A TCP port that leads to the enclave's, for clients that speak no vsock. */
+  async tcp(): Promise<number> {
+    const relay = createServer(async (socket) => {
+      socket.on('error', () => socket.destroy());
+      const inside = await this.parent.dial(this.port);
+      socket.pipe(inside).pipe(socket);
+    }).listen(0, '127.0.0.1');
+    this.#relays.push(relay);
+    await once(relay, 'listening');
+    return (relay.address() as AddressInfo).port;
   }
 
   async client(options: ConnectionOptions): Promise<TLSSocket> {

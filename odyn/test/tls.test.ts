@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { linesOf } from './harness.ts';
@@ -104,28 +103,48 @@ describe('ingress with TLS', function () {
 
   it('is understood by openssl s_client', async () => {
     await start();
-    const relay = createServer(async (socket) => socket.pipe(await bench.parent.dial(bench.port)).pipe(socket)).listen(
-      0,
-      '127.0.0.1',
-    );
-    await once(relay, 'listening');
-    const address = relay.address();
-    assert.ok(typeof address === 'object' && address !== null);
-    const args = [
-      '-connect',
-      `127.0.0.1:${address.port}`,
-      '-CAfile',
-      join(pki.folder, 'ca.pem'),
-      '-verify_return_error',
-    ];
-    const child = spawn('openssl', ['s_client', ...args, '-servername', 'enclave.example', '-quiet'], {
-      stdio: ['pipe', 'pipe', 'ignore'],
-    });
+    const args = ['-connect', `127.0.0.1:${await bench.tcp()}`, '-CAfile', join(pki.folder, 'ca.pem')];
+    const more = ['-verify_return_error', '-servername', 'enclave.example', '-quiet'];
+    const child = spawn('openssl', ['s_client', ...args, ...more], { stdio: ['pipe', 'pipe', 'ignore'] });
     child.stdin.write('hello\n');
     const [line] = await once(child.stdout, 'data');
     assert.equal(String(line), 'hello\n');
     child.kill();
-    relay.close();
+  });
+
+  for (const version of ['tls1_2', 'tls1_3']) {
+    it(`goes on with an earlier session of openssl s_client, in ${version}`, async () => {
+      await start();
+      const session = join(pki.folder, `session.${version}`);
+      const port = await bench.tcp();
+      const ask = async (...more: string[]): Promise<string> => {
+        const child = spawn('openssl', ['s_client', '-connect', `127.0.0.1:${port}`, `-${version}`, ...more], {
+          stdio: ['pipe', 'pipe', 'ignore'],
+        });
+        let said = '';
+        child.stdout.on('data', (piece) => {
+          said += piece;
+          // The tickets of TLS 1.3 come with what the app gives back; Q ends the program
+          if (/^hello$/m.test(said)) child.stdin.end('Q\n');
+        });
+        child.stdin.write('hello\n');
+        await once(child, 'close');
+        return said;
+      };
+      assert.match(await ask('-sess_out', session), /^New, TLSv1/m);
+      assert.match(await ask('-sess_in', session), /^Reused, TLSv1/m);
+    });
+  }
+
+  it('goes on with the session of a client that has shown its certificate, and with no other', async () => {
+    bench.files['srv/clients.pem'] = await pki.pem('clients.pem');
+    await start(', client_ca_file: /srv/clients.pem');
+    const first = await client({ key: await pki.pem('client.key'), cert: await pki.pem('client.pem') });
+    const ticket = once(first, 'session');
+    const [[session]] = await Promise.all([ticket, echo(first, Buffer.from('known'))]);
+    const second = await client({ session: session as Buffer });
+    assert.ok(second.isSessionReused());
+    await echo(second, Buffer.from('still known'));
   });
 
   it('takes the files from where the original has them', async () => {

@@ -1,5 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { pipeline } from 'node:stream';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
@@ -15,6 +14,7 @@ import type { CertificateSource, SourceContext } from './certificates/source.ts'
 import { idleMs } from './entry-limits.ts';
 import { Identities } from './identities.ts';
 import type { Refusal } from './refusals.ts';
+import { TicketKeys } from './ticket-keys.ts';
 
 export interface TlsPortCounts extends AdmissionCounts {
   /** Handshakes that failed or took too long. */
@@ -39,7 +39,7 @@ export class TlsPort {
   readonly #challenges: AcmeChallenges;
   readonly #server: Server;
   readonly #log: OdynLog;
-  readonly #ticketTimer: NodeJS.Timeout;
+  readonly #ticketKeys: TicketKeys;
 
   private constructor(
     entry: IngressPort,
@@ -59,7 +59,6 @@ export class TlsPort {
     } as const;
     this.#server = createServer({
       ...common,
-      ticketKeys: ticketKeys(),
       handshakeTimeout: limits.tlsHandshakeMs,
       allowHalfOpen: true,
       SNICallback: (name, done) => done(null, this.#identities.contextFor(name)),
@@ -75,8 +74,7 @@ export class TlsPort {
       }),
     );
     this.#challenges = new AcmeChallenges(sources);
-    // Whoever takes the memory of one period reads no sessions of TLS 1.2 of another
-    this.#ticketTimer = setInterval(() => this.#server.setTicketKeys(ticketKeys()), limits.tlsTicketKeyMs).unref();
+    this.#ticketKeys = new TicketKeys(this.#server, limits.tlsTicketKeyMs);
     this.#server.on('secureConnection', (client) => this.#serve(client));
     this.#server.on('tlsClientError', (error, client) => this.#fail(error, client));
   }
@@ -108,7 +106,7 @@ export class TlsPort {
 
   /** Stops accepting; what is on its way to clients may still go for a moment. */
   async close(): Promise<void> {
-    clearInterval(this.#ticketTimer);
+    this.#ticketKeys.close();
     for (const source of this.#sources) source.close();
     await this.#admission.close();
   }
@@ -163,11 +161,6 @@ export class TlsPort {
     });
     client.destroy();
   }
-}
-
-/** Name, HMAC key and AES key of OpenSSL's session tickets: new at each boot, and never outside this process. */
-function ticketKeys(): Buffer {
-  return randomBytes(48);
 }
 
 function idle(side: Socket, ms: number, ...all: readonly Socket[]): void {
