@@ -121,6 +121,23 @@ describe('docs', () => {
     assert.deepEqual(sorted(listed), sorted([...inSources, ...others, ...foreign]));
   });
 
+  describe('pitfalls.md', () => {
+    const rows = tables(read('docs/pitfalls.md'), 'Pitfall');
+
+    for (const [pitfall = '', tests = ''] of rows) {
+      it(`${pitfall}: the tests are there`, () => {
+        if (tests.startsWith('no test: ')) return;
+        let file = '';
+        const spans = codeSpans(tests);
+        assert.ok(spans.length >= 2, tests);
+        for (const span of spans) {
+          if (span.endsWith('.test.ts')) file = read(span);
+          else assert.ok(file.includes(span), `no test is called so: ${span}`);
+        }
+      });
+    }
+  });
+
   describe('egress.md', () => {
     const markdown = read('docs/egress.md');
     const policyOf = (rules: string): Policy => {
