@@ -46,7 +46,7 @@ for (const [path, { link }] of Object.entries(lock.packages)) {
     rmSync(join(root, path), { recursive: true, force: true });
   }
 }
-for (const folder of ['dist/runtime', 'odyn', 'bench', 'tools'])
+for (const folder of ['dist/runtime', 'dist/native', 'odyn', 'bench', 'tools'])
   rmSync(join(root, folder), { recursive: true, force: true });
 process.stdout.write(`${Math.round(bytesOf(root) / 1024 ** 2)} MiB\n`);
 

@@ -2,8 +2,9 @@ import { type BuildFailure, build } from 'esbuild';
 import { BuildError } from './build-error.ts';
 import { CHECKOUT } from './pinned.ts';
 
-/** Path of the native part of libs/vsock in ramdisk 0. */
-export const ADDON_PATH = 'odyn/vsock.node';
+/** Paths in ramdisk 0 of the native parts of libs/vsock and of odyn. */
+export const VSOCK_ADDON_PATH = 'odyn/vsock.node';
+export const ODYN_ADDON_PATH = 'odyn/odyn.node';
 
 /**
  * One file with everything a program imports, minified. CommonJS, because Node reads and compiles it in one go; its
@@ -33,8 +34,9 @@ export async function bundle(entry: string): Promise<Buffer> {
       define: {
         'import.meta.url': '"file:///odyn/program.js"',
         'import.meta.dirname': '"/odyn"',
-        // Where libs/vsock looks for its native part first
-        'process.env.ENCLAVER_VSOCK_ADDON': JSON.stringify(`/${ADDON_PATH}`),
+        // Where libs/vsock and odyn look for their native parts first
+        'process.env.ENCLAVER_VSOCK_ADDON': JSON.stringify(`/${VSOCK_ADDON_PATH}`),
+        'process.env.ENCLAVER_ODYN_ADDON': JSON.stringify(`/${ODYN_ADDON_PATH}`),
       },
       // import() as require(): V8 scripts with a code cache cannot import
       supported: { 'dynamic-import': false },

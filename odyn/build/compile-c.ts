@@ -9,7 +9,18 @@ export const C_SOURCES = join(import.meta.dirname, '../init');
 
 /** The C programs of the enclave, each with the sources it is made of. */
 export const C_PROGRAMS = {
-  init: ['main.c', 'mount.c', 'modules.c', 'net.c', 'cmdline.c', 'heartbeat.c', 'reap.c', 'crash-status.c', 'log.c'],
+  init: [
+    'main.c',
+    'mount.c',
+    'modules.c',
+    'net.c',
+    'cmdline.c',
+    'entropy.c',
+    'heartbeat.c',
+    'reap.c',
+    'crash-status.c',
+    'log.c',
+  ],
   launch: ['launch.c', 'confine.c'],
 } as const;
 

@@ -12,7 +12,7 @@ const SOURCES = ['odyn/{build,init,src}/**/*.{c,h,ts}', 'libs/*/src/**/*.ts', 'p
 export async function inputsFingerprint(
   pinned: Pinned,
   toolchain: readonly string[],
-  options: { entry: string; addon: string },
+  options: { entry: string; addons: Readonly<Record<string, string>> },
 ): Promise<string> {
   const hash = createHash('sha256');
   const add = (name: string, value: string) => hash.update(JSON.stringify([name, value]));
@@ -23,7 +23,7 @@ export async function inputsFingerprint(
   for (const path of paths.sort()) {
     add(path, sha256Of(await readFile(join(CHECKOUT, path))));
   }
-  for (const path of [options.entry, options.addon]) {
+  for (const path of [options.entry, ...Object.values(options.addons)]) {
     add(path, sha256Of(await readFile(path).catch(() => Buffer.alloc(0))));
   }
   for (const [name, file] of [['kernel', pinned.kernel] as const, ...pinned.modules, ...pinned.libraries]) {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type CpioEntry, S_IFDIR, S_IFREG } from '@enclaver/eif';
 import { type Arch, INTERPRETER_FOLDER, tripletOf } from './arch.ts';
 import { BuildError } from './build-error.ts';
-import { ADDON_PATH, bundle } from './bundle.ts';
+import { bundle } from './bundle.ts';
 import { C_PROGRAMS, C_SOURCES, compileC } from './compile-c.ts';
 import { CACHE_PATH, LOADER_PATH, loadedProgram, PROGRAM_PATH } from './loader.ts';
 import { type Pinned, readPinned } from './pinned.ts';
@@ -38,8 +38,8 @@ export interface PartSources {
   pinned: Pinned;
   /** The program that `/odyn/odyn.js` starts. */
   entry: string;
-  /** The compiled vsock addon. */
-  addon: string;
+  /** The compiled addons by their paths in ramdisk 0. */
+  addons: Readonly<Record<string, string>>;
 }
 
 /** Everything that ramdisk 0 holds; `scratch` is a folder for what compilers write. */
@@ -49,7 +49,7 @@ export async function collectParts(sources: PartSources, scratch: string): Promi
     compiled(pinned.arch, 'init', 'init', scratch),
     compiled(pinned.arch, 'launch', 'odyn/launch', scratch),
     strippedNode(pinned, scratch),
-    addon(pinned, sources.addon),
+    ...Object.entries(sources.addons).map(([path, file]) => addon(pinned, path, file)),
     ...MODULES.map((name) => module(pinned, name)),
     ...[...pinned.libraries].map(async ([name, file]): Promise<Part> => {
       const folder = INTERPRETER.test(name) ? INTERPRETER_FOLDER[pinned.arch] : `lib/${tripletOf(pinned.arch)}`;
@@ -83,19 +83,19 @@ async function strippedNode(pinned: Pinned, scratch: string): Promise<Part> {
   return { path: 'odyn/node', mode: 0o755, data: await readFile(input) };
 }
 
-async function addon(pinned: Pinned, path: string): Promise<Part> {
+async function addon(pinned: Pinned, path: string, file: string): Promise<Part> {
   let data: Buffer;
   try {
-    data = await readFile(path);
+    data = await readFile(file);
   } catch (cause) {
-    throw new BuildError('INPUT_MISSING', `cannot read the vsock addon ${path}`, { cause, remedy: 'npm run build' });
+    throw new BuildError('INPUT_MISSING', `cannot read the addon ${file}`, { cause, remedy: 'npm run build' });
   }
-  await checkSymbolVersions(pinned, data);
-  return { path: ADDON_PATH, mode: 0o755, data };
+  await checkSymbolVersions(pinned, path, data);
+  return { path, mode: 0o755, data };
 }
 
 /** A compiler on a newer system links against symbols that the pinned libraries lack; that would show only inside. */
-async function checkSymbolVersions(pinned: Pinned, program: Buffer): Promise<void> {
+async function checkSymbolVersions(pinned: Pinned, path: string, program: Buffer): Promise<void> {
   const needed = new Set(program.toString('latin1').match(SYMBOL_VERSION));
   for (const file of pinned.libraries.values()) {
     for (const found of (await readPinned(file)).toString('latin1').match(SYMBOL_VERSION) ?? []) {
@@ -105,7 +105,7 @@ async function checkSymbolVersions(pinned: Pinned, program: Buffer): Promise<voi
   if (needed.size > 0) {
     throw new BuildError(
       'ADDON_TOO_NEW',
-      `the vsock addon needs ${[...needed].join(', ')}, which the enclave's libraries do not have`,
+      `the addon ${path} needs ${[...needed].join(', ')}, which the enclave's libraries do not have`,
       { remedy: 'build it on a system with an older C library (Debian 12), or pin newer libraries' },
     );
   }

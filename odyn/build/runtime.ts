@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { cpio } from '@enclaver/eif';
 import { type Arch, NODE_ARCH } from './arch.ts';
+import { ODYN_ADDON_PATH, VSOCK_ADDON_PATH } from './bundle.ts';
 import { COMMAND_LINE } from './command-line.ts';
 import { differingParts, writeCompiledLock } from './compiled-lock.ts';
 import { inputsFingerprint } from './fingerprint.ts';
@@ -24,8 +25,8 @@ export interface RuntimeOptions {
   output: string;
   /** The program that `/odyn/odyn.js` starts. */
   entry: string;
-  /** The compiled vsock addon. */
-  addon: string;
+  /** The compiled addons by their paths in ramdisk 0. */
+  addons: Readonly<Record<string, string>>;
   /** Record the compiled parts in the checkout, as a release does after a change of sources or tools. */
   updateLock?: boolean;
 }
@@ -36,7 +37,10 @@ export function defaultsFor(arch: Arch): RuntimeOptions {
     arch,
     output: join(RUNTIMES, arch),
     entry: join(CHECKOUT, 'odyn/src/main.ts'),
-    addon: join(CHECKOUT, `libs/vsock/build/vsock-${NODE_ARCH[arch]}.node`),
+    addons: {
+      [VSOCK_ADDON_PATH]: join(CHECKOUT, `libs/vsock/build/vsock-${NODE_ARCH[arch]}.node`),
+      [ODYN_ADDON_PATH]: join(CHECKOUT, `dist/native/odyn-${NODE_ARCH[arch]}.node`),
+    },
   };
 }
 
@@ -73,7 +77,7 @@ export async function buildRuntime(options: RuntimeOptions): Promise<BuiltRuntim
   // Beside the result, so that putting it in place is a rename
   const fresh = await mkdtemp(`${options.output}.new-`);
   try {
-    const parts = await collectParts({ pinned, entry: options.entry, addon: options.addon }, scratch);
+    const parts = await collectParts({ pinned, entry: options.entry, addons: options.addons }, scratch);
     const entries = entriesOf(parts);
     const pieces: Buffer[] = [];
     for await (const piece of cpio(entries)) {

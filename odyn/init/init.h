@@ -24,6 +24,9 @@ int mount_resize_root(void);
 /* modules.c: loads what the list names, in its order. No list means that the kernel has everything built in. */
 int modules_load(const char *directory);
 
+/* entropy.c: seeds the kernel's random numbers from the NSM, where there is one, and refuses to go on without. */
+int entropy_seed(void);
+
 /* net.c: brings `lo` up; the kernel then gives it 127.0.0.1 and ::1. */
 int net_loopback_up(void);
 

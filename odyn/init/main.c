@@ -51,7 +51,8 @@ static int prepare(void)
 	if (mount_system(""))
 		return -1;
 	log_open_console();
-	if (close_user_namespaces() || mount_resize_root() || mount_system("/rootfs") || modules_load("/modules") || net_loopback_up())
+	if (close_user_namespaces() || mount_resize_root() || mount_system("/rootfs") || modules_load("/modules") ||
+	    entropy_seed() || net_loopback_up())
 		return -1;
 	if (sethostname("enclave", strlen("enclave"))) {
 		log_error(errno, "E_HOSTNAME", "sethostname");

@@ -11,6 +11,8 @@ export interface OdynEvents {
   ready: [];
   /** The app has failed too many health checks. */
   unhealthy: [{ readonly reason: string }];
+  /** How the clock is, in words: its source, and how it stands to the NSM. */
+  clock: [{ readonly words: string }];
   /** The parent asked for a stop; the app has this long before it is killed. */
   stopping: [{ readonly graceMs: number }];
   exited: [AppEnd];

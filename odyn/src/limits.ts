@@ -43,6 +43,21 @@ export const limits = {
   /** To a simulator of the NSM, on the same machine. */
   nsmConnectMs: 5_000,
 
+  /** Files of the kernel that hold a word or a short list. */
+  sysfsBytes: 4 * KIB,
+  /** For the kernel's random numbers: without any hardware source it needs a second for its own. */
+  entropyMs: 10_000,
+  entropyPollMs: 50,
+
+  /** From one look at the clock to the next: at the 6 s a week seen on Nitro it drifts by 3 ms meanwhile. */
+  clockCheckMs: 300_000,
+  /** A wall clock that moves by this much against the monotonic one was set. A clock that is led moves by 150 ms. */
+  clockJumpMs: 1_000,
+  /** Closer to the NSM than this is good: emulated devices know whole seconds, and TLS, tokens and KMS bear more. */
+  clockToleranceMs: 1_000,
+  /** Further from the NSM than this is not led back while the app runs: at 0.5 ms a second it would take longer than a day. */
+  clockFollowMs: 40_000,
+
   /** A parent that cannot take a connection to itself within this is not going to. */
   ingressConnectMs: 5_000,
   /** Per port; about 16 KiB of kernel memory each on both sides. */

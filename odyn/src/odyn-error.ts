@@ -1,6 +1,11 @@
 export type OdynErrorCode =
+  | 'ADDON_MISSING'
   | 'APP_NOT_STARTED'
+  | 'CLOCK_SET'
+  | 'CLOCK_SOURCE'
   | 'CMDLINE_INVALID'
+  | 'ENTROPY_MISSING'
+  | 'ENTROPY_SOURCE'
   | 'FILE_UNREADABLE'
   | 'KMS_FILE'
   | 'LAUNCH_INVALID'

@@ -7,6 +7,7 @@ import type { BootTimes } from './bootstrap/boot-clock.ts';
 import { type Configuration, readConfiguration } from './bootstrap/configuration.ts';
 import { findInRoot } from './bootstrap/in-root.ts';
 import { readBounded } from './bootstrap/read-bounded.ts';
+import { Clock } from './clock/clock.ts';
 import { Egress } from './egress/egress.ts';
 import { type AppEnd, Events } from './events.ts';
 import { Ingress } from './ingress/ingress.ts';
@@ -22,10 +23,12 @@ import { LogRing } from './logs/log-ring.ts';
 import { LogServer } from './logs/log-server.ts';
 import { OdynLog } from './logs/odyn-log.ts';
 import { OutputPipe } from './logs/output-pipe.ts';
-import { requireNsm } from './nsm/open-nsm.ts';
+import { type OpenedNsm, requireNsm } from './nsm/open-nsm.ts';
 import { describeError } from './odyn-error.ts';
 import { StatusBoard } from './status/status-board.ts';
 import { StatusServer } from './status/status-server.ts';
+import { checkEntropy } from './system/entropy.ts';
+import type { System } from './system/system.ts';
 
 export interface OdynOptions {
   /** To and from the parent. */
@@ -40,6 +43,10 @@ export interface OdynOptions {
   readonly outputDirectory: string;
   /** The Nitro Secure Module; without one, sections of the manifest that need it are fatal. */
   readonly nsm?: Nsm;
+  /** What answers as the NSM. */
+  readonly nsmOrigin?: OpenedNsm['origin'];
+  /** The machine, where odyn is alone in it: its random numbers are checked and its clock is kept. */
+  readonly system?: System;
   /** How long the last word may wait for readers. */
   readonly lastWordMs?: number;
 }
@@ -101,12 +108,31 @@ export class Odyn {
 
   async #runApp(): Promise<AppEnd> {
     const configuration = readConfiguration(this.#options.root, this.#options.launchDescription);
+    const over = new AbortController();
+    await this.#prepareMachine(configuration.manifest, over.signal);
     const relay = new Relay();
     try {
       return await this.#runBetween(relay, configuration);
     } finally {
+      over.abort();
       await relay.close();
     }
+  }
+
+  /** Nothing makes keys, or looks at the time, before this. */
+  async #prepareMachine(manifest: Manifest, signal: AbortSignal): Promise<void> {
+    const sync = manifest.clock?.sync ?? 'none';
+    const { system, nsm, nsmOrigin } = this.#options;
+    if (system === undefined) return;
+    await checkEntropy(nsm && nsmOrigin && { nsm, origin: nsmOrigin }, system, this.#log);
+    const clock = await Clock.start({
+      system,
+      sync,
+      nsm: sync === 'nsm' ? requireNsm(nsm, 'clock') : nsm,
+      log: this.#log,
+      onWords: (words) => this.#events.emit('clock', { words }),
+    });
+    void clock.watch(signal);
   }
 
   /** From the way out to the app's end. Closing the relay ends whatever was opened before something failed. */

@@ -2,17 +2,30 @@ import assert from 'node:assert/strict';
 import { copyFile, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { certificatePcr, instancePcr, type Measurements, PCR_BYTES, readEif, rolePcr, signEif } from '@enclaver/eif';
+import { parseDocument } from '@enclaver/attestation';
+import {
+  certificatePcr,
+  extendPcr,
+  instancePcr,
+  type Measurements,
+  PCR_BYTES,
+  readEif,
+  rolePcr,
+  signEif,
+} from '@enclaver/eif';
+import { decodeCbor } from '../../libs/attestation/src/cbor.ts';
 import { p256, p384, signing } from '../../libs/eif/test/signing.ts';
 import { compileC } from '../../odyn/build/compile-c.ts';
+import { buildRuntime, defaultsFor } from '../../odyn/build/runtime.ts';
 import { buildEnclave } from '../../services/builder/src/build.ts';
 import { writeOciLayout } from '../images/image.ts';
 import { tar } from '../images/tar.ts';
-import { runOnNitroMachine } from './nitro-machine.ts';
+import { bootOnNitroMachine, runOnNitroMachine } from './nitro-machine.ts';
 
 /** A boot takes 5 to 8 s under emulation, more on a busy machine. */
 const BOOT_PATIENCE_MS = 100_000;
 const RUNTIME = join(import.meta.dirname, '../../dist/runtime');
+const CHECK = join(import.meta.dirname, 'guest/nsm-check.ts');
 const ROLE = 'arn:aws:iam::123456789012:role/path/enclave-parent';
 const INSTANCE = 'i-0123456789abcdef0';
 const ZERO = '0'.repeat(2 * PCR_BYTES);
@@ -36,7 +49,7 @@ describe("QEMU's machine nitro-enclave", function () {
   after(() => rm(folder, { recursive: true, force: true }));
 
   /** An image of the builder whose app is the program; `manifest` is the rest of it. */
-  async function build(name: string, content: Buffer, manifest = ''): Promise<string> {
+  async function build(name: string, content: Buffer, manifest = '', runtime = RUNTIME): Promise<string> {
     const layer = tar([{ name: 'pcrs', mode: 0o755, content }]);
     await writeOciLayout(join(folder, 'image'), [{ image: { layers: [layer], config: { Cmd: ['/pcrs'] } } }]);
     const head = 'version: v1\nname: pcrs\ntarget: enclaver-test/pcrs:enclave\nsources:\n  app: oci:./image\n';
@@ -46,7 +59,7 @@ describe("QEMU's machine nitro-enclave", function () {
       contextDir: folder,
       eifOnly: join(folder, name),
       dataDir: join(folder, 'data'),
-      runtime: RUNTIME,
+      runtime,
     });
     return join(folder, name);
   }
@@ -82,6 +95,49 @@ describe("QEMU's machine nitro-enclave", function () {
     assert.deepEqual(await runOnNitroMachine(signed), report({ ...measured, PCR8 }));
   });
 
+  it("answers odyn's client through the driver: registers, random numbers, documents, errors", async () => {
+    const runtime = join(folder, 'runtime');
+    await buildRuntime({ ...defaultsFor('x86_64'), output: join(runtime, 'x86_64'), entry: CHECK });
+    const eif = await build('check.eif', program, '', runtime);
+    await using machine = await bootOnNitroMachine(eif, { roleArn: ROLE, instanceId: INSTANCE });
+    const [, json = ''] = await machine.sees(/^REPORT (.*)\r?\n/m);
+    const found = JSON.parse(json);
+    assert.equal(found.failed, undefined);
+    const { PCR0, PCR1, PCR2 } = (await readEif(eif)).measurements;
+    const PCR3 = rolePcr(ROLE).toString('hex');
+    const PCR4 = instancePcr(INSTANCE).toString('hex');
+    const values = (registers: { value: string }[]) =>
+      registers.map(({ value }) => Buffer.from(value, 'base64').toString('hex'));
+    const start = [PCR0, PCR1, PCR2, PCR3, PCR4, ...Array<string>(27).fill(ZERO)];
+    assert.deepEqual(values(found.before), start);
+    const first = extendPcr(Buffer.alloc(PCR_BYTES), Buffer.from('first')).toString('hex');
+    const last = extendPcr(Buffer.alloc(PCR_BYTES), Buffer.alloc(4000, 7)).toString('hex');
+    assert.equal(Buffer.from(found.extended, 'base64').toString('hex'), first);
+    assert.deepEqual(values(found.after), start.with(16, first).with(31, last));
+    assert.deepEqual(
+      [found.before, found.after].map((all) => all.filter((one: { locked: boolean }) => one.locked).length),
+      [16, 32],
+    );
+    assert.deepEqual(found.errors, {
+      extendLocked: 'NSM_READ_ONLY_INDEX',
+      extendPlatform: 'NSM_READ_ONLY_INDEX',
+      noSuchRegister: 'NSM_INVALID_INDEX',
+      tooLong: 'NSM_INPUT_TOO_LARGE',
+    });
+    assert.deepEqual(found.random, [256, 256, true, 20]);
+    assert.deepEqual([found.origin, found.description.moduleId], ['device', 'enclaver-test']);
+    // The emulated device signs nothing, so that its documents can never pass for real ones
+    const document = Buffer.from(found.document, 'base64');
+    assert.throws(() => parseDocument(document), { code: 'ATTESTATION_ALGORITHM' });
+    const payload = documentPayload(document);
+    assert.deepEqual(Buffer.from(payload.nonce), Buffer.alloc(1024, 1));
+    assert.deepEqual([...payload.pcrs.keys()], [...Array(17).keys()]);
+    assert.equal(Buffer.from(payload.pcrs.get(16) ?? []).toString('hex'), first);
+    // Both clocks are this machine's, and both begin with whole seconds
+    assert.ok(Math.abs(found.timeMs) < 3000, `${found.timeMs} ms`);
+    assert.deepEqual(found.entropy, { bits: 256, source: 'nsm-hwrng' });
+  });
+
   it('refuses an image of which a byte was changed afterwards', async () => {
     const broken = join(folder, 'broken.eif');
     await copyFile(image, broken);
@@ -90,6 +146,13 @@ describe("QEMU's machine nitro-enclave", function () {
     await assert.rejects(runOnNitroMachine(broken), /CRC mismatch/);
   });
 });
+
+/** Payload of a document that nobody vouches for. */
+function documentPayload(document: Uint8Array): { nonce: Uint8Array; pcrs: Map<number, Uint8Array> } {
+  const [, , payload] = decodeCbor(document) as [unknown, unknown, Uint8Array];
+  const fields = decodeCbor(payload) as Map<string, Uint8Array & Map<number, Uint8Array>>;
+  return { nonce: fields.get('nonce') as Uint8Array, pcrs: fields.get('pcrs') as Map<number, Uint8Array> };
+}
 
 /** What the app prints when these registers are set and the others are zero. */
 function report(registers: Readonly<Record<string, string>>): string[] {

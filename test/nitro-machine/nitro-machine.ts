@@ -18,17 +18,17 @@ export interface Parent {
  * that it does not take.
  */
 export async function runOnNitroMachine(eif: string, parent: Parent = {}): Promise<string[]> {
-  const machine = await Machine.boot({
+  await using machine = await bootOnNitroMachine(eif, parent);
+  return linesOf(await readLog({ dial: (port) => machine.connect(port) }), 'stdout');
+}
+
+export async function bootOnNitroMachine(eif: string, parent: Parent = {}): Promise<Machine> {
+  return Machine.boot({
     program: qemu(),
     memoryMb: MEMORY_MB,
     // These words reach the kernel and no measurement; no half-close goes through vhost-device-vsock
     arguments: (words) => ['-M', boardFor(parent), '-kernel', eif, '-append', `${words} enclaver.vsock=hybrid`],
   });
-  try {
-    return linesOf(await readLog({ dial: (port) => machine.connect(port) }), 'stdout');
-  } finally {
-    await machine.stop();
-  }
 }
 
 /** ACPI tells the guest of its devices: the pinned kernel takes none from its command line. */

@@ -84,6 +84,8 @@ export const enclaveRecordSchema = z.object({
   /** Process that is the enclave, on backends where there is one. */
   pid: z.number().int().optional(),
   timings: bootTimingsSchema.optional(),
+  /** How the clock inside is, in words: its source, and how it stands to the NSM. */
+  clock: z.string().optional(),
   /** Why the enclave is unhealthy, while it is. */
   reason: z.string().optional(),
   result: enclaveResultSchema.optional(),

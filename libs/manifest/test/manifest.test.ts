@@ -167,7 +167,7 @@ describe('parseManifest', () => {
     assert.equal(
       error.message,
       'enclaver.yaml:6:1: egres: found the unknown key "egres"; allowed: version, name, target, sources, signature, ' +
-        'ingress, egress, health, privileged, defaults, kms_proxy, api, spire (did you mean "egress"?)\n' +
+        'ingress, egress, health, clock, privileged, defaults, kms_proxy, api, spire (did you mean "egress"?)\n' +
         'enclaver.yaml:7:20: api.listen_port: found 0; allowed: a port number, 1 to 65535',
     );
   });

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <uv.h>
 
+#include "values.h"
+
 struct poll;
 struct relay_handle;
 
@@ -27,20 +29,7 @@ void instance_closed(struct instance *instance); /* from a close callback */
 /* Tells Node that the environment may go, once it ends and nothing is open. */
 void instance_finish(struct instance *instance);
 
-/* Calls into JavaScript from a loop callback; what it throws becomes an uncaught exception. */
-void call_back(napi_env env, napi_ref callback, size_t argc, const napi_value *argv);
-
-/* Arguments; a wrong one throws a TypeError and gives false. */
-bool get_args(napi_env env, napi_callback_info info, size_t count, napi_value *argv);
-bool get_u32(napi_env env, napi_value value, uint32_t *result);
-bool get_fd(napi_env env, napi_value value, int *result);
-bool get_bool(napi_env env, napi_value value, bool *result);
-bool get_bytes(napi_env env, napi_value value, uint8_t **data, size_t *length);
 bool get_address(napi_env env, napi_value value, struct sockaddr_storage *address, socklen_t *length);
-bool get_external(napi_env env, napi_value value, void **result);
-bool is_nullish(napi_env env, napi_value value);
-napi_value make_int(napi_env env, int64_t value);
-napi_value make_error(napi_env env, int error);
 
 int open_listener(const struct sockaddr_storage *address, socklen_t length, int backlog, bool reuse_port);
 
@@ -49,7 +38,5 @@ void relays_end(struct instance *instance);
 bool export_sockets(napi_env env, napi_value exports);
 bool export_poll(napi_env env, napi_value exports);
 bool export_relay(napi_env env, napi_value exports);
-
-#define EXPORT(name) {#name, NULL, name, NULL, NULL, NULL, napi_enumerable, NULL}
 
 #endif

@@ -22,6 +22,17 @@ static napi_value make_bytes(napi_env env, const void *data, size_t length) {
   return result;
 }
 
+bool get_address(napi_env env, napi_value value, struct sockaddr_storage *address, socklen_t *length) {
+  uint8_t *data;
+  size_t size;
+  if (!get_bytes(env, value, &data, &size)) return false;
+  if (size < sizeof(sa_family_t) || size > sizeof *address) return wrong_argument(env, "a socket address is needed");
+  memset(address, 0, sizeof *address);
+  memcpy(address, data, size);
+  *length = (socklen_t)size;
+  return true;
+}
+
 /* (host, port) → sockaddr bytes */
 static napi_value addressInet(napi_env env, napi_callback_info info) {
   napi_value argv[2];

@@ -1,7 +1,5 @@
 /* JavaScript values in and out: arguments that are checked, results, callbacks. */
-#include <string.h>
-
-#include "addon.h"
+#include "values.h"
 
 void call_back(napi_env env, napi_ref callback, size_t argc, const napi_value *argv) {
   napi_value function, receiver, error;
@@ -11,7 +9,7 @@ void call_back(napi_env env, napi_ref callback, size_t argc, const napi_value *a
   if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
 }
 
-static bool wrong(napi_env env, const char *what) {
+bool wrong_argument(napi_env env, const char *what) {
   napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", what);
   return false;
 }
@@ -19,7 +17,7 @@ static bool wrong(napi_env env, const char *what) {
 bool get_args(napi_env env, napi_callback_info info, size_t count, napi_value *argv) {
   size_t given = count;
   if (napi_get_cb_info(env, info, &given, argv, NULL, NULL) != napi_ok || given < count)
-    return wrong(env, "too few arguments");
+    return wrong_argument(env, "too few arguments");
   return true;
 }
 
@@ -27,7 +25,7 @@ bool get_u32(napi_env env, napi_value value, uint32_t *result) {
   double number;
   if (napi_get_value_double(env, value, &number) != napi_ok || !(number >= 0 && number <= 4294967295.0) ||
       number != (double)(uint32_t)number)
-    return wrong(env, "an unsigned 32-bit integer is needed");
+    return wrong_argument(env, "an unsigned 32-bit integer is needed");
   *result = (uint32_t)number;
   return true;
 }
@@ -35,37 +33,26 @@ bool get_u32(napi_env env, napi_value value, uint32_t *result) {
 bool get_fd(napi_env env, napi_value value, int *result) {
   uint32_t number;
   if (!get_u32(env, value, &number)) return false;
-  if (number > INT32_MAX) return wrong(env, "a file descriptor is needed");
+  if (number > INT32_MAX) return wrong_argument(env, "a file descriptor is needed");
   *result = (int)number;
   return true;
 }
 
 bool get_bool(napi_env env, napi_value value, bool *result) {
-  return napi_get_value_bool(env, value, result) == napi_ok || wrong(env, "a boolean is needed");
+  return napi_get_value_bool(env, value, result) == napi_ok || wrong_argument(env, "a boolean is needed");
 }
 
 bool get_bytes(napi_env env, napi_value value, uint8_t **data, size_t *length) {
   void *start;
   napi_typedarray_type type;
   if (napi_get_typedarray_info(env, value, &type, length, &start, NULL, NULL) != napi_ok || type != napi_uint8_array)
-    return wrong(env, "a Uint8Array is needed");
+    return wrong_argument(env, "a Uint8Array is needed");
   *data = start;
   return true;
 }
 
-bool get_address(napi_env env, napi_value value, struct sockaddr_storage *address, socklen_t *length) {
-  uint8_t *data;
-  size_t size;
-  if (!get_bytes(env, value, &data, &size)) return false;
-  if (size < sizeof(sa_family_t) || size > sizeof *address) return wrong(env, "a socket address is needed");
-  memset(address, 0, sizeof *address);
-  memcpy(address, data, size);
-  *length = (socklen_t)size;
-  return true;
-}
-
 bool get_external(napi_env env, napi_value value, void **result) {
-  return napi_get_value_external(env, value, result) == napi_ok || wrong(env, "a handle is needed");
+  return napi_get_value_external(env, value, result) == napi_ok || wrong_argument(env, "a handle is needed");
 }
 
 bool is_nullish(napi_env env, napi_value value) {

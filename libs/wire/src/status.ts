@@ -18,6 +18,9 @@ export const STATUS_LINE_MAX = 8192;
 /** Longest error text put into a status line, in characters: four bytes each at worst, plus keys, stays below the line's bound. */
 const ERROR_TEXT_MAX = 1500;
 
+/** Longest words about the clock. */
+const CLOCK_TEXT_MAX = 200;
+
 /** Milliseconds since the guest's kernel clock started (CLOCK_BOOTTIME), at each step of the boot. */
 const timings = z.object({
   initMs: z.number().nonnegative(),
@@ -34,6 +37,8 @@ const running = z.object({
   phase: z.enum(['starting', 'ready', 'unhealthy', 'stopping']).optional(),
   reason: z.string().max(ERROR_TEXT_MAX).optional(),
   timings: timings.optional(),
+  /** How the clock inside is, in words. */
+  clock: z.string().max(CLOCK_TEXT_MAX).optional(),
 });
 const exited = z.object({ status: z.literal('exited'), code: z.number().int() });
 const signaled = z.object({

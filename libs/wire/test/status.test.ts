@@ -23,6 +23,11 @@ describe('status lines', () => {
     );
   });
 
+  it('carry words about the clock', () => {
+    const status: EnclaveStatus = { status: 'running', phase: 'ready', clock: 'kvm-clock, within 1 s of the NSM' };
+    assert.deepEqual(decode(encodeStatus(status)), [status]);
+  });
+
   it('give a signal by name whether it comes as name or number (D1)', () => {
     assert.deepEqual(decode('{"status":"signaled","signal":"SIGKILL"}\n'), [{ status: 'signaled', signal: 'SIGKILL' }]);
     assert.deepEqual(decode('{"status":"signaled","signal":9}\n'), [{ status: 'signaled', signal: 'SIGKILL' }]);

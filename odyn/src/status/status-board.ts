@@ -6,6 +6,7 @@ import type { AppEnd, Events } from '../events.ts';
 export class StatusBoard {
   #current: EnclaveStatus;
   #timings: BootTimings;
+  #clock: string | undefined;
   #onChange: (status: EnclaveStatus) => void = () => {};
 
   constructor(events: Events, boot: BootTimes) {
@@ -16,6 +17,10 @@ export class StatusBoard {
       this.#set(this.#running('ready'));
     });
     events.on('unhealthy', ({ reason }) => this.#set({ ...this.#running('unhealthy'), reason }));
+    events.on('clock', ({ words }) => {
+      this.#clock = words;
+      if (this.#current.status === 'running') this.#set({ ...this.#current, clock: words });
+    });
     events.on('stopping', () => this.#set(this.#running('stopping')));
     events.on('exited', (end) => this.#set(finalStatus(end)));
     events.on('failed', ({ error }) => this.#set({ status: 'fatal', error }));
@@ -30,7 +35,8 @@ export class StatusBoard {
   }
 
   #running(phase: 'starting' | 'ready' | 'unhealthy' | 'stopping') {
-    return { status: 'running', phase, timings: this.#timings } as const;
+    const clock = this.#clock === undefined ? {} : { clock: this.#clock };
+    return { status: 'running', phase, timings: this.#timings, ...clock } as const;
   }
 
   #set(status: EnclaveStatus): void {

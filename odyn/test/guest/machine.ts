@@ -198,6 +198,10 @@ export class Machine {
     }
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
   async stop(): Promise<void> {
     for (const child of [this.#qemu, this.#vhost]) {
       if (child.exitCode === null && child.signalCode === null) {

@@ -12,6 +12,7 @@ for (const arch of ARCHES)
         'init',
         'odyn/launch',
         'odyn/node',
+        'odyn/odyn.node',
         'odyn/vsock.node',
       ]);
     });

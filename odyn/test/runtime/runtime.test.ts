@@ -47,7 +47,15 @@ describe('the runtime bundle', function () {
   /** The checkout in another place, its workspaces linked among themselves, and everything else from here. */
   async function copyCheckout(to: string): Promise<void> {
     await mkdir(join(to, 'node_modules/@enclaver'), { recursive: true });
-    for (const name of ['odyn', 'libs', 'scripts', 'package.json', 'package-lock.json', 'enclaver.lock.json']) {
+    for (const name of [
+      'odyn',
+      'libs',
+      'scripts',
+      'dist/native',
+      'package.json',
+      'package-lock.json',
+      'enclaver.lock.json',
+    ]) {
       await cp(join(CHECKOUT, name), join(to, name), {
         recursive: true,
         filter: (path) => !path.endsWith('node_modules'),
@@ -162,12 +170,12 @@ describe('the runtime bundle', function () {
     const options = { ...defaultsFor('x86_64'), output: join(folder, 'runtime'), entry: join(CHECKOUT, ENTRY) };
     const addon = join(folder, 'addon.node');
     await assert.rejects(
-      buildRuntime({ ...options, addon }),
+      buildRuntime({ ...options, addons: { ...options.addons, 'odyn/odyn.node': addon } }),
       (error) => error instanceof BuildError && error.code === 'INPUT_MISSING' && error.remedy === 'npm run build',
     );
     await writeFile(addon, 'xx\0GLIBC_2.17\0GLIBC_9.99\0');
     await assert.rejects(
-      buildRuntime({ ...options, addon }),
+      buildRuntime({ ...options, addons: { ...options.addons, 'odyn/odyn.node': addon } }),
       (error) =>
         error instanceof BuildError && error.code === 'ADDON_TOO_NEW' && /needs GLIBC_9\.99,/.test(error.message),
     );

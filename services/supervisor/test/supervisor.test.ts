@@ -220,6 +220,14 @@ describe('supervisor', () => {
     assert.deepEqual(names().slice(-5), ['ready', 'unhealthy', 'ready', 'unhealthy', 'exited']);
   });
 
+  it('keeps what the enclave says of its clock', async () => {
+    const { id } = await bootTo('ready');
+    const clock = 'kvm-clock, 6 s behind the NSM';
+    machine().say({ status: 'running', phase: 'ready', timings, clock });
+    while ((await bus.enclaves.get(id))?.clock !== clock) await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.equal(names().at(-1), 'ready', 'it is no news');
+  });
+
   it('boots again once when the kernel hangs', async () => {
     await restartSupervisor({ heartbeatMs: 150 });
     backend.onLaunch = (launched, boot) => {

@@ -1,4 +1,5 @@
 import { decodeAnswer, type NsmAnswers } from './answer.ts';
+import { documentTime } from './document-time.ts';
 import { NsmError } from './errors.ts';
 import { CALL_TIMEOUT_MS, MAX_CALLS } from './limits.ts';
 import { type AttestationFields, encodeRequest, type NsmRequest } from './request.ts';
@@ -84,6 +85,11 @@ export class Nsm {
   /** An attestation document: COSE_Sign1 as `parseDocument` reads it. */
   async attest(fields: AttestationFields = {}): Promise<Uint8Array> {
     return (await this.#ask({ ...fields, kind: 'Attestation' })).document;
+  }
+
+  /** What time it is for the NSM: it writes that into every document. To the millisecond; QEMU's emulated device knows seconds. */
+  async time(): Promise<Date> {
+    return documentTime(await this.attest());
   }
 
   async #ask<Kind extends NsmRequest['kind']>(request: NsmRequest & { kind: Kind }): Promise<NsmAnswers[Kind]> {

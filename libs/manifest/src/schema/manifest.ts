@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { MAX_NAME_LENGTH } from '../limits.ts';
 import { type Api, api, normaliseApi } from './api.ts';
+import { type Clock, clock, normaliseClock } from './clock.ts';
 import { type Defaults, defaults, normaliseDefaults } from './defaults.ts';
 import { type Egress, egress, normaliseEgress } from './egress.ts';
 import { type Health, health, normaliseHealth } from './health.ts';
@@ -32,6 +33,7 @@ export const manifestSchema = z
     ingress: ingress.nullish(),
     egress: egress.nullish(),
     health: health.nullish(),
+    clock: clock.nullish(),
     privileged: z
       .boolean()
       .meta({
@@ -58,6 +60,7 @@ export interface Manifest {
   ingress: IngressPort[];
   egress?: Egress;
   health?: Health;
+  clock?: Clock;
   /** The app is not confined, and the egress policy is no barrier to it. */
   privileged?: true;
   defaults: Defaults;
@@ -75,6 +78,7 @@ export function normalise(raw: z.output<typeof manifestSchema>): Manifest {
     ...(raw.signature ? { signature: raw.signature } : {}),
     ingress: (raw.ingress ?? []).map(normaliseIngress),
     ...(raw.egress ? { egress: normaliseEgress(raw.egress) } : {}),
+    ...(raw.clock ? { clock: normaliseClock(raw.clock) } : {}),
     ...(raw.health ? { health: normaliseHealth(raw.health) } : {}),
     ...(raw.privileged ? { privileged: true } : {}),
     defaults: normaliseDefaults(raw.defaults),

@@ -200,11 +200,14 @@ export class Enclave {
 
   #attach(machine: Machine): void {
     this.#machine = machine;
-    if (machine.pid !== this.#record.pid) {
-      this.#record = { ...this.#record, ...(machine.pid === undefined ? {} : { pid: machine.pid }) };
-      this.#journal.write(this.#record);
-    }
+    if (machine.pid !== undefined && machine.pid !== this.#record.pid) this.#note({ pid: machine.pid });
     void machine.gone.then((end) => this.#machineGone(machine, end));
+  }
+
+  /** What is new about an enclave whose state stays. */
+  #note(patch: Partial<Pick<EnclaveRecord, 'clock' | 'pid'>>): void {
+    this.#record = { ...this.#record, ...patch };
+    this.#journal.write(this.#record);
   }
 
   async #machineGone(machine: Machine, end: MachineEnd): Promise<void> {
@@ -246,6 +249,7 @@ export class Enclave {
         this.#advance('fatal', { result: { kind: 'fatal', error: status.error } });
         break;
       case 'running': {
+        if (status.clock !== undefined && status.clock !== this.#record.clock) this.#note({ clock: status.clock });
         const timings = status.timings === undefined ? {} : { timings: status.timings };
         if (status.phase === 'starting') this.#advance('app-starting', timings);
         else if (status.phase === 'unhealthy') this.#advance('app-unhealthy', timings, { reason: status.reason ?? '' });
