@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { Agent, createServer, request as httpRequest, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Running, start } from '../stack/enclaver.ts';
@@ -43,6 +43,7 @@ describe('traffic through a booted enclave', function () {
   let onName: Server;
   let openPort: number;
   let closedPort: number;
+  let toldPort: number;
 
   before(async () => {
     work = await mkdtemp(join(tmpdir(), 'enclaver-e2e-'));
@@ -69,6 +70,7 @@ describe('traffic through a booted enclave', function () {
         'defaults: { cpu_count: 2, memory_mb: 1024 }',
         'ingress:',
         '  - listen_port: 8080',
+        '  - {listen_port: 8081, clients: {allow: [127.0.0.1]}, proxy_protocol: true}',
         'egress:',
         // The name resolves to a loopback address: only the address rule beside it opens that
         `  allow: ["host:${openPort}", "host:${closedPort}", "*.test", "**.allowed.test", "127.0.0.9"]`,
@@ -78,8 +80,9 @@ describe('traffic through a booted enclave', function () {
       env: stack.env,
     });
     const port = await freePort();
+    toldPort = await freePort();
     app = `http://127.0.0.1:${port}`;
-    run = start(['run', eif, '-p', `127.0.0.1:${port}:8080`], stack.env);
+    run = start(['run', eif, '-p', `127.0.0.1:${port}:8080`, '-p', `127.0.0.1:${toldPort}:8081`], stack.env);
     await run.seen(/ e-[0-9a-f]{12} ready/);
   });
 
@@ -142,6 +145,25 @@ describe('traffic through a booted enclave', function () {
     const download = await fetch(`${app}/blob?bytes=${bytes}`);
     for await (const chunk of download.body ?? []) hash.update(chunk);
     assert.equal(hash.digest('hex'), expected);
+  });
+
+  it('tells the app who connects, 50 at once, and keeps out whom the manifest does not let in', async () => {
+    const heard = async (localAddress: string): Promise<[string, string]> => {
+      const socket = connect({ host: '127.0.0.1', port: toldPort, localAddress });
+      let text = '';
+      socket
+        .on('error', () => socket.destroy())
+        .on('data', (part: Buffer) => {
+          text += part;
+        });
+      await once(socket, 'connect');
+      const from = `${localAddress}:${socket.localPort} to 127.0.0.1:${toldPort}`;
+      await once(socket, 'close');
+      return [text, from];
+    };
+    const all = await Promise.all(Array.from({ length: 50 }, () => heard('127.0.0.1')));
+    for (const [text, from] of all) assert.equal(text, from);
+    assert.equal((await heard('127.0.0.2'))[0], '');
   });
 
   describe('egress', () => {

@@ -1,8 +1,11 @@
 // An app that knows nothing of enclaves: plain node:http, told what to do by requests.
 const { createHash } = require('node:crypto');
 const http = require('node:http');
+const net = require('node:net');
 
 const PORT = 8080;
+/** Where each connection begins with a PROXY v2 header of TCP over IPv4, which is told back. */
+const TOLD_PORT = 8081;
 
 process.on('SIGTERM', () => {
   console.log('got SIGTERM');
@@ -88,3 +91,16 @@ http
     return response.end(JSON.stringify(await route(url)));
   })
   .listen(PORT, '127.0.0.1', () => console.log(`listening on ${PORT}`));
+
+net
+  .createServer((socket) => {
+    let bytes = Buffer.alloc(0);
+    const end = (address, port) => `${bytes.subarray(address, address + 4).join('.')}:${bytes.readUInt16BE(port)}`;
+    socket
+      .on('error', () => socket.destroy())
+      .on('data', (chunk) => {
+        bytes = Buffer.concat([bytes, chunk]);
+        if (bytes.length >= 28) socket.end(`${end(16, 24)} to ${end(20, 26)}`);
+      });
+  })
+  .listen(TOLD_PORT, '127.0.0.1');
