@@ -15,9 +15,12 @@ const SPECIAL: readonly { readonly cidr: Cidr; readonly name: string }[] = [
   { cidr: parseCidr('::1/128'), name: 'loopback' },
   { cidr: parseCidr('fe80::/10'), name: 'link-local' },
   { cidr: parseCidr('ff00::/8'), name: 'multicast' },
-  // Instance metadata of EC2 over IPv6: as little meant by a general rule as 169.254.169.254
-  { cidr: parseCidr('fd00:ec2::254/128'), name: 'link-local' },
+  // What EC2 serves to the instance over IPv6 (metadata ::254, EKS credentials ::23, …): meant as little as 169.254.0.0/16
+  { cidr: parseCidr('fd00:ec2::/32'), name: 'link-local' },
 ];
+
+/** Networks of one's own (RFC 1918, 6598, 4193), such as the VPC that the parent is in. */
+const PRIVATE = ['10.0.0.0/8', '100.64.0.0/10', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'].map(parseCidr);
 
 /** All addresses that a packet to this one may end up at: itself, and one embedded in it. */
 export function reachedBy(address: IpAddress): IpAddress[] {
@@ -31,6 +34,10 @@ export function reachedBy(address: IpAddress): IpAddress[] {
 /** The special range that an address is in. */
 export function specialRange(address: IpAddress): { readonly cidr: Cidr; readonly name: string } | undefined {
   return SPECIAL.find(({ cidr }) => cidrContains(cidr, address));
+}
+
+export function isPrivate(address: IpAddress): boolean {
+  return PRIVATE.some((cidr) => cidrContains(cidr, address));
 }
 
 export function sameAddress(a: IpAddress, b: IpAddress): boolean {

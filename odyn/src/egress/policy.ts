@@ -8,7 +8,7 @@ import {
   unmapped,
   unmappedRange,
 } from '@enclaver/manifest';
-import { reachedBy, sameAddress, specialRange } from './addresses.ts';
+import { isPrivate, reachedBy, sameAddress, specialRange } from './addresses.ts';
 import type { Destination } from './destination.ts';
 
 /** What the policy says, and the rule that decided: one of the manifest's, or words for one that is built in. */
@@ -24,10 +24,11 @@ interface Rule {
 
 /**
  * `egress.allow` and `egress.deny`: a destination is open when a rule of `allow` fits and none of `deny` does. Domain
- * rules are for names, ranges for addresses. Three things are stricter than in the original, which looks at the name
+ * rules are for names, ranges for addresses. Four things are stricter than in the original, which looks at the name
  * only (fault D8): the keyword `host` is opened by the rule `host` alone; special addresses (loopback, link-local,
- * multicast, unspecified) are opened only by a range that lies within the special one; and the address that a name led
- * to is checked, too.
+ * multicast, unspecified) are opened only by a range that lies within the special one; the address that a name led to is
+ * checked, too; and to a private address leads only a name of a domain that a rule names, since whoever owns any other
+ * domain could have it lead there.
  */
 export class Policy {
   readonly #allow: readonly Rule[];
@@ -61,7 +62,8 @@ export class Policy {
         ? { allowed: true, rule: 'the address asked for' }
         : { allowed: false, rule: 'another address than the one asked for' };
     }
-    const denied = this.#denied(dialled, port) ?? this.#special(dialled, port);
+    const denied =
+      this.#denied(dialled, port) ?? this.#special(dialled, port) ?? this.#private(destination, dialled, port);
     return denied ?? { allowed: true, rule: 'no rule against the address' };
   }
 
@@ -71,6 +73,14 @@ export class Policy {
     const allow = this.#allow.find((rule) => coversAddress(rule, unmapped(address), port));
     if (allow === undefined) return { allowed: false, rule: 'no allow rule' };
     return this.#special(address, port) ?? { allowed: true, rule: `allow ${allow.text}` };
+  }
+
+  #private(destination: Destination, dialled: IpAddress, port: number): Decision | undefined {
+    const named = this.#allow.some((rule) => namesDomain(rule) && fits(rule, destination));
+    const closed = reachedBy(dialled).find(
+      (one) => isPrivate(one) && !named && !this.#allow.some((rule) => coversAddress(rule, one, port)),
+    );
+    return closed && { allowed: false, rule: 'private addresses are closed to a name whose domain no rule names' };
   }
 
   #denied(address: IpAddress, port: number): Decision | undefined {
@@ -105,6 +115,11 @@ function fits(rule: Rule, destination: Destination): boolean {
     return pattern.kind === 'domain' && matchLabels(pattern.labels, destination.labels);
   if (destination.kind === 'host') return pattern.kind === 'host';
   return pattern.kind === 'ip' && reachedBy(destination.address).some((one) => cidrContains(pattern.cidr, one));
+}
+
+/** A whole name, or wildcards below a domain of two labels: everybody may have a name below fewer, as in `**.com`. */
+function namesDomain({ pattern }: Rule): boolean {
+  return pattern.kind === 'domain' && pattern.labels.slice(-2).every((label) => !label.includes('*'));
 }
 
 /** `deny: ["**"]` closes all that has a name, the keyword included, although `allow: ["**"]` does not open it. */

@@ -42,12 +42,21 @@ const SPECIAL: readonly Range[] = [
   range(6, 1n, 128),
   range(4, 0xa9fe0000n, 16),
   range(6, 0xfe80n << 112n, 10),
-  range(6, (0xfd000ec2n << 96n) | 0x254n, 128),
+  range(6, 0xfd000ec2n << 96n, 32),
   range(4, 0n, 8),
   range(6, 0n, 128),
   range(4, 0xe0000000n, 4),
   range(6, 0xffn << 120n, 8),
   range(4, 0xffffffffn, 32),
+];
+
+/** "Where a name led". */
+const PRIVATE: readonly Range[] = [
+  range(4, 0x0a000000n, 8),
+  range(4, 0x64400000n, 10),
+  range(4, 0xac100000n, 12),
+  range(4, 0xc0a80000n, 16),
+  range(6, 0xfcn << 120n, 7),
 ];
 
 /** Whether a connection may be asked for: "Patterns", "host", "Special addresses". */
@@ -72,7 +81,7 @@ export function mayAsk({ allow, deny }: Rules, target: Target): boolean {
 export function mayKeep(rules: Rules, target: Target, dialled: Address): boolean {
   const led = plain(dialled);
   if (target.kind === 'host') return true;
-  if (target.kind === 'name') return mayReach(rules, led, target.port);
+  if (target.kind === 'name') return mayReach(rules, led, target.port) && mayBePrivate(rules, target, led);
   const asked = plain(target.address);
   return asked.version === led.version && asked.value === led.value;
 }
@@ -88,6 +97,17 @@ function mayReach({ allow, deny }: Rules, address: Address, port: number): boole
       }),
     );
   });
+}
+
+/** Nothing private, or the domain is named, or the address is. */
+function mayBePrivate({ allow }: Rules, target: Target & { readonly kind: 'name' }, led: Address): boolean {
+  const inPorts = allow.filter((pattern) => hasPort(pattern, target.port));
+  const domains = inPorts.filter(
+    (one) => one.kind === 'name' && !one.labels.slice(-2).some((label) => /\*/.test(label)),
+  );
+  return [led, ...inside(led)]
+    .filter((one) => PRIVATE.some((range) => contains(range, one)))
+    .every((one) => domains.some((rule) => isNamed(rule, target.labels)) || inPorts.some((rule) => isIn(rule, one)));
 }
 
 /** "mapped into IPv6, is the IPv4 address". */

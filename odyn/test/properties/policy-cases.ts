@@ -18,6 +18,11 @@ const V4 = [
   0xa9fea9fen,
   0xa9fec0den,
   0xc0000201n,
+  0x643fffffn,
+  0x64400000n,
+  0xac1fffffn,
+  0xac200000n,
+  0xc0a8ffffn,
   0xdfffffffn,
   0xe0000000n,
   0xfffffffen,
@@ -33,6 +38,8 @@ const V6 = [
   0xff02n << 112n,
   (0x20010db8n << 96n) | 1n,
   (0xfd000ec2n << 96n) | 0x254n,
+  0xfcn << 120n,
+  (0xfen << 120n) - 1n,
 ];
 const PREFIXES6 = [0, 8, 10, 16, 32, 80, 96, 100, 104, 112, 127, 128];
 
