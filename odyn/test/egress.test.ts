@@ -312,6 +312,34 @@ describe('egress proxy', () => {
     'a negative length': 'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n',
     'a chunk size that is none':
       'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n',
+    'two Hosts': 'GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\nHost: evil.com\r\n\r\n',
+    'no Host': 'GET http://example.com/ HTTP/1.1\r\n\r\n',
+    'a list of hosts': 'GET http://example.com,evil.com/ HTTP/1.1\r\nHost: x\r\n\r\n',
+    'a length that repeats itself': 'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\nabc',
+    'a length with a sign': 'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc',
+    'an encoding twice':
+      'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    'an encoding in HTTP/1.0':
+      'POST http://example.com/ HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    'a folded encoding':
+      'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n',
+    'an encoding with a vertical tab':
+      'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \vchunked\r\n\r\n0\r\n\r\n',
+    'a bare CR in a value': 'GET http://example.com/ HTTP/1.1\r\nHost: x\r\nX-A: b\rX-B: c\r\n\r\n',
+    'a bare LF between headers': 'GET http://example.com/ HTTP/1.1\r\nHost: x\nX-B: c\r\n\r\n',
+    'a NUL in a value': 'GET http://example.com/ HTTP/1.1\r\nHost: x\r\nX-A: b\0c\r\n\r\n',
+    'a header without a colon': 'GET http://example.com/ HTTP/1.1\r\nHost: x\r\nX-A\r\n\r\n',
+    'a header without a name': 'GET http://example.com/ HTTP/1.1\r\nHost: x\r\n: a\r\n\r\n',
+    'a blank before the first header': 'GET http://example.com/ HTTP/1.1\r\n Host: x\r\n\r\n',
+    'HTTP/0.9': 'GET http://example.com/\r\n\r\n',
+    'HTTP/2 without its handshake': 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
+    'a chunk size that overflows':
+      'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n',
+    'a chunk ended by a bare LF':
+      'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\n0\r\n\r\n',
+    'a CONNECT with a body': 'CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc',
+    'a CONNECT in chunks': 'CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    'a CONNECT in absolute form': 'CONNECT http://example.com:443/ HTTP/1.1\r\nHost: x\r\n\r\n',
   };
   for (const [name, bytes] of Object.entries(bad)) {
     it(`answers 400 to ${name}`, async () => {

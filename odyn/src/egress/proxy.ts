@@ -1,12 +1,16 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Relay } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
-import { forward, forwardUpgrade } from './forward.ts';
+import { Forwarder } from './forward.ts';
+import { hasBody } from './framing.ts';
 import type { Gate } from './gate.ts';
+import type { ServerConnections } from './server-connections.ts';
 import { tunnel } from './tunnel.ts';
+import { forwardUpgrade } from './upgrade.ts';
 
 /** The HTTP proxy that the app's proxy variables name. It reads strictly: what could be read in two ways is refused. */
-export function createProxy(gate: Gate, relay: Relay): Server {
+export function createProxy(gate: Gate, relay: Relay, connections: ServerConnections): Server {
+  const forwarder = new Forwarder(gate, connections);
   const server = createServer({
     maxHeaderSize: limits.egressHeaderBytes,
     insecureHTTPParser: false,
@@ -24,14 +28,14 @@ export function createProxy(gate: Gate, relay: Relay): Server {
   // Node leaves out what is above this count, a Content-Length perhaps; their size bounds them
   server.maxHeadersCount = 0;
   server.timeout = limits.egressIdleMs;
-  server.on('request', (request, response) => void forward(gate, request, response));
-  server.on('connect', (request, socket, head) => void tunnel(gate, relay, request.url ?? '', socket, head));
+  server.on('request', (request, response) => void forwarder.forward(request, response));
+  server.on('connect', (request, socket, head) => void tunnel(gate, relay, request, socket, head));
   server.on('upgrade', (request, socket, head) => void forwardUpgrade(gate, relay, request, socket, head));
   return server;
 }
 
 /** Others are answered as if they had not asked, which HTTP allows: h2c has no use through a proxy, and a body is read. */
-function asksForUpgrade({ method, headers }: IncomingMessage): boolean {
-  const bodiless = headers['content-length'] === undefined && headers['transfer-encoding'] === undefined;
-  return method === 'GET' && bodiless && headers.upgrade?.trim().toLowerCase() !== 'h2c';
+function asksForUpgrade(request: IncomingMessage): boolean {
+  const { method, headers } = request;
+  return method === 'GET' && !hasBody(request) && headers.upgrade?.trim().toLowerCase() !== 'h2c';
 }

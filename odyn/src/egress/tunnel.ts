@@ -1,18 +1,27 @@
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type Relay, VsockError } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
 import { answerRaw, refusalOf } from './answers.ts';
+import { checkConnect } from './framing.ts';
 import type { Gate } from './gate.ts';
 import { connectTarget } from './request-target.ts';
 
 /** Carries out `CONNECT host:port`; the payload goes by the relay, without JavaScript. `head` came after the request. */
-export async function tunnel(gate: Gate, relay: Relay, target: string, socket: Duplex, head: Buffer): Promise<void> {
+export async function tunnel(
+  gate: Gate,
+  relay: Relay,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): Promise<void> {
   const gone = new AbortController();
   const onGone = (): void => gone.abort();
   socket.on('error', () => socket.destroy());
   socket.once('close', onGone);
   try {
-    const { stream, head: answered } = await gate.open(connectTarget(target), gone.signal);
+    checkConnect(request);
+    const { stream, head: answered } = await gate.open(connectTarget(request.url ?? ''), gone.signal);
     socket.off('close', onGone);
     socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
     await joinStreams(relay, { stream: socket, head }, { stream, head: answered });

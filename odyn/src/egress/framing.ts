@@ -1,0 +1,55 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { Refusal } from './gate.ts';
+
+/** Methods that need no length when they have no body. */
+const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
+
+/** Connections on which a request could be read in two ways: nobody knows where the next one begins (RFC 9112, section 6.3). */
+const doubtful = new WeakSet<Socket>();
+
+export function isDoubtful({ socket }: IncomingMessage): boolean {
+  return doubtful.has(socket);
+}
+
+/** Headers that frame the body on the next connection: as it came, and never twice. @throws Refusal 400 */
+export function framingOf(request: IncomingMessage): string[] {
+  checkHost(request);
+  // Without a version (HTTP/0.9) a request has neither headers nor framing; Node reads them all the same
+  if (request.httpVersionMajor !== 1) throw doubt(request, 'HTTP other than 1.0 and 1.1');
+  const encoding = request.headers['transfer-encoding'];
+  if (encoding === undefined) {
+    const unsaid = request.headers['content-length'] === undefined && !BODILESS.has(request.method ?? '');
+    return unsaid ? ['Content-Length', '0'] : [];
+  }
+  if (request.httpVersionMinor === 0) throw doubt(request, 'Transfer-Encoding in HTTP/1.0');
+  if (!isChunked(encoding) || request.headers['content-length'] !== undefined) {
+    throw doubt(request, 'Transfer-Encoding other than chunked, or with Content-Length');
+  }
+  return ['Transfer-Encoding', 'chunked'];
+}
+
+/** A CONNECT has no body: what follows its head belongs to the tunnel. @throws Refusal 400 */
+export function checkConnect(request: IncomingMessage): void {
+  checkHost(request);
+  if (hasBody(request)) throw doubt(request, 'a CONNECT has no body');
+}
+
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
+}
+
+export function isChunked(encoding: string): boolean {
+  return encoding.trim().toLowerCase() === 'chunked';
+}
+
+/** Node keeps the first of several. */
+function checkHost(request: IncomingMessage): void {
+  const hosts = request.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host');
+  if (hosts.length > 1) throw doubt(request, 'more than one Host');
+}
+
+function doubt(request: IncomingMessage, found: string): Refusal {
+  doubtful.add(request.socket);
+  return new Refusal(400, found);
+}

@@ -1,0 +1,59 @@
+import { type IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Relay } from '@enclaver/vsock';
+import { answerRaw, refusalOf } from './answers.ts';
+import { framingOf } from './framing.ts';
+import type { Gate } from './gate.ts';
+import { endToEnd } from './headers.ts';
+import { forwardTarget } from './request-target.ts';
+import { answerOf, openStream, reply, requestOver } from './server-request.ts';
+import { joinStreams } from './tunnel.ts';
+
+/** Carries out a request that asks for another protocol, such as WebSocket: joins both sides when the server agrees. */
+export async function forwardUpgrade(
+  gate: Gate,
+  relay: Relay,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): Promise<void> {
+  const gone = new AbortController();
+  const onGone = (): void => gone.abort();
+  socket.on('error', () => socket.destroy());
+  socket.once('close', onGone);
+  try {
+    const framing = framingOf(request);
+    const target = forwardTarget(request.method ?? '', request.url ?? '');
+    const stream = await openStream(gate, target, gone.signal);
+    const upstream = requestOver(stream, request, target, [...upgradeTo(request), ...framing]);
+    gone.signal.addEventListener('abort', () => upstream.destroy());
+    upstream.on('upgrade', (answered: IncomingMessage, joined: Duplex, first: Buffer) => {
+      socket.off('close', onGone);
+      const headers = [...endToEnd(answered.rawHeaders), ...upgradeTo(answered)];
+      socket.write(rawHead(`HTTP/1.1 101 ${answered.statusMessage ?? ''}`, headers));
+      void joinStreams(relay, { stream: socket, head }, { stream: joined, head: first });
+    });
+    upstream.end();
+    const answered = await answerOf(upstream);
+    if (answered === undefined) return;
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket as Socket);
+    response.once('finish', () => socket.end());
+    reply(answered, response);
+  } catch (error) {
+    const { status, text } = refusalOf(error);
+    if (!socket.destroyed) answerRaw(socket, status, text);
+  }
+}
+
+function upgradeTo({ headers }: IncomingMessage): string[] {
+  return ['Connection', 'Upgrade', 'Upgrade', headers.upgrade ?? ''];
+}
+
+function rawHead(firstLine: string, headers: readonly string[]): string {
+  const lines = [firstLine];
+  for (let i = 0; i + 1 < headers.length; i += 2) lines.push(`${headers[i]}: ${headers[i + 1]}`);
+  return `${lines.join('\r\n')}\r\n\r\n`;
+}
