@@ -2,48 +2,35 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer as createHttp, type IncomingMessage, request } from 'node:http';
-import { type AddressInfo, connect, createServer as createTcp, type Server } from 'node:net';
+import { connect, createServer as createTcp, type Server } from 'node:net';
 import { buffer, text } from 'node:stream/consumers';
 import { Relay } from '@enclaver/vsock';
-import { LogDecoder } from '@enclaver/wire';
 import { Egress } from '../src/egress/egress.ts';
 import { LogRing } from '../src/logs/log-ring.ts';
 import { OdynLog } from '../src/logs/odyn-log.ts';
+import { EgressProxy, portOf } from './egress-proxy.ts';
 import { FakeParent, run } from './harness.ts';
 
 const REACHED = '93.184.216.34';
 
-async function portOf(server: Server): Promise<number> {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return (server.address() as AddressInfo).port;
-}
-
 describe('egress proxy', () => {
   let parent: FakeParent;
-  let relay: Relay;
+  let opened: EgressProxy;
   let egress: Egress;
-  let ring: LogRing;
   let seen: IncomingMessage[];
   let bodies: Buffer[];
   const servers: Server[] = [];
   let proxy: string;
 
   async function start(allow: string[], deny: string[] = []): Promise<void> {
-    const probe = createTcp();
-    const proxyPort = await portOf(probe);
-    probe.close();
-    ring = new LogRing(1 << 20);
-    const opened = await Egress.open(parent.transport, relay, { proxyPort, allow, deny }, new OdynLog(ring));
-    assert.ok(opened);
-    egress = opened;
-    proxy = `http://127.0.0.1:${proxyPort}/`;
+    opened = await EgressProxy.open(parent, { allow, deny });
+    egress = opened.egress;
+    proxy = opened.url;
   }
 
   beforeEach(async () => {
     parent = await FakeParent.make();
     await parent.listen();
-    relay = new Relay();
     seen = [];
     bodies = [];
     const web = createHttp(async (incoming, response) => {
@@ -67,8 +54,7 @@ describe('egress proxy', () => {
   });
 
   afterEach(async () => {
-    await egress.close();
-    await relay.close();
+    await opened.close();
     await parent.close();
     for (const server of servers.splice(0)) server.close();
   });
@@ -88,15 +74,7 @@ describe('egress proxy', () => {
     return answer;
   }
 
-  const logged = (): string => {
-    const bytes = ring.cursor(0).take();
-    return bytes === undefined
-      ? ''
-      : new LogDecoder()
-          .push(bytes)
-          .map(({ payload }) => payload.toString())
-          .join('\n');
-  };
+  const logged = (): string => opened.log();
 
   it('forwards a request in absolute form, its Host from the URL, hop-by-hop headers left out', async () => {
     const out = await curl(
@@ -226,7 +204,7 @@ describe('egress proxy', () => {
   });
 
   it('takes an IPv6 destination without its brackets to the parent (fault B-11)', async () => {
-    await egress.close();
+    await opened.close();
     await start(['2001:db8::/32']);
     parent.answer = ({ host }) => ({ reply: { Ok: { address: host } } });
     const socket = connect(egress.port, '127.0.0.1');
@@ -273,17 +251,10 @@ describe('egress proxy', () => {
   });
 
   it('answers 503 when the parent is not there', async () => {
-    await egress.close();
+    await opened.close();
     const gone = await FakeParent.make();
-    const port = egress.port;
-    const opened = await Egress.open(
-      gone.transport,
-      relay,
-      { proxyPort: port, allow: ['**'], deny: [] },
-      new OdynLog(ring),
-    );
-    assert.ok(opened);
-    egress = opened;
+    opened = await EgressProxy.open(gone, { allow: ['**'] });
+    proxy = opened.url;
     assert.match(await curl('-i', 'http://example.com/'), /^HTTP\/1.1 503 [\s\S]*os_err: \d+: /);
     await gone.close();
   });
@@ -382,9 +353,9 @@ describe('egress proxy', () => {
   });
 
   it('is not there when nothing is allowed', async () => {
-    assert.equal(
-      await Egress.open(parent.transport, relay, { proxyPort: 1, allow: [], deny: [] }, new OdynLog(ring)),
-      undefined,
-    );
+    const relay = new Relay();
+    const log = new OdynLog(new LogRing(1 << 16));
+    assert.equal(await Egress.open(parent.transport, relay, { proxyPort: 1, allow: [], deny: [] }, log), undefined);
+    await relay.close();
   });
 });

@@ -77,6 +77,8 @@ export class Forwarder {
     signal: AbortSignal,
   ): Promise<IncomingMessage> {
     const upstream = requestOver(stream, request, target, ['Connection', 'keep-alive', ...framing]);
+    // Without an agent of its own Node would close after the answer
+    upstream.shouldKeepAlive = true;
     const onGone = (): void => void upstream.destroy();
     signal.addEventListener('abort', onGone);
     if (hasBody(request)) {

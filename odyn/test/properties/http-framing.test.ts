@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server } from 'node:net';
-import { Relay } from '@enclaver/vsock';
+import { connect, createServer, type Server } from 'node:net';
 import fc from 'fast-check';
 import { holds } from '../../../test/properties/cases.ts';
 import { textMutationsOf } from '../../../test/properties/mutations.ts';
-import { Egress } from '../../src/egress/egress.ts';
-import { LogRing } from '../../src/logs/log-ring.ts';
-import { OdynLog } from '../../src/logs/odyn-log.ts';
+import { EgressProxy, portOf } from '../egress-proxy.ts';
 import { FakeParent } from '../harness.ts';
 import { answer, LAST, request, trick } from './http-messages.ts';
 import { isLast, type Message, readAnswers, readRequests, valuesOf } from './strict-http.ts';
@@ -42,8 +39,7 @@ function essence({ start: [method, target], headers, body }: Message): string {
 
 describe('framing of HTTP through the egress proxy', () => {
   let parent: FakeParent;
-  let relay: Relay;
-  let egress: Egress;
+  let opened: EgressProxy;
   let server: Server;
   /** Whole requests that arrived at the server, and whether anything arrived that was none. */
   let arrived: Message[];
@@ -55,7 +51,6 @@ describe('framing of HTTP through the egress proxy', () => {
   before(async () => {
     parent = await FakeParent.make();
     await parent.listen();
-    relay = new Relay();
     // A server that reads with the strict reader: what it cannot read shows that the proxy has sent something doubtful
     server = createServer((socket) => {
       let text = '';
@@ -74,27 +69,13 @@ describe('framing of HTTP through the egress proxy', () => {
         count = messages.length;
       });
     });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const to = (server.address() as AddressInfo).port;
+    const to = await portOf(server);
     parent.answer = () => ({ reply: { Ok: { address: '93.184.216.34' } }, to });
-    const probe = createServer().listen(0, '127.0.0.1');
-    await once(probe, 'listening');
-    const proxyPort = (probe.address() as AddressInfo).port;
-    probe.close();
-    const opened = await Egress.open(
-      parent.transport,
-      relay,
-      { proxyPort, allow: ['**.example'], deny: ['evil.example'] },
-      new OdynLog(new LogRing(1 << 16)),
-    );
-    assert.ok(opened);
-    egress = opened;
+    opened = await EgressProxy.open(parent, { allow: ['**.example'], deny: ['evil.example'] });
   });
 
   after(async () => {
-    await egress.close();
-    await relay.close();
+    await opened.close();
     await parent.close();
     server.close();
   });
@@ -110,7 +91,7 @@ describe('framing of HTTP through the egress proxy', () => {
   async function exchange(text: string): Promise<string> {
     arrived = [];
     isBroken = false;
-    const socket = connect({ port: egress.port, host: '127.0.0.1' });
+    const socket = connect({ port: opened.egress.port, host: '127.0.0.1' });
     let got = '';
     let quiet = setTimeout(() => socket.end(), 10 * QUIET_MS);
     socket.setEncoding('latin1');
