@@ -21,7 +21,7 @@ export const C_PROGRAMS = {
     'crash-status.c',
     'log.c',
   ],
-  launch: ['launch.c', 'confine.c'],
+  launch: ['launch.c', 'confine.c', 'cgroup.c'],
 } as const;
 
 const FLAGS = [

@@ -1,13 +1,16 @@
 /*
  * launch: starts the app in its own root, as its image's configuration says.
  *
- *   launch --root DIR --uid N --gid N [--groups N,N…] --workdir DIR [--privileged] -- PROGRAM [ARGUMENT…]
+ *   launch --root DIR --uid N --gid N [--groups N,N…] [--cgroup DIR] [--open-files N] --workdir DIR [--privileged] \
+ *     -- PROGRAM [ARGUMENT…]
  *
  * The environment is passed on as it is, the program is looked up in its PATH. If a step fails, `errno step\n` goes to
  * descriptor 3 and the exit code is 127; descriptor 3 closes by itself when the program has started.
  *
  * The app is confined (confine.c) unless it is privileged. What the image's own set-user-ID programs may do within that
  * stays possible: no_new_privs is not set.
+ *
+ * With --cgroup the program is moved into that cgroup (cgroup.c).
  */
 #include "launch.h"
 
@@ -32,12 +35,15 @@
 /* More than any image asks for; NGROUPS_MAX would allow 65536. */
 #define GROUPS_MAX 256
 
-/* The soft limit that PID 1 gave. Node raises its own to the hard limit, which programs that loop over all descriptors do not bear. */
+/* Unless told otherwise: the soft limit that PID 1 gave. Node raises its own to the hard limit, which programs that loop over all descriptors do not bear. */
 #define FILES_SOFT 65536
 
 struct request {
 	const char *root;
 	const char *workdir;
+	const char *cgroup;
+	/* 0: as PID 1 has it. */
+	rlim_t open_files;
 	uid_t uid;
 	gid_t gid;
 	gid_t groups[GROUPS_MAX];
@@ -70,7 +76,7 @@ static unsigned read_id(const char **text)
 	return (unsigned)number;
 }
 
-static unsigned read_only_id(const char *text)
+static unsigned read_number(const char *text)
 {
 	unsigned id = read_id(&text);
 	if (*text)
@@ -113,6 +119,10 @@ static struct request read_arguments(char **argument)
 			gid = value;
 		else if (!strcmp(name, "--groups"))
 			read_groups(&request, value);
+		else if (!strcmp(name, "--cgroup"))
+			request.cgroup = value;
+		else if (!strcmp(name, "--open-files"))
+			request.open_files = read_number(value);
 		else if (!strcmp(name, "--workdir"))
 			request.workdir = value;
 		else
@@ -120,8 +130,8 @@ static struct request read_arguments(char **argument)
 	}
 	if (!*argument || strcmp(*argument, "--") || !argument[1] || !request.root || !uid || !gid || !request.workdir)
 		refuse_arguments();
-	request.uid = read_only_id(uid);
-	request.gid = read_only_id(gid);
+	request.uid = read_number(uid);
+	request.gid = read_number(gid);
 	request.program = argument + 1;
 	return request;
 }
@@ -207,12 +217,14 @@ static void own_output_pipes(uid_t uid, gid_t gid)
 	}
 }
 
-static void set_limits(void)
+static void set_limits(rlim_t open_files)
 {
 	struct rlimit files;
 	if (getrlimit(RLIMIT_NOFILE, &files))
 		fail("limits");
-	if (files.rlim_cur > FILES_SOFT)
+	if (open_files)
+		files = (struct rlimit){ .rlim_cur = open_files, .rlim_max = open_files };
+	else if (files.rlim_cur > FILES_SOFT)
 		files.rlim_cur = FILES_SOFT;
 	if (setrlimit(RLIMIT_NOFILE, &files))
 		fail("limits");
@@ -224,11 +236,16 @@ int main(int count, char **arguments)
 	close_other_descriptors();
 	reset_signals();
 	reset_oom_score();
-	set_limits();
+	set_limits(request.open_files);
 	umask(022);
 	if (getpgrp() != getpid() && setpgid(0, 0))
 		fail("process group");
+	if (request.cgroup)
+		cgroup_join(request.cgroup);
 	enter_root(request.root);
+	/* Before it is made read-only */
+	if (request.cgroup)
+		cgroup_show();
 	if (!request.privileged)
 		confine_mounts();
 	enter_workdir(request.workdir);

@@ -6,6 +6,12 @@
 
 _Noreturn void fail(const char *step);
 
+/* cgroup.c: moves this process into the cgroup, which is the whole tree to it and to all that it starts. */
+void cgroup_join(const char *cgroup);
+
+/* cgroup.c: in the app's root, mounts that tree where programs look for it. */
+void cgroup_show(void);
+
 /* confine.c: in the app's root, makes read-only what would let root act outside of it. */
 void confine_mounts(void);
 

@@ -25,6 +25,8 @@ struct entry {
  * same bound because images expect the same room there as on their root; /dev/shm a quarter (no less than the 64 MB of
  * container engines on 256 MB of memory); /run holds pid files and sockets.
  *
+ * nsdelegate: who sees a cgroup as the whole tree may divide it but not widen its bounds, nor leave it.
+ *
  * Programs unpack libraries into /tmp and map them, so it is not noexec. /dev and /dev/shm are, as container
  * engines have them.
  */
@@ -34,7 +36,7 @@ static const struct entry table[] = {
 	{ "tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=25%,mode=1777", ALWAYS, 0 },
 	{ "proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, ALWAYS, 0 },
 	{ "sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, ALWAYS, 0 },
-	{ "cgroup2", "/sys/fs/cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL, IF_KNOWN, 0 },
+	{ "cgroup2", "/sys/fs/cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, "nsdelegate", IF_KNOWN, 0 },
 	{ "tmpfs", "/run", MS_NOSUID | MS_NODEV, "size=10%", EMPTY_ONLY, 0 },
 	{ "tmpfs", "/tmp", MS_NOSUID | MS_NODEV, "size=50%", EMPTY_ONLY, 01777 },
 };

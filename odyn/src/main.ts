@@ -22,6 +22,7 @@ async function main(): Promise<void> {
     root: '/rootfs',
     launchDescription: '/launch.json',
     launchPath: '/odyn/launch',
+    cgroupTree: '/sys/fs/cgroup',
     outputDirectory: '/run',
   });
   await odyn.run();

@@ -14,7 +14,9 @@ import { Ingress } from './ingress/ingress.ts';
 import { waitForListeners } from './ingress/listeners.ts';
 import { type Account, resolveAccount } from './launcher/accounts.ts';
 import { App } from './launcher/app.ts';
+import { AppCgroup, appMemoryBytes } from './launcher/app-cgroup.ts';
 import { appEnvironment } from './launcher/environment.ts';
+import { writeEtcFiles } from './launcher/etc-files.ts';
 import { closeWriters, openOutputFifos } from './launcher/output-fifos.ts';
 import { stopSignalNumber } from './launcher/signals.ts';
 import { limits } from './limits.ts';
@@ -39,6 +41,8 @@ export interface OdynOptions {
   readonly launchDescription: string;
   /** The starter of the app. */
   readonly launchPath: string;
+  /** Where the kernel's cgroups (version 2) are mounted. Without, or without them, the app's memory and processes have no bounds. */
+  readonly cgroupTree?: string;
   /** Where the named pipes `app.stdout` and `app.stderr` are. */
   readonly outputDirectory: string;
   /** The Nitro Secure Module; without one, sections of the manifest that need it are fatal. */
@@ -154,7 +158,7 @@ export class Odyn {
       const watch = this.#watchApp(manifest, AbortSignal.any([over.signal, this.#stopAsked.signal]));
       const end = await app.ended;
       over.abort();
-      app.killGroup();
+      app.killAll();
       await Promise.all([watch, ingress.close(), ...outputs.map((output) => output.drain(limits.outputDrainMs))]);
       this.#log.info('traffic', { ...egress?.counts(), ingress: JSON.stringify(ingress.stats()) });
       return end;
@@ -205,6 +209,9 @@ export class Odyn {
       ...(proxyPort === undefined ? {} : { proxyPort }),
       ...(manifest.api === undefined ? {} : { apiPort: manifest.api.listenPort }),
     });
+    writeEtcFiles(root);
+    const cgroup = this.#makeCgroup(manifest.limits);
+    const { openFiles } = manifest.limits;
     const fifos = openOutputFifos(outputDirectory);
     const outputs = (['stdout', 'stderr'] as const).map(
       (stream) => new OutputPipe(fifos.readers[stream], stream, this.#ring, this.#backPressure, this.#log),
@@ -220,6 +227,8 @@ export class Odyn {
         account,
         stopSignal,
         privileged: manifest.privileged ?? false,
+        ...(cgroup === undefined ? {} : { cgroup }),
+        ...(openFiles === undefined ? {} : { openFiles }),
         ...fifos.writers,
       });
     } finally {
@@ -230,6 +239,18 @@ export class Odyn {
     this.#app = app;
     if (this.#stopGraceMs !== undefined) app.stop(this.#stopGraceMs);
     return { app, outputs };
+  }
+
+  #makeCgroup({ memoryMb, pids }: Manifest['limits']): AppCgroup | undefined {
+    const { cgroupTree } = this.#options;
+    if (cgroupTree === undefined) return undefined;
+    const meminfo = readBounded('/proc/meminfo', limits.meminfoBytes).toString('latin1');
+    const memoryBytes = appMemoryBytes(meminfo, memoryMb);
+    const cgroup = AppCgroup.make(cgroupTree, { memoryBytes, pids });
+    if (cgroup === undefined)
+      this.#log.warn('no bounds for the app', { reason: 'this kernel has no cgroups for them' });
+    else this.#log.info('bounds of the app', { memoryBytes, pids });
+    return cgroup;
   }
 
   #accountOf(user: string): Account {

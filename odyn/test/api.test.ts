@@ -190,6 +190,18 @@ describe('the attestation API', () => {
     });
   });
 
+  it('answers a client that has closed its half before the NSM is done', async () => {
+    await api.close();
+    const simulator = newSimulator();
+    await serve(async (request) => {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return simulator.request(request);
+    });
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.end('GET /v1/pcrs/0 HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    assert.match(await text(socket), /^HTTP\/1\.1 200 /);
+  });
+
   it('turns away pages of a browser', async () => {
     const get = (headers: string) => raw(`GET /v1/pcrs/0 HTTP/1.1\r\nConnection: close\r\n${headers}\r\n`);
     for (const headers of [

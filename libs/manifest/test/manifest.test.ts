@@ -72,6 +72,7 @@ describe('parseManifest', () => {
           allow: ['kms.*.amazonaws.com', '169.254.169.254', '**.example.com', '10.0.0.0/8', 'host'],
           deny: ['secret.example.com', '10.9.0.0/16'],
         },
+        limits: { pids: 4096 },
         defaults: { cpuCount: 4, memoryMb: 6144 },
         kmsProxy: {
           listenPort: 9999,
@@ -98,8 +99,23 @@ describe('parseManifest', () => {
       sources: { app: 'app:1' },
       ingress: [],
       egress: { proxyPort: 10000, allow: [], deny: [] },
+      limits: { pids: 4096 },
       defaults: { cpuCount: 2, memoryMb: 4096 },
     });
+  });
+
+  it('reads the bounds of the app, and refuses those that nothing could run within', () => {
+    const { limits } = parseManifest(minimal('limits: { memory_mb: 512, pids: 64, open_files: 1024 }\n'));
+    assert.deepEqual(limits, { memoryMb: 512, pids: 64, openFiles: 1024 });
+    for (const wrong of ['memory_mb: 15', 'pids: 0', 'open_files: 15', 'open_files: 1048577', 'memory: 1g']) {
+      assert.match(
+        problemsOf(minimal(`limits: { ${wrong} }\n`))
+          .map(({ path }) => path)
+          .join(),
+        /^limits\./,
+        wrong,
+      );
+    }
   });
 
   it('takes a key without a value for a missing one, as upstream does', () => {
@@ -167,7 +183,7 @@ describe('parseManifest', () => {
     assert.equal(
       error.message,
       'enclaver.yaml:6:1: egres: found the unknown key "egres"; allowed: version, name, target, sources, signature, ' +
-        'ingress, egress, health, clock, privileged, defaults, kms_proxy, api, spire (did you mean "egress"?)\n' +
+        'ingress, egress, health, clock, privileged, limits, defaults, kms_proxy, api, spire (did you mean "egress"?)\n' +
         'enclaver.yaml:7:20: api.listen_port: found 0; allowed: a port number, 1 to 65535',
     );
   });

@@ -37,6 +37,8 @@ export class Api {
       connectionsCheckingInterval: 1_000,
       noDelay: true,
     });
+    // A client may say that it has asked all (shutdown) and wait: Node would drop what it waits for
+    Object.assign(this.#server, { httpAllowHalfOpen: true });
     this.#server.maxConnections = limits.apiConnections;
     this.#server.on('request', (request, response) => void this.#serve(request, response));
     this.#server.on('clientError', (error, socket) => refuse(error, socket));

@@ -7,6 +7,7 @@ import { getSystemErrorMap } from 'node:util';
 import type { AppEnd } from '../events.ts';
 import { OdynError } from '../odyn-error.ts';
 import type { Account } from './accounts.ts';
+import type { AppCgroup } from './app-cgroup.ts';
 
 export interface AppOptions {
   /** The starter, `/odyn/launch`. */
@@ -19,6 +20,10 @@ export interface AppOptions {
   readonly stopSignal: number;
   /** Not confined: with all of root's capabilities, and vsock sockets. */
   readonly privileged: boolean;
+  /** What bounds the app and all it starts, where the kernel has it. */
+  readonly cgroup?: AppCgroup;
+  /** Bound on the open files of each process; else what init gave. */
+  readonly openFiles?: number;
   /** Descriptors that become the app's output. */
   readonly stdout: number;
   readonly stderr: number;
@@ -29,16 +34,18 @@ export class App {
   readonly #child: ChildProcess;
   readonly #pid: number;
   readonly #stopSignal: number;
+  readonly #cgroup: AppCgroup | undefined;
   readonly #ended: Promise<AppEnd>;
   #running = true;
   #stopAsked = false;
   #killAt = Number.POSITIVE_INFINITY;
   #killTimer: NodeJS.Timeout | undefined;
 
-  private constructor(child: ChildProcess, pid: number, stopSignal: number) {
+  private constructor(child: ChildProcess, pid: number, { stopSignal, cgroup }: AppOptions) {
     this.#child = child;
     this.#pid = pid;
     this.#stopSignal = stopSignal;
+    this.#cgroup = cgroup;
     this.#ended = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
         this.#running = false;
@@ -53,11 +60,15 @@ export class App {
    * @throws OdynError APP_NOT_STARTED
    */
   static async start(options: AppOptions): Promise<App> {
-    const { launchPath, root, argv, env, workdir, account, stopSignal, privileged, stdout, stderr } = options;
+    const { launchPath, root, argv, env, workdir, account, privileged, cgroup, openFiles, stdout, stderr } = options;
     const { uid, gid, groups } = account;
     const ids = ['--uid', `${uid}`, '--gid', `${gid}`, '--groups', groups.join(',')];
-    const confined = privileged ? ['--privileged'] : [];
-    const child = spawn(launchPath, ['--root', root, ...ids, '--workdir', workdir, ...confined, '--', ...argv], {
+    const bounds = [
+      ...(cgroup === undefined ? [] : ['--cgroup', cgroup.path]),
+      ...(openFiles === undefined ? [] : ['--open-files', `${openFiles}`]),
+      ...(privileged ? ['--privileged'] : []),
+    ];
+    const child = spawn(launchPath, ['--root', root, ...ids, ...bounds, '--workdir', workdir, '--', ...argv], {
       cwd: '/',
       env,
       // Of its own, so that a signal for the app's group does not reach odyn
@@ -68,7 +79,7 @@ export class App {
       const [error] = (await once(child, 'error')) as [Error];
       throw new OdynError('APP_NOT_STARTED', `cannot run ${launchPath}: ${error.message}`, { cause: error });
     }
-    const app = new App(child, child.pid, stopSignal);
+    const app = new App(child, child.pid, options);
     const failure = await text(child.stdio[3] as Readable);
     if (failure === '') return app;
     await app.ended;
@@ -85,7 +96,7 @@ export class App {
   }
 
   /**
-   * Sends the image's stop signal to the app's first process, as container engines do; kills the whole group after
+   * Sends the image's stop signal to the app's first process, as container engines do; kills all that it started after
    * `graceMs`. Asked again, it can only come sooner.
    */
   stop(graceMs: number): void {
@@ -98,11 +109,15 @@ export class App {
     if (killAt >= this.#killAt) return;
     this.#killAt = killAt;
     clearTimeout(this.#killTimer);
-    this.#killTimer = setTimeout(() => this.killGroup(), graceMs);
+    this.#killTimer = setTimeout(() => this.killAll(), graceMs);
   }
 
-  /** Ends whatever is left of the app's process group. */
-  killGroup(): void {
+  /** Ends whatever is left of the app and what it started; without a cgroup, what has not left its process group. */
+  killAll(): void {
+    if (this.#cgroup !== undefined) {
+      this.#cgroup.kill();
+      return;
+    }
     try {
       process.kill(-this.#pid, 'SIGKILL');
     } catch (error) {

@@ -1,3 +1,5 @@
+import { HOSTNAME } from './etc-files.ts';
+
 /** What container engines give a process whose image sets no PATH. */
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -16,7 +18,7 @@ export interface EnvironmentOptions {
  * and where odyn's own servers are, which replaces the image's: without the proxy nothing outside can be reached.
  */
 export function appEnvironment({ image, home, proxyPort, apiPort }: EnvironmentOptions): Record<string, string> {
-  const env: Record<string, string> = { PATH: DEFAULT_PATH, HOSTNAME: 'enclave' };
+  const env: Record<string, string> = { PATH: DEFAULT_PATH, HOSTNAME };
   for (const pair of image) {
     const split = pair.indexOf('=');
     env[pair.slice(0, split)] = pair.slice(split + 1);

@@ -180,7 +180,7 @@ describe('init in a guest', function () {
         open: [0, 1, 2],
         blocked: [],
         ignored: [],
-        files: 65536,
+        files: [65536, 1048576],
         greeting: 'hello',
         arguments: ['one', 'two'],
       });

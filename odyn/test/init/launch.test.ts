@@ -16,6 +16,7 @@ interface Seen {
   inRoot: boolean;
   umask: number;
   open: number[];
+  files: number[];
   blocked: number[];
   ignored: number[];
   arguments: string[];
@@ -170,6 +171,15 @@ describe('launch', () => {
     assert.equal(await refusal([...options(), '--', '/bin/missing']), '2 exec\n');
     assert.equal(await refusal([...options(), '--', '/bin/data']), '13 exec\n');
     assert.equal(await refusal([...options(), '--', '/bin/text']), '8 exec\n');
+  });
+
+  it('bounds the open files of the program, so that it cannot raise them', async () => {
+    const seen = await probe({ '--open-files': '100' });
+    assert.deepEqual(seen.files, [100, 100]);
+  });
+
+  it('tells a cgroup that is not there', async () => {
+    assert.equal(await refusal([...options({ '--cgroup': '/no/such' }), '--', 'probe']), '2 cgroup\n');
   });
 
   it('tells a missing root and a workdir that is a file', async () => {

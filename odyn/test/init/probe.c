@@ -138,7 +138,8 @@ static void print_state(int count, char **arguments)
 	print_list("blocked", 1, NSIG, is_blocked);
 	print_list("ignored", 1, NSIG, is_ignored);
 	getrlimit(RLIMIT_NOFILE, &files);
-	printf("\"files\":%llu,\"greeting\":\"%s\",", (unsigned long long)files.rlim_cur, getenv("GREETING") ? getenv("GREETING") : "");
+	printf("\"files\":[%llu,%llu],", (unsigned long long)files.rlim_cur, (unsigned long long)files.rlim_max);
+	printf("\"greeting\":\"%s\",", getenv("GREETING") ? getenv("GREETING") : "");
 	printf("\"arguments\":[");
 	for (int i = 1; i < count; i++)
 		printf("%s\"%s\"", i > 1 ? "," : "", arguments[i]);

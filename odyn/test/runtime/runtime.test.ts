@@ -142,6 +142,21 @@ describe('the runtime bundle', function () {
     });
   }
 
+  it('holds no shell, no debugger and nothing else that odyn does not need', async () => {
+    const needed = [
+      /^init$/,
+      /^odyn\/(?:launch|node|odyn\.js|program\.js|program\.cache|\w+\.node)$/,
+      /^modules\/(?:order|[\w-]+\.ko)$/,
+      /^lib(?:64)?\/(?:[\w-]+-linux-gnu\/)?[\w+.-]+\.so(?:\.\d+)*$/,
+    ];
+    for (const arch of ARCHES) {
+      const { output } = defaultsFor(arch);
+      const { parts } = JSON.parse(await readFile(join(output, 'runtime.json'), 'utf8')) as Description;
+      const others = parts.filter(({ path }) => !needed.some((pattern) => pattern.test(path)));
+      assert.deepEqual(others, [], arch);
+    }
+  });
+
   it('is made once for the same inputs, and anew when a file of it is damaged', async () => {
     const output = join(folder, 'runtime');
     const first = await built(output);

@@ -7,6 +7,7 @@ import { type Egress, egress, normaliseEgress } from './egress.ts';
 import { type Health, health, normaliseHealth } from './health.ts';
 import { type IngressPort, ingress, normaliseIngress } from './ingress.ts';
 import { type KmsProxy, kmsProxy, normaliseKmsProxy } from './kms-proxy.ts';
+import { type Limits, limits, normaliseLimits } from './limits.ts';
 import { type Signature, signature } from './signature.ts';
 import { normaliseSources, type Sources, sources, target } from './sources.ts';
 import { normaliseSpire, type Spire, spire } from './spire.ts';
@@ -43,6 +44,7 @@ export const manifestSchema = z
         default: false,
       })
       .nullish(),
+    limits: limits.nullish(),
     defaults: defaults.nullish(),
     kms_proxy: kmsProxy.nullish(),
     api: api.nullish(),
@@ -63,6 +65,7 @@ export interface Manifest {
   clock?: Clock;
   /** The app is not confined, and the egress policy is no barrier to it. */
   privileged?: true;
+  limits: Limits;
   defaults: Defaults;
   kmsProxy?: KmsProxy;
   api?: Api;
@@ -81,6 +84,7 @@ export function normalise(raw: z.output<typeof manifestSchema>): Manifest {
     ...(raw.clock ? { clock: normaliseClock(raw.clock) } : {}),
     ...(raw.health ? { health: normaliseHealth(raw.health) } : {}),
     ...(raw.privileged ? { privileged: true } : {}),
+    limits: normaliseLimits(raw.limits),
     defaults: normaliseDefaults(raw.defaults),
     ...(raw.kms_proxy ? { kmsProxy: normaliseKmsProxy(raw.kms_proxy) } : {}),
     ...(raw.api ? { api: normaliseApi(raw.api) } : {}),
