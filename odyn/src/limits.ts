@@ -88,6 +88,15 @@ export const limits = {
   attestedRenewMinMs: 1_000,
   /** ... and at most, should they live for long: clients that want a fresh document are not to be refused. */
   attestedRenewMaxMs: 3_600_000,
+  /** How long a key or certificate is asked for at boot while KMS, its server or the parent is away: they may be starting, too. */
+  tlsBootMs: 300_000,
+  /** Between attempts: the first pause, doubled each time up to the last. */
+  tlsRetryMs: 500,
+  tlsRetryMaxMs: 15_000,
+  /** One fetch, from the connection to the last byte. */
+  tlsFetchMs: 30_000,
+  /** How often fetched keys and certificates are asked for again: they are renewed weeks or at least days before they expire. */
+  tlsRefreshMs: 3_600_000,
   /** Key, certificates or client CAs of a port: the CAs of the whole web are 220 KiB. */
   tlsFileBytes: 1 * MIB,
   /** After the app has ended its sockets are closed; this is for what clients have not taken yet. */

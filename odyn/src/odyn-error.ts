@@ -14,7 +14,9 @@ export type OdynErrorCode =
   | 'NOT_IN_RELEASE'
   | 'NSM_MISSING'
   | 'SIGNAL_UNKNOWN'
+  | 'TLS_FETCH'
   | 'TLS_FILE'
+  | 'TLS_KMS'
   | 'USER_UNKNOWN';
 
 /** Why the app could not be started; the message becomes the text of the status `fatal`. */

@@ -8,6 +8,10 @@ export async function openSource(certificate: TlsCertificate, context: SourceCon
   switch (certificate.source) {
     case 'files':
       return new FilesSource(certificate, context);
+    case 'kms': {
+      const { KmsSource } = await import('./kms.ts');
+      return new KmsSource(certificate, context);
+    }
     case 'attested': {
       const { AttestedSource } = await import('./attested.ts');
       return new AttestedSource(certificate, context);

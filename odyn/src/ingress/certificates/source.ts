@@ -1,5 +1,7 @@
 import type { Nsm } from '@enclaver/attestation/nsm';
 import type { Manifest, TlsCertificate } from '@enclaver/manifest';
+import type { VsockTransport } from '@enclaver/vsock';
+import type { KmsClient } from '../../kms/kms-client.ts';
 import type { OdynLog } from '../../logs/odyn-log.ts';
 import type { KeyPair } from './key-pair.ts';
 
@@ -28,5 +30,9 @@ export interface SourceContext {
   readonly root: string;
   readonly manifest: Manifest;
   readonly nsm?: Nsm | undefined;
+  /** To and from the parent. */
+  readonly transport: VsockTransport;
+  /** Where the manifest needs it. */
+  readonly kms?: KmsClient | undefined;
   readonly log: OdynLog;
 }
