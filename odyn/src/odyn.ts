@@ -151,6 +151,7 @@ export class Odyn {
         root: this.#options.root,
         manifest,
         nsm: this.#options.nsm,
+        transport,
         log: this.#log,
       });
       const { app, outputs } = await this.#startApp(configuration, egress?.port);

@@ -22,18 +22,20 @@ export class KmsSource implements CertificateSource {
   readonly #kms: KmsClient;
   readonly #key: SourceFile;
   readonly #cert: SourceFile;
+  readonly #refreshMs: number;
   readonly #closing = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   /** As they were read last, to see a change without asking KMS. */
   #read: { sealed: Buffer; pair: KeyPair } | undefined;
 
   /** Throws TLS_FILE, FILE_UNREADABLE. */
-  constructor(certificate: CertificateOf<'kms'>, context: SourceContext) {
+  constructor(certificate: CertificateOf<'kms'>, context: SourceContext, refreshMs: number = limits.tlsRefreshMs) {
     const { key, cert, caFile } = certificate;
     if (context.kms === undefined) throw new Error('a source of KMS is opened without KMS');
     const ca = caFile === undefined ? undefined : readFirst(context.root, context.port, [caFile]).toString('utf8');
     this.#certificate = certificate;
     this.#context = context;
+    this.#refreshMs = refreshMs;
     this.#kms = context.kms;
     this.#key = new SourceFile(key, context, ca);
     this.#cert = new SourceFile(cert, context, ca);
@@ -54,7 +56,7 @@ export class KmsSource implements CertificateSource {
       throw this.#fault(`${error.message}; given up after ${limits.tlsBootMs / 1000} s`, error);
     }
     if (this.#key.isFetched || this.#cert.isFetched) {
-      this.#timer = setInterval(() => void this.#refresh(changed), limits.tlsRefreshMs).unref();
+      this.#timer = setInterval(() => void this.#refresh(changed), this.#refreshMs).unref();
     }
     return pair;
   }
@@ -82,10 +84,10 @@ export class KmsSource implements CertificateSource {
   /** The same object as long as nothing has changed. Throws TransientError, TLS_KMS, TLS_FILE, TLS_FETCH, FILE_UNREADABLE. */
   async #load(): Promise<KeyPair> {
     const [sealed, certificates] = await Promise.all([this.#key.read(), this.#cert.read()]);
-    const before = this.#read;
-    const sameKey = before !== undefined && before.sealed.equals(sealed);
-    if (sameKey && certificates.equals(Buffer.from(before.pair.certificates))) return before.pair;
-    const pair = { key: sameKey ? before.pair.key : await this.#open(sealed), certificates };
+    // A key that is the same still is not opened again
+    const before = this.#read?.sealed.equals(sealed) ? this.#read.pair : undefined;
+    if (before !== undefined && certificates.equals(Buffer.from(before.certificates))) return before;
+    const pair = { key: before?.key ?? (await this.#open(sealed)), certificates };
     const fault = faultOf(pair);
     if (fault !== undefined) throw this.#fault(fault);
     this.#read = { sealed, pair };

@@ -16,7 +16,7 @@ export async function retry<Result>(
   signal: AbortSignal,
 ): Promise<Result> {
   const until = performance.now() + limits.tlsBootMs;
-  for (let pause = limits.tlsRetryMs; ; pause = Math.min(2 * pause, limits.tlsRetryMaxMs)) {
+  for (let pause: number = limits.tlsRetryMs; ; pause = Math.min(2 * pause, limits.tlsRetryMaxMs)) {
     try {
       return await attempt();
     } catch (error) {
