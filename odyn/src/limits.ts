@@ -161,8 +161,8 @@ export const limits = {
   /** Head of an answer; those of AWS have 1 KiB. */
   ownHeaderBytes: 16 * KIB,
 
-  /** Each exchange with a source of credentials. The metadata service answers in milliseconds; a lost packet costs 1 s and then 2 s. */
-  credentialsMs: 5_000,
+  /** Each exchange with a source of credentials. The metadata service answers in milliseconds; a lost packet costs 1 s. */
+  credentialsMs: 3_000,
   /** An answer with credentials: 1.5 KiB with the longest session tokens seen. */
   credentialsBytes: 64 * KIB,
   /** Credentials are fetched anew when they are valid for less than this: what AWS's SDKs do. */
@@ -170,14 +170,24 @@ export const limits = {
   /** After a refresh that failed, while the old ones are valid. */
   credentialsRetryMs: 10_000,
 
+  /** Clients of the KMS proxy: the app's own processes. */
+  kmsConnections: 1_024,
+  /** Head of a request: a session token takes 2 KiB, a presigned query the same again. */
+  kmsHeaderBytes: 16 * KIB,
+  /** For a whole request, which comes over loopback. */
+  kmsRequestMs: 30_000,
+  /** Idle time of a client's kept connection. */
+  kmsKeepAliveMs: 65_000,
   /** A request to KMS: the largest is a Decrypt with an attestation document of 256 KiB in base64. */
   kmsRequestBytes: 512 * KIB,
   /** An attested answer, which is held in memory: a key pair of RSA-4096 takes 12 KiB. */
   kmsAnswerBytes: 64 * KIB,
-  /** From the app's request to the head of KMS's answer, the connection included. AWS's SDKs give up later. */
+  /** A call to KMS to the end of its answer, the connection included. AWS's SDKs give up later. */
   kmsCallMs: 30_000,
   /** An attestation document is used this long: far below the five minutes after which KMS refuses it by common account. */
   kmsDocumentMs: 60_000,
+  /** How far the time of the app's signature may be from ours, as at AWS. */
+  kmsSignatureMs: 300_000,
   /** Our clock and KMS's: KMS refuses signatures from 300 s on. */
   kmsClockMs: 240_000,
   /** Certificate authorities in `kms_proxy.ca_file`: those of the whole web are 220 KiB. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Nsm } from '@enclaver/attestation/nsm';
-import type { Manifest } from '@enclaver/manifest';
+import { type Manifest, needsKms } from '@enclaver/manifest';
 import { Relay, type VsockTransport } from '@enclaver/vsock';
 import type { Api } from './api/api.ts';
 import type { BootTimes } from './bootstrap/boot-clock.ts';
@@ -12,10 +12,11 @@ import { Egress } from './egress/egress.ts';
 import { type AppEnd, Events } from './events.ts';
 import { Ingress } from './ingress/ingress.ts';
 import { waitForListeners } from './ingress/listeners.ts';
+import type { Kms } from './kms/kms.ts';
 import { type Account, resolveAccount } from './launcher/accounts.ts';
 import { App } from './launcher/app.ts';
 import { AppCgroup, appMemoryBytes } from './launcher/app-cgroup.ts';
-import { appEnvironment } from './launcher/environment.ts';
+import { appEnvironment, readEnvironment } from './launcher/environment.ts';
 import { writeEtcFiles } from './launcher/etc-files.ts';
 import { closeWriters, openOutputFifos } from './launcher/output-fifos.ts';
 import { stopSignalNumber } from './launcher/signals.ts';
@@ -144,8 +145,10 @@ export class Odyn {
     const { transport } = this.#options;
     const { manifest } = configuration;
     const egress = await Egress.open(transport, relay, manifest.egress, this.#log);
+    let kms: Kms | undefined;
     let api: Api | undefined;
     try {
+      kms = await this.#openKms(configuration);
       api = await this.#openApi(manifest.api?.listenPort);
       const ingress = await Ingress.open(transport, relay, {
         root: this.#options.root,
@@ -154,19 +157,29 @@ export class Odyn {
         transport,
         log: this.#log,
       });
-      const { app, outputs } = await this.#startApp(configuration, egress?.port);
+      const { app, outputs } = await this.#startApp(configuration, egress?.port, kms);
       const over = new AbortController();
       const watch = this.#watchApp(manifest, AbortSignal.any([over.signal, this.#stopAsked.signal]));
       const end = await app.ended;
       over.abort();
       app.killAll();
       await Promise.all([watch, ingress.close(), ...outputs.map((output) => output.drain(limits.outputDrainMs))]);
-      this.#log.info('traffic', { ...egress?.counts(), ingress: JSON.stringify(ingress.stats()) });
+      this.#log.info('traffic', { ...egress?.counts(), ...kms?.counts(), ingress: JSON.stringify(ingress.stats()) });
       return end;
     } finally {
       await api?.close();
+      await kms?.close();
       await egress?.close();
     }
+  }
+
+  /** Throws OdynError NSM_MISSING, KMS_FILE; KmsError KMS_CREDENTIALS. */
+  async #openKms({ manifest, launch }: Configuration): Promise<Kms | undefined> {
+    if (!needsKms(manifest)) return undefined;
+    const { transport, root } = this.#options;
+    const nsm = requireNsm(this.#options.nsm, manifest.kmsProxy === undefined ? 'ingress[].tls' : 'kms_proxy');
+    const { Kms } = await import('./kms/kms.ts');
+    return Kms.open({ transport, nsm, env: readEnvironment(launch.env), manifest, root, log: this.#log });
   }
 
   /** Throws OdynError NSM_MISSING. */
@@ -200,15 +213,18 @@ export class Odyn {
   async #startApp(
     { launch, manifest }: Configuration,
     proxyPort: number | undefined,
+    kms: Kms | undefined,
   ): Promise<{ app: App; outputs: readonly OutputPipe[] }> {
     const { root, launchPath, outputDirectory } = this.#options;
     const account = this.#accountOf(launch.user);
     const stopSignal = stopSignalNumber(launch.stopSignal);
+    const kmsForApp = kms?.forApp(account.home);
     const env = appEnvironment({
       image: launch.env,
       home: account.home,
       ...(proxyPort === undefined ? {} : { proxyPort }),
       ...(manifest.api === undefined ? {} : { apiPort: manifest.api.listenPort }),
+      ...(kmsForApp === undefined ? {} : { kms: kmsForApp }),
     });
     writeEtcFiles(root);
     const cgroup = this.#makeCgroup(manifest.limits);

@@ -51,7 +51,9 @@ describe("KMS for odyn's own use", () => {
   it('trusts the authorities of ca_file alone, or the public ones', async () => {
     await using world = await KmsWorld.start();
     const { port } = new URL(world.emulator.endpoint);
-    const manifest = world.manifest(`kms_proxy: { listen_port: 9999, endpoints: { ${REGION}: "host:${port}" } }\n`);
+    const manifest = world.manifest(
+      `kms_proxy: { listen_port: ${world.port}, endpoints: { ${REGION}: "host:${port}" } }\n`,
+    );
     const { client } = await world.openKms({ manifest });
     await fails(client.generateDataKey({ keyId: 'alias/k', region: REGION }), 'KMS_UNREACHABLE', /self-signed/);
   });

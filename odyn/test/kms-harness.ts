@@ -1,15 +1,14 @@
-import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Nsm } from '@enclaver/attestation/nsm';
 import { DevelopmentRoot, NsmSimulator } from '@enclaver/attestation/simulator';
 import { KmsEmulator, type KmsEmulatorOptions, selfMadePair } from '@enclaver/kms-emulator';
 import { type Manifest, parseManifest } from '@enclaver/manifest';
+import { freePort } from '../../test/stack/free-port.ts';
 import { Kms } from '../src/kms/kms.ts';
 import { LogRing } from '../src/logs/log-ring.ts';
 import { OdynLog } from '../src/logs/odyn-log.ts';
+import { type Answerer, FakeServer } from './fake-server.ts';
 import { FakeParent } from './harness.ts';
 
 export const REGION = 'us-east-1';
@@ -25,47 +24,7 @@ export const MEASUREMENTS = { PCR0: 'a'.repeat(96), PCR1: 'b'.repeat(96), PCR2: 
 const METADATA = '169.254.169.254';
 
 const root = DevelopmentRoot.create();
-const pair = selfMadePair();
-
-export type Answerer = (request: IncomingMessage, body: string) => { status: number; body?: string } | undefined;
-
-/** A server that answers by a function; undefined leaves the request without an answer. */
-export class FakeServer {
-  readonly asked: string[] = [];
-  answer: Answerer;
-  readonly #server: Server;
-
-  constructor(answer: Answerer) {
-    this.answer = answer;
-    this.#server = createServer((request, response) => void this.#serve(request, response));
-  }
-
-  async start(): Promise<this> {
-    this.#server.listen(0, '127.0.0.1');
-    await once(this.#server, 'listening');
-    return this;
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port;
-  }
-
-  async close(): Promise<void> {
-    const closed = once(this.#server, 'close');
-    this.#server.close();
-    this.#server.closeAllConnections();
-    await closed;
-  }
-
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    let body = '';
-    for await (const part of request) body += String(part);
-    this.asked.push(`${request.method} ${request.url}`);
-    const answer = this.answer(request, body);
-    if (answer === undefined) return;
-    response.writeHead(answer.status).end(answer.body);
-  }
-}
+export const pair = selfMadePair();
 
 /** The instance's metadata service as it answers while all is well. */
 export function metadataAnswers(credentials = INSTANCE, lifeMs = 6 * 3_600_000): Answerer {
@@ -94,22 +53,25 @@ export class KmsWorld implements AsyncDisposable {
   readonly parent: FakeParent;
   readonly metadata: FakeServer;
   readonly emulator: KmsEmulator;
+  /** Of the KMS proxy. */
+  readonly port: number;
   readonly ring = new LogRing(1 << 20);
-  readonly nsm = new Nsm(new NsmSimulator({ root, measurements: MEASUREMENTS }).request);
+  readonly simulator = new NsmSimulator({ root, measurements: MEASUREMENTS });
+  readonly nsm = new Nsm(this.simulator.request);
   /** Ports that other destinations lead to, by `host:port`. */
   readonly routes = new Map<string, number>();
   readonly #opened: Kms[] = [];
 
-  private constructor(parent: FakeParent, metadata: FakeServer, emulator: KmsEmulator) {
+  private constructor(parent: FakeParent, metadata: FakeServer, emulator: KmsEmulator, port: number) {
+    this.port = port;
     this.parent = parent;
     this.metadata = metadata;
     this.emulator = emulator;
-    const emulatorPort = Number(new URL(emulator.endpoint).port);
     parent.answer = ({ host, port }) => {
       const to = this.routes.get(`${host}:${port}`);
       if (to !== undefined) return { reply: { Ok: { address: /^[\d.]+$|:/.test(host) ? host : '192.0.2.1' } }, to };
       if (host === METADATA && port === 80) return { reply: { Ok: { address: METADATA } }, to: metadata.port };
-      if (host === 'host' && port === emulatorPort) return { reply: { Ok: { address: '127.0.0.1' } }, to: port };
+      if (host === 'host') return { reply: { Ok: { address: '127.0.0.1' } }, to: port };
       return { reply: { Err: { os_code: 111, message: 'Connection refused' } } };
     };
   }
@@ -124,7 +86,7 @@ export class KmsWorld implements AsyncDisposable {
       tls: pair,
       ...options,
     });
-    const world = new KmsWorld(parent, metadata, emulator);
+    const world = new KmsWorld(parent, metadata, emulator, await freePort());
     await mkdir(join(parent.folder, 'rootfs/etc'), { recursive: true });
     await writeFile(join(parent.folder, 'rootfs/etc/kms-ca.pem'), pair.cert);
     return world;
@@ -136,16 +98,34 @@ export class KmsWorld implements AsyncDisposable {
 
   /** `enclaver.yaml` of an image that uses the emulator. */
   get manifestText(): string {
-    const { port } = new URL(this.emulator.endpoint);
+    return this.manifestFor(Number(new URL(this.emulator.endpoint).port));
+  }
+
+  /** The same for another KMS on the parent. */
+  manifestFor(port: number): string {
     const endpoints = `{ ${REGION}: "host:${port}" }`;
-    return `kms_proxy: { listen_port: 9999, endpoints: ${endpoints}, ca_file: /etc/kms-ca.pem }\n`;
+    return `kms_proxy: { listen_port: ${this.port}, endpoints: ${endpoints}, ca_file: /etc/kms-ca.pem }\n`;
+  }
+
+  get endpoint(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** All that odyn has logged, with the heads of records between the lines. */
+  get log(): string {
+    const cursor = this.ring.cursor(0);
+    const blocks: Buffer[] = [];
+    for (let block = cursor.take(); block !== undefined; block = cursor.take()) blocks.push(block);
+    return Buffer.concat(blocks).toString('utf8');
   }
 
   manifest(more = this.manifestText): Manifest {
     return parseManifest(`version: v1\nname: test\ntarget: t:e\nsources: { app: t:1 }\n${more}`);
   }
 
+  /** Closes what was opened before. */
   async openKms({ manifest = this.manifest(), env = {}, nsm = this.nsm } = {}): Promise<Kms> {
+    for (const before of this.#opened.splice(0)) await before.close();
     const log = new OdynLog(this.ring);
     const kms = await Kms.open({ transport: this.parent.transport, nsm, env, manifest, root: this.rootfs, log });
     this.#opened.push(kms);
@@ -153,7 +133,7 @@ export class KmsWorld implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const kms of this.#opened) kms.close();
+    for (const kms of this.#opened) await kms.close();
     await this.emulator[Symbol.asyncDispose]();
     await this.metadata.close();
     await this.parent.close();

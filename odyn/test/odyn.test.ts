@@ -155,7 +155,7 @@ describe('odyn', function () {
   it('refuses what this release does not do instead of ignoring it', async () => {
     const sections: [string, RegExp][] = [
       ['ingress:\n  - listen_port: 8443\n    tls: {key_file: k, cert_file: c}\n', /TLS_FILE.*8443/],
-      ['egress: {allow: ["**"]}\nkms_proxy:\n  listen_port: 9999\n', /NOT_IN_RELEASE.*kms_proxy/],
+      ['kms_proxy:\n  listen_port: 9999\n', /NSM_MISSING.*kms_proxy/],
       ['api:\n  listen_port: 7777\n', /NSM_MISSING.*"api"/],
     ];
     for (const [manifest, error] of sections) {

@@ -52,6 +52,18 @@ describe('environment of the app', () => {
     assert.equal(env.HOSTNAME, 'n');
     assert.equal(env.http_proxy, 'http://127.0.0.1:9/');
   });
+  it('names the KMS proxy, and gives its pair to all of AWS where that is safe', () => {
+    const kms = { port: 9, credentials: { accessKeyId: 'ENCLAVER1', secretAccessKey: 's' }, forAllOfAws: false };
+    const image = ['AWS_ENDPOINT_URL_KMS=mine', 'AWS_ACCESS_KEY_ID=mine'];
+    const env = appEnvironment({ image, home: '/', kms });
+    assert.equal(env.AWS_KMS_ENDPOINT, 'http://127.0.0.1:9');
+    assert.equal(env.AWS_ENDPOINT_URL_KMS, 'http://127.0.0.1:9');
+    assert.equal(env.ENCLAVER_KMS_ACCESS_KEY_ID, 'ENCLAVER1');
+    assert.equal(env.ENCLAVER_KMS_SECRET_ACCESS_KEY, 's');
+    assert.equal(env.AWS_ACCESS_KEY_ID, 'mine');
+    const alone = appEnvironment({ image: [], home: '/', kms: { ...kms, forAllOfAws: true } });
+    assert.deepEqual([alone.AWS_ACCESS_KEY_ID, alone.AWS_SECRET_ACCESS_KEY], ['ENCLAVER1', 's']);
+  });
   it('has no proxy without egress', () => {
     const env = appEnvironment({ image: ['http_proxy=mine'], home: '/root' });
     assert.equal(env.http_proxy, 'mine');

@@ -77,10 +77,12 @@ describe('bad input', function () {
 
   it('sections of the manifest that this release does not have', async () => {
     const { stderr } = await fails(
-      await buildOf(manifest('app:1', 'egress: { allow: ["**"] }\nkms_proxy:\n  listen_port: 9999\n')),
+      await buildOf(
+        manifest('app:1', 'spire: { server_addr: "https://s:8081", ca_cert: c, trust_domain: t, svid_dir: /d }\n'),
+      ),
       'NOT_IN_THIS_RELEASE',
     );
-    assert.match(stderr, /kms_proxy/);
+    assert.match(stderr, /spire/);
   });
 
   describe('for an enclave image', () => {

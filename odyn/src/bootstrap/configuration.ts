@@ -26,7 +26,7 @@ export function readConfiguration(root: string, launchDescription: string): Conf
 
 /** What this release does not do is refused: an app that relies on it must not run without it. */
 function refuseUnbuilt(manifest: Manifest): void {
-  const sections = { kms_proxy: manifest.kmsProxy, spire: manifest.spire };
+  const sections = { spire: manifest.spire };
   for (const [name, section] of Object.entries(sections)) {
     if (section === undefined) continue;
     throw new OdynError('NOT_IN_RELEASE', `the manifest's section "${name}" is not in this release`, {

@@ -40,7 +40,9 @@ export class OwnDialer {
   #destination(host: string, port: number) {
     try {
       const destination = parseDestination(host, port);
-      if (this.#policy.decide(destination).allowed) return destination;
+      // Who asks is odyn itself: another spelling of a host is a mistake of ours
+      const isPlain = destination.host === host.replace(/^\[|\]$/g, '');
+      if (isPlain && this.#policy.decide(destination).allowed) return destination;
     } catch (error) {
       if (!(error instanceof DestinationError)) throw error;
     }

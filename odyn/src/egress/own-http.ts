@@ -45,9 +45,11 @@ export class OwnHttp {
    * Settles with the head of the answer; the caller reads or destroys the body. Aborting `signal` ends both.
    * @throws DialError, the errors of TLS and HTTP, and the signal's reason
    */
-  send({ method, url, path, headers, body }: OwnRequest, signal: AbortSignal): Promise<IncomingMessage> {
+  send(asked: OwnRequest, signal: AbortSignal): Promise<IncomingMessage> {
+    const { method, url, path, headers, body } = asked;
     const isTls = url.protocol === 'https:';
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    let answered = false;
     const request = (isTls ? requestHttps : requestHttp)({
       method,
       host: url.hostname,
@@ -58,10 +60,18 @@ export class OwnHttp {
       maxHeaderSize: limits.ownHeaderBytes,
       signal,
     });
-    request.once('response', resolve);
+    request.once('response', (response) => {
+      answered = true;
+      resolve(response);
+    });
     // The dialler paused it by hand, and then a listener alone does not make it flow
     if (!isTls) request.once('socket', (socket) => socket.resume());
-    request.on('error', (error) => reject(signal.aborted ? signal.reason : error));
+    request.on('error', (error) => {
+      if (signal.aborted) reject(signal.reason);
+      // A kept connection that the server closed before it had our request: every SDK asks again. Each try uses one up
+      else if (request.reusedSocket && !answered) resolve(this.send(asked, signal));
+      else reject(error);
+    });
     request.end(body);
     return promise;
   }

@@ -5,6 +5,7 @@ import { limits } from '../limits.ts';
 import type { CredentialCache } from './credentials/credential-cache.ts';
 import { type EndpointOptions, kmsEndpoint } from './endpoints.ts';
 import { KmsError, reasonOf } from './kms-error.ts';
+import { readQuery } from './query.ts';
 import { signerFor } from './signer.ts';
 
 export interface KmsCall {
@@ -46,11 +47,7 @@ export class KmsSender {
     const signal = gone === undefined ? timeout : AbortSignal.any([gone, timeout]);
     const request = { method, url, path, headers, body };
     try {
-      return await http.send(request, signal).catch((error: unknown) => {
-        // A kept connection that KMS closed while our request was on its way: every SDK asks again
-        if (isReset(error) && !signal.aborted) return http.send(request, signal);
-        throw error;
-      });
+      return await http.send(request, signal);
     } catch (cause) {
       if (timeout.aborted) {
         throw new KmsError('KMS_TIMEOUT', `${url.host} gave no answer within ${limits.kmsCallMs / 1000} s`, { cause });
@@ -74,22 +71,6 @@ export class KmsSender {
     );
     return signed.headers;
   }
-}
-
-/** Names and values of a query, decoded. @throws URIError */
-export function readQuery(query: string): Record<string, string[]> {
-  const found = new Map<string, string[]>();
-  for (const parameter of query.split('&').filter((each) => each !== '')) {
-    const [name = '', ...value] = parameter.split('=');
-    const key = decodeURIComponent(name);
-    found.set(key, [...(found.get(key) ?? []), decodeURIComponent(value.join('='))]);
-  }
-  return Object.fromEntries(found);
-}
-
-function isReset(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return code === 'ECONNRESET' || code === 'EPIPE';
 }
 
 function remedyOf(cause: unknown): string {

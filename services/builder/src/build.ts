@@ -10,6 +10,7 @@ import { fullReference } from './image/names.ts';
 import { openReference, openSource } from './image/open-source.ts';
 import { launchDescription } from './launch.ts';
 import { type Flattened, flatten } from './layers/flatten.ts';
+import { checkManifestFiles } from './manifest-files.ts';
 import { PendingFile, sha256OfFile } from './output.ts';
 import { archOf, type Platform } from './platform.ts';
 import { completeTree } from './ramdisk.ts';
@@ -20,7 +21,6 @@ import { makeReleaseImage, type ReleaseImage } from './release/release-image.ts'
 import { loadRuntime, type Runtime } from './runtime.ts';
 import { checkScope } from './scope.ts';
 import { sectionSigner } from './sign.ts';
-import { checkTlsFiles } from './tls-files.ts';
 import { WorkDir } from './work-dir.ts';
 
 /**
@@ -53,7 +53,7 @@ export async function buildEnclave(options: BuildOptions): Promise<BuildResult> 
   await using base = options.eifOnly === undefined ? await openBase(build, image.platform, runtime) : undefined;
   const flattened = await flatten(image, work, (done, total) => progress({ stage: 'flatten', text: app, done, total }));
   warn(flattened, options.onWarning);
-  for (const text of checkTlsFiles(flattened.tree, manifest)) options.onWarning?.(text);
+  for (const text of checkManifestFiles(flattened.tree, manifest)) options.onWarning?.(text);
   completeTree(flattened.tree, Buffer.from(options.manifest, 'utf8'), image.config.config.Volumes);
   const written = await assemble(output.path, {
     runtime,

@@ -23,6 +23,7 @@ export type BuilderErrorCode =
   | 'IMAGE_PATH_ESCAPE'
   | 'IMAGE_TOO_LARGE'
   | 'IMAGE_TRUNCATED'
+  | 'KMS_FILE'
   | 'NOT_IN_THIS_RELEASE'
   | 'OUTPUT_INVALID'
   | 'PULL_FAILED'

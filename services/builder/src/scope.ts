@@ -30,7 +30,6 @@ function find(manifest: Manifest): Unsupported | undefined {
     key,
     remedy: `take ${section} out of the manifest, or build with a release that has it (see CHANGELOG.md)`,
   });
-  if (manifest.kmsProxy !== undefined) return remove('kms_proxy', 'kms_proxy');
   if (manifest.spire !== undefined) return remove('spire', 'spire');
   if (manifest.sources.odyn !== undefined) {
     return {

@@ -22,7 +22,6 @@ describe('build: bad input', () => {
   });
 
   const sections: [string, string, string, number][] = [
-    ['kms_proxy', 'egress: { allow: ["**"] }\nkms_proxy:\n  listen_port: 9999\n', 'kms_proxy', 7],
     [
       'spire',
       '# spire: none\nspire: { server_addr: "https://s:8081", ca_cert: c, trust_domain: t, svid_dir: /d }\n',

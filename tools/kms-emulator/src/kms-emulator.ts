@@ -79,6 +79,7 @@ export class KmsEmulator implements AsyncDisposable {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.setHeader('date', this.#now().toUTCString());
     try {
       const answer = await this.#answer(request, await readBody(request));
       respond(response, 200, answer);

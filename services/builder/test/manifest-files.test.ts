@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Bench, manifest, refusal } from './support.ts';
 
-describe('builder: TLS of ingress ports', () => {
+describe('builder: files that the manifest names', () => {
   let bench: Bench;
 
   beforeEach(async () => {
@@ -36,6 +36,11 @@ describe('builder: TLS of ingress ports', () => {
     ] as const) {
       await assert.rejects(bench.build({ manifest: port(8443, tls) }), refusal('TLS_FILE', missing));
     }
+    const kms = manifest('oci:./image', 'kms_proxy: { listen_port: 1, ca_file: /srv/none }\n');
+    await assert.rejects(
+      bench.build({ manifest: kms }),
+      refusal('KMS_FILE', /kms_proxy.ca_file: the image has no \/srv/),
+    );
     assert.deepEqual(await bench.leavings(), []);
   });
 });

@@ -4,26 +4,28 @@ import type { FileTree } from './layers/file-tree.ts';
 
 /**
  * Refuses an image that lacks a key or certificate which its manifest names: the enclave would end at its start. Returns what is
- * to be said of keys that are there. Throws TLS_FILE.
+ * to be said of keys that are there. Throws TLS_FILE, KMS_FILE.
  */
-export function checkTlsFiles(tree: FileTree, { ingress }: Manifest): string[] {
+export function checkManifestFiles(tree: FileTree, { ingress, kmsProxy }: Manifest): string[] {
   const warnings: string[] = [];
   for (const { listenPort, tls } of ingress) {
+    const what = `ingress port ${listenPort}`;
     for (const certificate of tls?.certificates ?? []) {
       if (certificate.source !== 'files') continue;
-      need(tree, listenPort, certificate.keyFiles);
-      need(tree, listenPort, certificate.certFiles);
+      need(tree, 'TLS_FILE', what, certificate.keyFiles);
+      need(tree, 'TLS_FILE', what, certificate.certFiles);
       warnings.push(`the private key of ingress port ${listenPort} is in the image: whoever has the image has the key`);
     }
-    if (tls?.clientCaFile !== undefined) need(tree, listenPort, [tls.clientCaFile]);
+    if (tls?.clientCaFile !== undefined) need(tree, 'TLS_FILE', what, [tls.clientCaFile]);
   }
+  if (kmsProxy?.caFile !== undefined) need(tree, 'KMS_FILE', 'kms_proxy.ca_file', [kmsProxy.caFile]);
   return warnings;
 }
 
-function need(tree: FileTree, port: number, paths: readonly string[]): void {
+function need(tree: FileTree, code: 'TLS_FILE' | 'KMS_FILE', what: string, paths: readonly string[]): void {
   const found = paths.some((path) => tree.find(Buffer.from(path, 'utf8').toString('latin1')) !== undefined);
   if (found) return;
-  throw new BuilderError('TLS_FILE', `ingress port ${port}: the image has no ${paths.join(' and no ')}`, {
+  throw new BuilderError(code, `${what}: the image has no ${paths.join(' and no ')}`, {
     remedy: 'put the file into the image, or correct its path in the manifest',
   });
 }
