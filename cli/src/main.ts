@@ -9,6 +9,7 @@ import { addLogs } from './commands/logs.ts';
 import { addPs } from './commands/ps.ts';
 import { addRun } from './commands/run.ts';
 import { addStop } from './commands/stop.ts';
+import { addTls } from './commands/tls.ts';
 import { addTrust } from './commands/trust.ts';
 import { addUp } from './commands/up.ts';
 import { addVerify } from './commands/verify.ts';
@@ -40,6 +41,7 @@ for (const add of [
   addEif,
   addTrust,
   addAttest,
+  addTls,
   addBus,
 ])
   add(program);

@@ -3,8 +3,7 @@ import { algorithmOfKey, type EifSigner, type SignatureAlgorithm } from '@enclav
 import { rawSignature } from './der-signature.ts';
 import { SignerError } from './errors.ts';
 import type { KeyArn } from './key-arn.ts';
-import { kmsError } from './kms-errors.ts';
-import { limits } from './limits.ts';
+import { bounded, kmsClient, read } from './kms-calls.ts';
 
 const KMS_ALGORITHMS = {
   ES256: 'ECDSA_SHA_256',
@@ -19,16 +18,8 @@ const KEY_SPECS: readonly (string | undefined)[] = ['ECC_NIST_P256', 'ECC_NIST_P
  */
 export async function kmsSigner({ arn, region }: KeyArn): Promise<EifSigner> {
   // Loaded only here: it takes as long as all the rest of signing with a PEM key.
-  const { GetPublicKeyCommand, KMSClient, SignCommand } = await import('@aws-sdk/client-kms');
-  const client = new KMSClient({
-    region,
-    maxAttempts: limits.kmsAttempts,
-    requestHandler: {
-      connectionTimeout: limits.kmsConnectMs,
-      requestTimeout: limits.kmsAnswerMs,
-      throwOnRequestTimeout: true,
-    },
-  });
+  const { GetPublicKeyCommand, SignCommand } = await import('@aws-sdk/client-kms');
+  const client = await kmsClient(region);
   const answer = await bounded('kms:GetPublicKey', arn, (abortSignal) =>
     client.send(new GetPublicKeyCommand({ KeyId: arn }), { abortSignal }),
   );
@@ -58,35 +49,4 @@ export async function kmsSigner({ arn, region }: KeyArn): Promise<EifSigner> {
       return read(Signature, arn, (der) => rawSignature(der, algorithm.width));
     },
   };
-}
-
-/** A call that ends in time: the SDK's own timeouts do not cover its search for credentials. */
-async function bounded<Answer>(
-  operation: string,
-  arn: string,
-  call: (abortSignal: AbortSignal) => Promise<Answer>,
-): Promise<Answer> {
-  const abort = new AbortController();
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    reject(new SignerError('KMS_UNREACHABLE', `${operation} for ${arn} was not answered in ${limits.kmsCallMs} ms`));
-    abort.abort();
-  }, limits.kmsCallMs);
-  try {
-    return await Promise.race([call(abort.signal), late]);
-  } catch (error) {
-    throw error instanceof SignerError ? error : kmsError(operation, arn, error);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** What an answer holds, understood by `parse`. */
-function read<Value>(bytes: Uint8Array | undefined, arn: string, parse: (bytes: Buffer) => Value): Value {
-  if (bytes === undefined) throw new SignerError('KMS_FAILED', `the answer of KMS for ${arn} lacks what was asked for`);
-  try {
-    return parse(Buffer.from(bytes));
-  } catch (cause) {
-    throw new SignerError('KMS_FAILED', `the answer of KMS for ${arn} is malformed`, { cause });
-  }
 }
