@@ -193,6 +193,38 @@ export const limits = {
   /** Certificate authorities in `kms_proxy.ca_file`: those of the whole web are 220 KiB. */
   kmsCaBytes: 1 * MIB,
 
+  /** One request to an ACME directory; authorities answer within seconds. */
+  acmeRequestMs: 30_000,
+  /** One answer: a chain of four certificates has some 8 KiB, an order of a hundred names 20. */
+  acmeAnswerBytes: 64 * KIB,
+  /** Certificates of a chain: four with a cross-signed root. */
+  acmeChain: 10,
+  /** A clock that goes wrong by so much still takes a certificate that has just been issued. */
+  acmeSkewMs: 300_000,
+  /** Pause between two looks at an order, at first and at last; authorities ask for 3 to 15 s by Retry-After. */
+  acmePollMs: 1_000,
+  acmeSlowPollMs: 10_000,
+  /** For one validation, and for the issuing: seconds, minutes when an authority is busy. */
+  acmeSettleMs: 60_000,
+  /** Whoever orders holds off the other replicas for so long, and gives up before: four settlings and their requests. */
+  acmeLeaseMs: 300_000,
+  acmeOrderMs: 240_000,
+  /** How often a replica looks whether another one orders or has a certificate ... */
+  acmeWatchMs: 2_000,
+  /** ... and how long whoever orders gives the others to show its challenges, too. */
+  acmeShareMs: 3_000,
+  /** Between two looks when the store or KMS does not work. */
+  acmeFaultMs: 20_000,
+  /** After an order that failed: the first pause and the longest. */
+  acmeRefusedMs: 60_000,
+  acmeRefusedMostMs: 6 * 3_600_000,
+  acmeUnreachableMs: 10_000,
+  acmeUnreachableMostMs: 600_000,
+  /** What an authority may ask for by Retry-After: Let's Encrypt's weekly limits come with days. */
+  acmeRetryAfterMostMs: 7 * 86_400_000,
+  /** For the first certificate: a lease that a crash left, and an order. */
+  acmeFirstMs: 600_000,
+
   /** How long the last word waits for readers before the machine is powered off. */
   lastWordMs: 10_000,
   /** How long a reader that has been sent the last word may keep its connection: it travels through the host meanwhile. */

@@ -1,5 +1,6 @@
 export type OdynErrorCode =
   | 'ADDON_MISSING'
+  | 'ACME_FAILED'
   | 'APP_NOT_STARTED'
   | 'CGROUP'
   | 'CLOCK_SET'

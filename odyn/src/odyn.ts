@@ -155,6 +155,7 @@ export class Odyn {
         manifest,
         nsm: this.#options.nsm,
         transport,
+        kms: kms?.client,
         log: this.#log,
       });
       const { app, outputs } = await this.#startApp(configuration, egress?.port, kms);

@@ -92,6 +92,11 @@ export class KmsWorld implements AsyncDisposable {
     return world;
   }
 
+  /** Certificate that KMS is trusted by, PEM. */
+  get ca(): string {
+    return pair.cert;
+  }
+
   get rootfs(): string {
     return join(this.parent.folder, 'rootfs');
   }

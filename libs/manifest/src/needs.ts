@@ -10,3 +10,8 @@ export function needsKms(manifest: Manifest): boolean {
 export function needsEgress(manifest: Manifest): boolean {
   return (manifest.egress?.allow.length ?? 0) > 0 || needsKms(manifest);
 }
+
+/** Whether something of the inside is to be kept outside, sealed: then the parent serves the store. */
+export function needsStore(manifest: Manifest): boolean {
+  return manifest.ingress.some(({ tls }) => tls?.certificates.some(({ source }) => source === 'acme'));
+}

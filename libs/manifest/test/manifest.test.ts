@@ -279,7 +279,10 @@ describe('certificates of a port', () => {
             kms_key: arn:aws-us-gov:kms:us-gov-west-1:111122223333:alias/tls
             encryption_context: { app: payments }
         - attested: { names: [a.example] }
-        - acme: { domains: [b.example], kms_key: "arn:aws:kms:eu-west-1:111122223333:key/mrk-0" }
+        - acme:
+            domains: [b.example]
+            terms_of_service_agreed: true
+            kms_key: arn:aws:kms:eu-west-1:111122223333:key/mrk-0
 `),
     );
     assert.deepEqual(manifest.ingress[0]?.tls?.certificates, [
@@ -299,6 +302,22 @@ describe('certificates of a port', () => {
         directory: 'https://acme-v02.api.letsencrypt.org/directory',
         contact: [],
       },
+    ]);
+  });
+
+  it('by ACME need the consent to the terms, an authority by https, and names without wildcards', () => {
+    const problems = (acme: string) =>
+      problemsOf(minimal(`ingress: [{ listen_port: 443, tls: { certificates: [{ acme: { ${acme} } }] } }]`)).map(
+        ({ path }) => path.replace('ingress[0].tls.certificates[0].acme.', ''),
+      );
+    const key = 'kms_key: "arn:aws:kms:eu-west-1:111122223333:key/mrk-0"';
+    assert.deepEqual(problems(`domains: [a.example], ${key}`), ['terms_of_service_agreed']);
+    assert.deepEqual(problems(`domains: ["*.example"], ${key}, terms_of_service_agreed: false`), [
+      'domains[0]',
+      'terms_of_service_agreed',
+    ]);
+    assert.deepEqual(problems(`domains: [a], ${key}, terms_of_service_agreed: true, directory: "http://a/dir"`), [
+      'directory',
     ]);
   });
 });
@@ -336,8 +355,11 @@ describe('conflicts in a manifest', () => {
     assert.equal(needs('egress: {allow: [a]}'), true);
     assert.equal(needs('kms_proxy: {listen_port: 1}'), true);
     const sealed = 'kms: {key: k, cert: c, kms_key: "arn:aws:kms:eu-west-1:111122223333:key/mrk-0"}';
+    const acme =
+      'acme: {domains: [a], terms_of_service_agreed: true, kms_key: "arn:aws:kms:eu-west-1:111122223333:key/mrk-0"}';
     for (const [certificate, expected] of [
       [sealed, true],
+      [acme, true],
       ['attested: {names: [a]}', false],
     ] as const) {
       assert.equal(needs(`ingress: [{listen_port: 443, tls: {certificates: [{${certificate}}]}}]`), expected);

@@ -11,6 +11,9 @@ export function checkManifestFiles(tree: FileTree, { ingress, kmsProxy }: Manife
   for (const { listenPort, tls } of ingress) {
     const what = `ingress port ${listenPort}`;
     for (const certificate of tls?.certificates ?? []) {
+      if (certificate.source === 'acme' && certificate.caFile !== undefined) {
+        need(tree, 'TLS_FILE', what, [certificate.caFile]);
+      }
       if (certificate.source !== 'files') continue;
       need(tree, 'TLS_FILE', what, certificate.keyFiles);
       need(tree, 'TLS_FILE', what, certificate.certFiles);

@@ -5,11 +5,12 @@ import {
   type Bus,
   type EnclaveRecord,
   hasEnded,
+  type Measurements,
   type OperationHandlers,
   type OperationRequest,
   type PublishedPort,
 } from '@enclaver/bus';
-import { type Manifest, needsEgress, needsPeer } from '@enclaver/manifest';
+import { type Manifest, needsEgress, needsPeer, needsStore } from '@enclaver/manifest';
 import { checkMeasurements } from '@enclaver/trust';
 import type { Logger } from 'pino';
 import type { Backend } from './backends/backend.ts';
@@ -121,6 +122,7 @@ export class Supervisor {
         ...placed,
         ingress,
         egress: needsEgress(manifest),
+        ...(needsStore(manifest) ? { storeOwner: storeOwner(manifest, eif.measurements) } : {}),
         times: { requested: new Date().toISOString() },
       };
       const enclave = new Enclave(record, { bus, backend, logger, folder, limits: this.#limits });
@@ -181,6 +183,14 @@ export class Supervisor {
     ended.sort((a, b) => endOf(a).localeCompare(endOf(b)));
     for (const { id } of ended.slice(0, -this.#limits.endedRecords)) await bus.enclaves.remove(id);
   }
+}
+
+/**
+ * Whose sealed values an image finds: those of the same signer's images of this name, or else of just this image. The name of one
+ * run does not count: replicas on one host have different ones.
+ */
+function storeOwner({ name }: Manifest, { PCR0, PCR8 }: Measurements): string {
+  return JSON.stringify([name, PCR8 ?? PCR0]);
 }
 
 /** The enclave of that id; else the one of that name, a running one first, then the one that started last. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { domain, kmsKey } from './fields.ts';
+import { domain, kmsKey, text } from './fields.ts';
 
 const DEFAULT_DIRECTORY = 'https://acme-v02.api.letsencrypt.org/directory';
 
@@ -20,6 +20,14 @@ export const acmeCertificate = z
         default: DEFAULT_DIRECTORY,
       })
       .nullish(),
+    terms_of_service_agreed: z.literal(true).meta({
+      description: "Says that you agree to the authority's terms of service.",
+      allowed: 'true',
+    }),
+    ca_file: text(
+      'Certificate authorities of the directory itself, in PEM form, for one of your own. Without it, the public ones.',
+      'a path in the image',
+    ).nullish(),
     contact: z
       .array(z.email().meta({ description: 'One address.', allowed: 'a mail address' }))
       .meta({
@@ -41,6 +49,7 @@ export interface AcmeCertificate {
   kmsKey: string;
   directory: string;
   contact: string[];
+  caFile?: string;
 }
 
 export function normaliseAcmeCertificate(raw: z.output<typeof acmeCertificate>): AcmeCertificate {
@@ -50,5 +59,6 @@ export function normaliseAcmeCertificate(raw: z.output<typeof acmeCertificate>):
     kmsKey: raw.kms_key,
     directory: raw.directory ?? DEFAULT_DIRECTORY,
     contact: raw.contact ?? [],
+    ...(raw.ca_file ? { caFile: raw.ca_file } : {}),
   };
 }

@@ -1,5 +1,4 @@
 import type { TlsCertificate } from '@enclaver/manifest';
-import { OdynError } from '../../odyn-error.ts';
 import { FilesSource } from './files.ts';
 import type { CertificateSource, SourceContext } from './source.ts';
 
@@ -16,9 +15,9 @@ export async function openSource(certificate: TlsCertificate, context: SourceCon
       const { AttestedSource } = await import('./attested.ts');
       return new AttestedSource(certificate, context);
     }
-    default:
-      throw new OdynError('NOT_IN_RELEASE', `certificates by "${certificate.source}" are not in this release`, {
-        remedy: `use "files" for ingress port ${context.port}`,
-      });
+    case 'acme': {
+      const { openAcmeSource } = await import('./acme.ts');
+      return openAcmeSource(certificate, context);
+    }
   }
 }
