@@ -2,7 +2,7 @@
  * launch: starts the app in its own root, as its image's configuration says.
  *
  *   launch --root DIR --uid N --gid N [--groups N,N…] [--cgroup DIR] [--open-files N] --workdir DIR [--privileged] \
- *     -- PROGRAM [ARGUMENT…]
+ *     [--sibling] -- PROGRAM [ARGUMENT…]
  *
  * The environment is passed on as it is, the program is looked up in its PATH. If a step fails, `errno step\n` goes to
  * descriptor 3 and the exit code is 127; descriptor 3 closes by itself when the program has started.
@@ -11,6 +11,9 @@
  * stays possible: no_new_privs is not set.
  *
  * With --cgroup the program is moved into that cgroup (cgroup.c).
+ *
+ * With --sibling launch ends at once, and the program becomes a child of whoever started launch, who waits for it; `pid N\n`
+ * goes to descriptor 3 before anything else. Node tells the end of its own children without real-time signals.
  */
 #include "launch.h"
 
@@ -49,6 +52,7 @@ struct request {
 	gid_t groups[GROUPS_MAX];
 	size_t group_count;
 	int privileged;
+	int sibling;
 	char **program;
 };
 
@@ -107,6 +111,10 @@ static struct request read_arguments(char **argument)
 			request.privileged = 1;
 			continue;
 		}
+		if (!strcmp(name, "--sibling")) {
+			request.sibling = 1;
+			continue;
+		}
 		const char *value = *argument;
 		if (!value)
 			break;
@@ -134,6 +142,22 @@ static struct request read_arguments(char **argument)
 	request.gid = read_number(gid);
 	request.program = argument + 1;
 	return request;
+}
+
+/*
+ * From here on two processes: this one ends, the other goes on as a child of whoever started it, who can then wait for it
+ * itself. Its process id comes first on descriptor 3.
+ */
+static void go_on_as_sibling(void)
+{
+	long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid < 0)
+		fail("clone");
+	if (pid > 0)
+		_exit(0);
+	dprintf(ERROR_FD, "pid %d\n", getpid());
+	if (setsid() < 0)
+		fail("session");
 }
 
 static void close_other_descriptors(void)
@@ -234,6 +258,8 @@ int main(int count, char **arguments)
 {
 	struct request request = read_arguments(arguments + (count > 0));
 	close_other_descriptors();
+	if (request.sibling)
+		go_on_as_sibling();
 	reset_signals();
 	reset_oom_score();
 	set_limits(request.open_files);

@@ -6,5 +6,6 @@
 
 bool export_nsm(napi_env env, napi_value exports);
 bool export_clock(napi_env env, napi_value exports);
+bool export_child(napi_env env, napi_value exports);
 
 #endif

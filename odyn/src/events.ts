@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
+import type { EndCause } from './launcher/end-cause.ts';
 
-/** How the app ended. */
-export type AppEnd = { readonly code: number } | { readonly signal: string };
+/** How the app ended, and where it is known who ended it. */
+export type AppEnd = ({ readonly code: number } | { readonly signal: string }) & Partial<EndCause>;
 
 /** What happens inside, under the names that the same things have on the bus outside. */
 export interface OdynEvents {

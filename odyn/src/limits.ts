@@ -19,6 +19,9 @@ export const limits = {
   memoryReserveShare: 0.25,
   /** As in the kernel (MAXSYMLINKS). */
   symlinks: 40,
+  /** A record of the kernel's log, with its fields (`CONSOLE_EXT_LOG_MAX`), and the whole log: Debian's has 256 KiB and as much for fields. */
+  kernelRecordBytes: 8 * KIB,
+  kernelLogBytes: 4 * MIB,
   /** Supplementary groups of the app: what the starter takes. */
   groups: 256,
 

@@ -47,4 +47,11 @@ describe("odyn's native part", () => {
     assert.equal(addon().clockSet(-1), -constants.errno.EINVAL);
     assert.equal(addon().clockSlew(2 ** 52), -constants.errno.EINVAL);
   });
+
+  it('watches the end of nobody but a child', () => {
+    const never = () => assert.fail('it has not ended');
+    assert.equal(addon().childWatch(2 ** 22 + 1, never), -constants.errno.ECHILD);
+    assert.equal(addon().childWatch(0, never), -constants.errno.EINVAL);
+    assert.equal(addon().childWatch(1, never), -constants.errno.ECHILD);
+  });
 });

@@ -44,6 +44,11 @@ describe('odyn', function () {
     }
   });
 
+  it('does not take a real-time signal for a good end', async () => {
+    const { final } = await runApp({ argv: sh('kill -40 $$') });
+    assert.deepEqual(final, { status: 'signaled', signal: 'SIGRTMIN+6' });
+  });
+
   it('says what is missing when the program cannot be started', async () => {
     const { final, log } = await runApp({ argv: ['/app'] });
     assert.deepEqual(final, {
@@ -90,7 +95,8 @@ describe('odyn', function () {
     await status.phase('ready');
     await new Promise((resolve) => setTimeout(resolve, 200));
     status.socket.write(encodeControl({ command: 'stop', graceMs: 100 }));
-    assert.deepEqual(await status.final(), { status: 'signaled', signal: 'SIGKILL' });
+    const detail = 'it had not ended 100 ms after it was asked to';
+    assert.deepEqual(await status.final(), { status: 'signaled', signal: 'SIGKILL', cause: 'grace-over', detail });
     await finished;
     const sleeper = Number(linesOf(await log, 'stdout')[0]?.split(' ')[0]);
     assert.throws(() => process.kill(sleeper, 0), { code: 'ESRCH' });

@@ -6,7 +6,7 @@ import { busyboxLayout } from '../images/busybox.ts';
 import { enclaver } from '../stack/enclaver.ts';
 import { TestStack } from '../stack/stack.ts';
 
-/** What the app finds around it, each under a heading of its own; it ends well when it has outlived all that it did. */
+/** What the app finds around it, each under a heading of its own; it has outlived all that it did before its last line. */
 const APP = String.raw`
 say() { echo "== $*"; }
 say hosts; cat /etc/hosts
@@ -26,6 +26,7 @@ say fork bomb; (i=0; while [ $i -lt 200 ]; do sleep 3 & i=$((i+1)); done) 2>&1 |
 sleep 4
 say hog; busybox dd if=/dev/zero of=/dev/null bs=300M count=1 2>&1; echo "code $?"
 say events; cat /sys/fs/cgroup/memory.events
+exec busybox dd if=/dev/zero of=/dev/null bs=300M count=1
 `;
 
 describe('what an app finds inside an enclave', function () {
@@ -33,6 +34,7 @@ describe('what an app finds inside an enclave', function () {
   let work: string;
   let stack: TestStack;
   let seen: Map<string, string>;
+  let end: string;
 
   before(async () => {
     work = await mkdtemp(join(tmpdir(), 'enclaver-e2e-'));
@@ -50,7 +52,8 @@ describe('what an app finds inside an enclave', function () {
     const built = await enclaver(['build', '-f', join(work, 'enclaver.yaml'), '--eif-only', eif], stack.env);
     assert.equal(built.code, 0, built.stderr);
     const { code, stdout, stderr } = await enclaver(['run', eif], stack.env);
-    assert.equal(code, 0, stderr + stdout);
+    assert.equal(code, 107, stderr + stdout);
+    end = stderr;
     seen = new Map(
       stdout
         .split(/^== /m)
@@ -99,5 +102,11 @@ describe('what an app finds inside an enclave', function () {
     assert.match(part('fork bomb'), /can't fork|Resource temporarily unavailable/);
     assert.match(part('hog'), /^code 137$/m);
     assert.match(part('events'), /^oom_kill [1-9]/m);
+  });
+
+  it('ends, when it takes too much memory, with that as the cause and not just a signal', () => {
+    const cause =
+      /exited: killed by SIGKILL, out-of-memory: the kernel ended process \d+ \(\w+\) of the app for want of memory/;
+    assert.match(end, cause);
   });
 });

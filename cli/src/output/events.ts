@@ -39,14 +39,19 @@ function detail(event: EnclaveEvent): string {
 export function describeResult(result: EnclaveResult): string {
   switch (result.kind) {
     case 'exited':
-      return `code ${result.code}`;
+      return `code ${result.code}${why(result)}`;
     case 'signaled':
-      return `killed by ${result.signal}`;
+      return `killed by ${result.signal}${why(result)}`;
     case 'fatal':
       return result.error;
     default:
       return `${result.error.code}: ${result.error.message}`;
   }
+}
+
+function why({ cause, detail }: { cause?: string | undefined; detail?: string | undefined }): string {
+  if (cause === undefined) return '';
+  return detail === undefined ? `, ${cause}` : `, ${cause}: ${detail}`;
 }
 
 function ports(ingress: readonly { host: string; port: number; listenPort: number }[]): string {

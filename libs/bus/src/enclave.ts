@@ -47,10 +47,13 @@ export const publishedPortSchema = z.object({
   reportPeer: z.boolean().optional(),
 });
 
+/** Why the app ended as it did, where that is known: a word for programs, and a text for people. */
+const cause = { cause: z.string().optional(), detail: z.string().optional() };
+
 /** How an enclave ended. */
 export const enclaveResultSchema = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('exited'), code: z.number().int() }),
-  z.object({ kind: z.literal('signaled'), signal: z.string() }),
+  z.object({ kind: z.literal('exited'), code: z.number().int(), ...cause }),
+  z.object({ kind: z.literal('signaled'), signal: z.string(), ...cause }),
   z.object({ kind: z.literal('fatal'), error: z.string() }),
   z.object({ kind: z.literal('failed'), error: errorDataSchema }),
   z.object({ kind: z.literal('lost'), error: errorDataSchema }),

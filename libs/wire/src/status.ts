@@ -29,6 +29,9 @@ const timings = z.object({
   readyMs: z.number().nonnegative().optional(),
 });
 
+/** First of the real-time signals that programs have. */
+const SIGRTMIN = 34;
+
 const signalNumber = z.number().int().min(1).max(64);
 const signalName = z.string().regex(/^SIG[A-Z0-9+-]{1,16}$/);
 
@@ -40,10 +43,19 @@ const running = z.object({
   /** How the clock inside is, in words. */
   clock: z.string().max(CLOCK_TEXT_MAX).optional(),
 });
-const exited = z.object({ status: z.literal('exited'), code: z.number().int() });
+/** Why the app ended as it did, where that is known: a word for programs (`out-of-memory`, `grace-over`), and a text. */
+const cause = {
+  cause: z
+    .string()
+    .regex(/^[a-z]{1,16}(-[a-z]{1,16}){0,3}$/)
+    .optional(),
+  detail: z.string().max(ERROR_TEXT_MAX).optional(),
+};
+const exited = z.object({ status: z.literal('exited'), code: z.number().int(), ...cause });
 const signaled = z.object({
   status: z.literal('signaled'),
   signal: z.union([signalName, signalNumber.transform(signalNameOf)]),
+  ...cause,
 });
 const fatal = z.object({ status: z.literal('fatal'), error: z.string() });
 
@@ -119,10 +131,12 @@ function parseLine<S extends z.ZodType>(line: Buffer, schema: S, what: string): 
   return result.data;
 }
 
-function signalNameOf(number: number): string {
+/** Name of a signal by its number, 1 to 64. */
+export function signalNameOf(number: number): string {
   const found = Object.entries(constants.signals).find(([, value]) => value === number);
-  // Real-time signals have no name of their own in the table
-  return found?.[0] ?? `SIGRTMIN+${number - 34}`;
+  if (found !== undefined) return found[0];
+  // Real-time signals have no names of their own; two of them belong to the C library
+  return number < SIGRTMIN ? `SIG${number}` : `SIGRTMIN+${number - SIGRTMIN}`;
 }
 
 /** Number of a signal name, undefined for one this system does not know. */

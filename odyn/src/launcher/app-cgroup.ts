@@ -42,6 +42,12 @@ export class AppCgroup {
     return new AppCgroup(path);
   }
 
+  /** How many of its processes the kernel has ended for want of memory, its own or the machine's. */
+  memoryKills(): number {
+    const events = readFileSync(join(this.path, 'memory.events'), 'utf8');
+    return Number(/^oom_kill (\d+)$/m.exec(events)?.[1] ?? 0);
+  }
+
   /** Ends whatever is in it. */
   kill(): void {
     writeFileSync(join(this.path, 'cgroup.kill'), '1');

@@ -1,13 +1,16 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { getSystemErrorMap } from 'node:util';
+import { getSystemErrorMap, getSystemErrorMessage } from 'node:util';
+import { signalNameOf } from '@enclaver/wire';
 import type { AppEnd } from '../events.ts';
 import { OdynError } from '../odyn-error.ts';
+import { addon } from '../system/addon.ts';
 import type { Account } from './accounts.ts';
 import type { AppCgroup } from './app-cgroup.ts';
+import { type EndCause, outOfMemory } from './end-cause.ts';
 
 export interface AppOptions {
   /** The starter, `/odyn/launch`. */
@@ -31,27 +34,31 @@ export interface AppOptions {
 
 /** The app's process, in a session and process group of its own. */
 export class App {
-  readonly #child: ChildProcess;
   readonly #pid: number;
   readonly #stopSignal: number;
   readonly #cgroup: AppCgroup | undefined;
   readonly #ended: Promise<AppEnd>;
   #running = true;
   #stopAsked = false;
+  /** Set when the app was killed because its grace time was over. */
+  #graceOver: EndCause | undefined;
   #killAt = Number.POSITIVE_INFINITY;
   #killTimer: NodeJS.Timeout | undefined;
 
-  private constructor(child: ChildProcess, pid: number, { stopSignal, cgroup }: AppOptions) {
-    this.#child = child;
+  private constructor(pid: number, { stopSignal, cgroup }: AppOptions) {
     this.#pid = pid;
     this.#stopSignal = stopSignal;
     this.#cgroup = cgroup;
-    this.#ended = new Promise((resolve) => {
-      child.once('exit', (code, signal) => {
+    this.#ended = new Promise((resolve, reject) => {
+      const failed = addon().childWatch(pid, (code, signal) => {
         this.#running = false;
         clearTimeout(this.#killTimer);
-        resolve(signal === null ? { code: code ?? 0 } : { signal });
+        resolve(
+          signal === 0 ? { code, ...this.#causeOf(code) } : { signal: signalNameOf(signal), ...this.#causeOf(signal) },
+        );
       });
+      if (failed < 0)
+        reject(new OdynError('APP_NOT_STARTED', `cannot watch the app: ${getSystemErrorMessage(failed)}`));
     });
   }
 
@@ -68,21 +75,21 @@ export class App {
       ...(openFiles === undefined ? [] : ['--open-files', `${openFiles}`]),
       ...(privileged ? ['--privileged'] : []),
     ];
-    const child = spawn(launchPath, ['--root', root, ...ids, ...bounds, '--workdir', workdir, '--', ...argv], {
-      cwd: '/',
-      env,
-      // Of its own, so that a signal for the app's group does not reach odyn
-      detached: true,
-      stdio: ['ignore', stdout, stderr, 'pipe'],
-    });
-    if (child.pid === undefined) {
-      const [error] = (await once(child, 'error')) as [Error];
+    const launch = spawn(
+      launchPath,
+      ['--root', root, ...ids, ...bounds, '--workdir', workdir, '--sibling', '--', ...argv],
+      { cwd: '/', env, stdio: ['ignore', stdout, stderr, 'pipe'] },
+    );
+    if (launch.pid === undefined) {
+      const [error] = (await once(launch, 'error')) as [Error];
       throw new OdynError('APP_NOT_STARTED', `cannot run ${launchPath}: ${error.message}`, { cause: error });
     }
-    const app = new App(child, child.pid, options);
-    const failure = await text(child.stdio[3] as Readable);
-    if (failure === '') return app;
-    await app.ended;
+    const said = await text(launch.stdio[3] as Readable);
+    const [head = '', pid] = /^pid (\d{1,10})\n/.exec(said) ?? [];
+    const failure = said.slice(head.length);
+    const app = pid === undefined ? undefined : new App(Number(pid), options);
+    if (app !== undefined && failure === '') return app;
+    await app?.ended;
     throw new OdynError('APP_NOT_STARTED', `cannot start ${argv[0]}: ${describeFailure(failure)}`);
   }
 
@@ -103,13 +110,23 @@ export class App {
     if (!this.#running) return;
     if (!this.#stopAsked) {
       this.#stopAsked = true;
-      this.#child.kill(this.#stopSignal);
+      process.kill(this.#pid, this.#stopSignal);
     }
     const killAt = performance.now() + graceMs;
     if (killAt >= this.#killAt) return;
     this.#killAt = killAt;
     clearTimeout(this.#killTimer);
-    this.#killTimer = setTimeout(() => this.killAll(), graceMs);
+    this.#killTimer = setTimeout(() => {
+      this.#graceOver = { cause: 'grace-over', detail: `it had not ended ${graceMs} ms after it was asked to` };
+      this.killAll();
+    }, graceMs);
+  }
+
+  #causeOf(codeOrSignal: number): EndCause | undefined {
+    // As a signal, and as shells tell that one of their children got it
+    if (codeOrSignal !== constants.signals.SIGKILL && codeOrSignal !== 128 + constants.signals.SIGKILL)
+      return undefined;
+    return this.#graceOver ?? outOfMemory(this.#pid, this.#cgroup);
   }
 
   /** Ends whatever is left of the app and what it started; without a cgroup, what has not left its process group. */

@@ -46,5 +46,5 @@ export class StatusBoard {
 }
 
 function finalStatus(end: AppEnd): EnclaveStatus {
-  return 'code' in end ? { status: 'exited', code: end.code } : { status: 'signaled', signal: end.signal };
+  return 'code' in end ? { status: 'exited', ...end } : { status: 'signaled', ...end };
 }

@@ -6,6 +6,8 @@ import { OdynError } from '../odyn-error.ts';
 export interface Addon {
   /** At most 4096 bytes; the answer has at most 12,288. */
   nsmRequest(fd: number, request: Uint8Array): Promise<Buffer | number>;
+  /** Tells once how a child that Node did not start has ended: its exit code, else -1; the number of the signal, else 0. */
+  childWatch(pid: number, onEnd: (code: number, signal: number) => void): number;
   /** The wall clock, in microseconds since 1970. */
   clockSet(microseconds: number): number;
   /** Leads the wall clock forward by so many microseconds, or back, at 0.5 ms a second. */

@@ -6,6 +6,7 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { C_PROGRAMS, C_SOURCES, compileC } from '../../build/compile-c.ts';
+import { addon } from '../../src/system/addon.ts';
 
 interface Seen {
   uids: number[];
@@ -180,6 +181,36 @@ describe('launch', () => {
 
   it('tells a cgroup that is not there', async () => {
     assert.equal(await refusal([...options({ '--cgroup': '/no/such' }), '--', 'probe']), '2 cgroup\n');
+  });
+
+  it('leaves the program to whoever started it, in a session of its own, and names it first', async () => {
+    const child = start([...options({ '--root': root }), '--sibling', '--', 'probe', 'wait'], { PATH: '/bin' });
+    const reason = text(streamOf(child, 3));
+    const [code] = await once(child, 'exit');
+    assert.equal(code, 0);
+    const [, pid] = /^pid (\d+)\n$/.exec(await reason) ?? [];
+    const [, , , parent, group, session] = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(' ');
+    assert.deepEqual([parent, group, session], [`${process.pid}`, pid, pid]);
+    const ended = Promise.withResolvers<number[]>();
+    assert.equal(
+      addon().childWatch(Number(pid), (...end) => ended.resolve(end)),
+      0,
+    );
+    process.kill(Number(pid), 40);
+    assert.deepEqual(await ended.promise, [-1, 40]);
+  });
+
+  it('names a program that does not start as well', async () => {
+    const child = start([...options(), '--sibling', '--', '/no/such/program'], { PATH: '/bin' });
+    const reason = await text(streamOf(child, 3));
+    const [, pid, failure] = /^pid (\d+)\n(.*)\n$/.exec(reason) ?? [];
+    assert.equal(failure, '2 exec');
+    const ended = Promise.withResolvers<number[]>();
+    assert.equal(
+      addon().childWatch(Number(pid), (...end) => ended.resolve(end)),
+      0,
+    );
+    assert.deepEqual(await ended.promise, [127, 0]);
   });
 
   it('tells a missing root and a workdir that is a file', async () => {

@@ -4,6 +4,7 @@ export type SupervisorErrorCode =
   | 'ENCLAVE_NOT_FOUND'
   | 'EIF_NOT_FOUND'
   | 'EIF_NO_MANIFEST'
+  | 'KERNEL_PANIC'
   | 'LAUNCH_INVALID'
   | 'MACHINE_ENDED'
   | 'MACHINE_FAILED'

@@ -182,6 +182,32 @@ describe('supervisor', () => {
     await goneFolder(id);
   });
 
+  it('tells what the kernel said when it panicked under the app', async () => {
+    const { id } = await bootTo('ready');
+    const text = '[    9.1] Kernel panic - not syncing: System is deadlocked on memory';
+    const time = new Date().toISOString();
+    await bus.publishLog(id, 'console', { lines: [{ sequence: 1, time, text }] });
+    void machine().die('reset');
+    const { data } = await until('lost');
+    assert.ok(data.result.kind === 'lost');
+    const { code, message, remedy } = data.result.error;
+    assert.deepEqual(
+      [code, message],
+      ['KERNEL_PANIC', "the enclave's kernel panicked: System is deadlocked on memory"],
+    );
+    assert.match(remedy ?? '', /--memory-mb/);
+    assert.deepEqual(data.console, [text]);
+    await goneFolder(id);
+  });
+
+  it('keeps why the app was killed', async () => {
+    const { id } = await bootTo('ready');
+    const end = { signal: 'SIGKILL', cause: 'out-of-memory', detail: 'the kernel ended process 7 (app)' };
+    machine().say({ status: 'signaled', ...end });
+    assert.deepEqual((await until('exited')).data.result, { kind: 'signaled', ...end });
+    await goneFolder(id);
+  });
+
   it('takes the last word of a machine that powers itself off right after it', async () => {
     await bootTo('ready');
     machine().say({ status: 'exited', code: 0 });
@@ -290,7 +316,9 @@ describe('supervisor', () => {
     const { id } = await bootTo('ready');
     await supervisor.handlers.stop({ id, graceMs: 10 });
     await supervisor.handlers.stop({ id, graceMs: 100_000 });
-    assert.deepEqual((await until('exited')).data.result, { kind: 'signaled', signal: 'SIGKILL' });
+    const { detail, ...result } = { detail: '', ...(await until('exited')).data.result };
+    assert.deepEqual(result, { kind: 'signaled', signal: 'SIGKILL', cause: 'grace-over' });
+    assert.match(detail, /had ended 60 ms after they were asked to: the machine was ended/);
     await goneFolder(id);
     assert.equal(machine().killed, true);
   });

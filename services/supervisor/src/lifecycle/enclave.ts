@@ -18,7 +18,7 @@ import type { Limits } from '../limits.ts';
 import { StoreServer } from '../store/store-server.ts';
 import { SupervisorError } from '../supervisor-error.ts';
 import { transportOf } from '../vsock-transport.ts';
-import { ConsoleTail } from './console-tail.ts';
+import { ConsoleTail, panicOf } from './console-tail.ts';
 import { listenForHeartbeat } from './heartbeat.ts';
 import { Journal } from './journal.ts';
 import { StatusLink } from './status-link.ts';
@@ -214,10 +214,20 @@ export class Enclave {
     if (this.#detached || hasEnded(this.#record.state) || this.#discarded.has(machine)) return;
     // The last status may have overtaken nothing but this news
     await Promise.race([this.#status.settled(), sleep(this.#limits.lastStatusMs)]);
-    if (transition(this.#record.state, 'machine-gone') === 'failed') await sleep(this.#limits.consoleMs);
-    const error = toErrorData(new SupervisorError('MACHINE_ENDED', end.detail));
     const kind = transition(this.#record.state, 'machine-gone') === 'failed' ? 'failed' : 'lost';
-    this.#advance('machine-gone', { result: { kind, error } });
+    // What a kernel says last tells why; a machine that was killed says nothing
+    if (kind === 'failed' || end.reason === 'reset') await sleep(this.#limits.consoleMs);
+    this.#advance('machine-gone', { result: { kind, error: toErrorData(this.#machineError(end)) } });
+  }
+
+  #machineError({ detail }: MachineEnd): SupervisorError {
+    const panic = panicOf(this.#console?.lines ?? []);
+    if (panic === undefined) return new SupervisorError('MACHINE_ENDED', detail);
+    return new SupervisorError('KERNEL_PANIC', `the enclave's kernel panicked: ${panic}`, {
+      remedy: /memory|oom/i.test(panic)
+        ? 'give the enclave more memory: --memory-mb, or defaults.memory_mb in the manifest'
+        : 'the last lines of its console are in the event',
+    });
   }
 
   async #followStatus(): Promise<void> {
@@ -239,12 +249,16 @@ export class Enclave {
 
   async #onStatus(status: EnclaveStatus): Promise<void> {
     switch (status.status) {
-      case 'exited':
-        this.#advance('app-ended', { result: { kind: 'exited', code: status.code } });
+      case 'exited': {
+        const { status: kind, ...end } = status;
+        this.#advance('app-ended', { result: { kind, ...end } });
         break;
-      case 'signaled':
-        this.#advance('app-ended', { result: { kind: 'signaled', signal: status.signal } });
+      }
+      case 'signaled': {
+        const { status: kind, ...end } = status;
+        this.#advance('app-ended', { result: { kind, ...end } });
         break;
+      }
       case 'fatal':
         this.#advance('fatal', { result: { kind: 'fatal', error: status.error } });
         break;
@@ -263,7 +277,8 @@ export class Enclave {
   #killAfter(ms: number): void {
     this.#timer(ms, () => {
       this.#logger.warn({ afterMs: ms }, 'the app did not end: its machine is ended');
-      this.#advance('killed', { result: { kind: 'signaled', signal: 'SIGKILL' } });
+      const detail = `neither app nor enclave had ended ${ms} ms after they were asked to: the machine was ended`;
+      this.#advance('killed', { result: { kind: 'signaled', signal: 'SIGKILL', cause: 'grace-over', detail } });
     });
   }
 
