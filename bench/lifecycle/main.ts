@@ -114,7 +114,10 @@ async function printMemory(bus: Bus, id: string): Promise<void> {
   for await (const { lines } of bus.logs({ id, stream: 'odyn', follow: true })) {
     const ready = lines.map(({ text }) => JSON.parse(text)).find(({ msg }) => msg === 'ready');
     if (ready === undefined) continue;
-    process.stdout.write(`  odyn, inside: resident ${(ready.residentBytes / 1024 / 1024).toFixed(1)}\n`);
+    const mib = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);
+    process.stdout.write(
+      `  odyn, inside: resident ${mib(ready.residentBytes)}, anonymous ${mib(ready.anonymousBytes)}\n`,
+    );
     return;
   }
 }

@@ -11,8 +11,8 @@ export const limits = {
   launchDescriptionBytes: 4 * MIB,
   /** `etc/passwd` and `etc/group` of the image, each: 10,000 users take under 1 MiB. */
   accountFileBytes: 4 * MIB,
-  /** `/proc/meminfo` has some 1.5 KiB. */
-  meminfoBytes: 64 * KIB,
+  /** Files of `/proc` such as `meminfo` and `self/status`: some 1.5 KiB. */
+  procFileBytes: 64 * KIB,
   /** Memory that the app cannot have: what odyn and the kernel's sockets may grow by under load ... */
   memoryReserveBytes: 64 * MIB,
   /** ... but no larger a part of a small machine. */

@@ -8,7 +8,7 @@ import { type Configuration, readConfiguration } from './bootstrap/configuration
 import { findInRoot } from './bootstrap/in-root.ts';
 import { readBounded } from './bootstrap/read-bounded.ts';
 import { Clock } from './clock/clock.ts';
-import { Egress } from './egress/egress.ts';
+import type { Egress } from './egress/egress.ts';
 import { type AppEnd, Events } from './events.ts';
 import { Ingress } from './ingress/ingress.ts';
 import { waitForListeners } from './ingress/listeners.ts';
@@ -31,6 +31,7 @@ import { describeError } from './odyn-error.ts';
 import { StatusBoard } from './status/status-board.ts';
 import { StatusServer } from './status/status-server.ts';
 import { checkEntropy } from './system/entropy.ts';
+import { ownMemory } from './system/own-memory.ts';
 import type { System } from './system/system.ts';
 
 export interface OdynOptions {
@@ -144,7 +145,7 @@ export class Odyn {
   async #runBetween(relay: Relay, configuration: Configuration): Promise<AppEnd> {
     const { transport } = this.#options;
     const { manifest } = configuration;
-    const egress = await Egress.open(transport, relay, manifest.egress, this.#log);
+    const egress = await this.#openEgress(relay, manifest.egress);
     let kms: Kms | undefined;
     let api: Api | undefined;
     try {
@@ -174,6 +175,14 @@ export class Odyn {
     }
   }
 
+  /** Undefined when the manifest allows nothing, and there is no proxy then. */
+  async #openEgress(relay: Relay, egress: Manifest['egress']): Promise<Egress | undefined> {
+    if (egress === undefined) return undefined;
+    // Node's HTTP costs memory and time: enclaves without it do not load it
+    const { Egress } = await import('./egress/egress.ts');
+    return Egress.open(this.#options.transport, relay, egress, this.#log);
+  }
+
   /** Throws OdynError NSM_MISSING, KMS_FILE; KmsError KMS_CREDENTIALS. */
   async #openKms({ manifest, launch }: Configuration): Promise<Kms | undefined> {
     if (!needsKms(manifest)) return undefined;
@@ -187,7 +196,6 @@ export class Odyn {
   async #openApi(port: number | undefined): Promise<Api | undefined> {
     if (port === undefined) return undefined;
     const nsm = requireNsm(this.#options.nsm, 'api');
-    // Node's HTTP server costs memory and time: enclaves without it do not load it
     const { Api } = await import('./api/api.ts');
     return Api.open({ port, nsm, log: this.#log });
   }
@@ -196,7 +204,7 @@ export class Odyn {
   async #watchApp({ ingress, health }: Manifest, signal: AbortSignal): Promise<void> {
     const ports = ingress.map(({ listenPort }) => listenPort);
     const onReady = (): void => {
-      this.#log.info('ready', { ports: ports.join(','), residentBytes: process.memoryUsage.rss() });
+      this.#log.info('ready', { ports: ports.join(','), ...ownMemory() });
       this.#events.emit('ready');
     };
     if (health === undefined) {
@@ -262,7 +270,7 @@ export class Odyn {
   #makeCgroup({ memoryMb, pids }: Manifest['limits']): AppCgroup | undefined {
     const { cgroupTree } = this.#options;
     if (cgroupTree === undefined) return undefined;
-    const meminfo = readBounded('/proc/meminfo', limits.meminfoBytes).toString('latin1');
+    const meminfo = readBounded('/proc/meminfo', limits.procFileBytes).toString('latin1');
     const memoryBytes = appMemoryBytes(meminfo, memoryMb);
     const cgroup = AppCgroup.make(cgroupTree, { memoryBytes, pids });
     if (cgroup === undefined)

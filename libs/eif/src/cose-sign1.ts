@@ -1,5 +1,5 @@
 import { Decoder, Encoder, Tag } from 'cbor-x';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** The three ECDSA algorithms of EIF signatures, by their COSE names. */
 export type SignatureAlgorithm = 'ES256' | 'ES384' | 'ES512';

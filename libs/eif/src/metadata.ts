@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { EifError } from './errors.ts';
 import { MAX_METADATA_BYTES, MAX_METADATA_DEPTH } from './limits.ts';
 

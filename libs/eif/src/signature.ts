@@ -1,5 +1,5 @@
 import { type KeyObject, verify } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { algorithmOfHeader, decodeCbor, type SignatureAlgorithm, sign1Schema, signedBytes } from './cose-sign1.ts';
 import { EifError } from './errors.ts';
 import { MAX_SIGNATURE_BYTES } from './limits.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { manifestSchema } from './schema/manifest.ts';
 
 /** The JSON Schema (draft 2020-12) of `enclaver.yaml` v1, for editors. Rules that join several keys are not all in it. */

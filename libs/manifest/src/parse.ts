@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { findConflicts, showPath } from './conflicts.ts';
 import { ManifestError, type ManifestProblem } from './errors.ts';
 import { MAX_SHOWN_LENGTH } from './limits.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** One key of the manifest, as the schema has it. */
 export interface SchemaKey {

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Encodable } from './cbor-encode.ts';
 import { type DeviceErrorCode, deviceError, NsmError } from './errors.ts';
 import { MAX_ANSWER_BYTES, MAX_MODULE_ID, MAX_RANDOM_BYTES, PCR_BYTES } from './limits.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { decodeCbor } from '../cbor.ts';
 import { type Encodable, encodeCbor } from './cbor-encode.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { NsmError } from './errors.ts';
 import { MAX_FIELD_BYTES, MAX_REQUEST_BYTES } from './limits.ts';
 import { byteString, decodeMessage, encodeMessage, fields, u16 } from './message.ts';

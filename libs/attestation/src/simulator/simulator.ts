@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { instancePcr, type Measurements, rolePcr } from '@enclaver/eif';
-import { z } from 'zod';
+import * as z from 'zod';
 import { encodeAnswer, encodeErrorAnswer } from '../nsm/answer.ts';
 import { NsmError } from '../nsm/errors.ts';
 import { MAX_FIELD_BYTES, MAX_RANDOM_BYTES, MAX_REQUEST_BYTES, PCR_COUNT } from '../nsm/limits.ts';

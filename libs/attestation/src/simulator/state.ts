@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { PCR_COUNT } from '../nsm/limits.ts';
 import { SimulatorError } from './errors.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { domain, kmsKey, text } from './fields.ts';
 
 const DEFAULT_DIRECTORY = 'https://acme-v02.api.letsencrypt.org/directory';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseCidr } from '../address.ts';
 import { MAX_CLIENT_RULES } from '../limits.ts';
 import { parsed } from './fields.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { MAX_INT32, MIN_MEMORY_MB } from '../limits.ts';
 
 const DEFAULT_CPU_COUNT = 2;

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { EGRESS_PATTERN_ALLOWED, EgressPatternError, parseEgressPattern } from '../egress-pattern.ts';
 import { parsed, port } from './fields.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { MAX_CONNECTION_RATE, MAX_IDLE_SECONDS, MAX_INGRESS_CONNECTIONS } from '../limits.ts';
 import { type Clients, clients, normaliseClients } from './clients.ts';
 import { port } from './fields.ts';

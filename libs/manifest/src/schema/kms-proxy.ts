@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { HOST, matching, PORT, port, text } from './fields.ts';
 
 export const kmsProxy = z

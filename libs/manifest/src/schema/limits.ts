@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { MAX_INT32 } from '../limits.ts';
 
 const DEFAULT_PIDS = 4096;

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { MAX_NAME_LENGTH } from '../limits.ts';
 import { type Api, api, normaliseApi } from './api.ts';
 import { type Clock, clock, normaliseClock } from './clock.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { ImageSourceError, parseImageReference, parseImageSource } from '../image-source.ts';
 import { parsed } from './fields.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { HOST, matching, PORT, text } from './fields.ts';
 
 const DEFAULT_WORKLOAD_API_ADDR = '127.0.0.1:5000';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { type AcmeCertificate, acmeCertificate, normaliseAcmeCertificate } from './acme-certificate.ts';
 import { domain, kmsKey, text } from './fields.ts';
 
