@@ -29,6 +29,11 @@ export function receive(
   const split = target.indexOf('?');
   const path = split < 0 ? target : target.slice(0, split);
   const rawQuery = split < 0 ? '' : target.slice(split + 1);
+  // Signers take these for another path than they are
+  const segments = path.slice(1).split('/');
+  if (segments.some((each, index) => /^\.{1,2}$/.test(each) || (each === '' && index < segments.length - 1))) {
+    throw new CallerError('ValidationException', 'the path has empty or dotted segments');
+  }
   return { method, path, rawQuery, query: decoded(rawQuery), headers: headersOf(rawHeaders), body };
 }
 
