@@ -17,7 +17,7 @@ const PROFILES = ['.aws/config', '.aws/credentials'] as const;
 
 /**
  * Whether an SDK in the app finds no credentials by itself, so that those of the KMS proxy can stand where it looks first.
- * They would take the place of real ones otherwise, and every call to other services would fail (decision 0012).
+ * They would take the place of real ones otherwise, and every call to other services would fail (docs/decisions/0009).
  * @param hasFile whether the app's home has a file of this name
  */
 export function findsNoCredentials(

@@ -6,7 +6,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { connect } from 'node:tls';
 import { promisify } from 'node:util';
+import { selfMadePair } from '../src/index.ts';
 import { root } from './support.ts';
 
 const run = promisify(execFile);
@@ -61,6 +63,31 @@ describe('kms-emulator, the command', () => {
     assert.equal(code, 0);
   });
 
+  it('serves TLS with a certificate of its own, which it prints, or with a pair that it is given', async () => {
+    const shown = JSON.parse(block('json')) as object;
+    const pair = selfMadePair();
+    await writeFile(file('key.pem'), pair.key, { mode: 0o600 });
+    await writeFile(file('cert.pem'), pair.cert);
+    for (const tls of ['self-made', { key: 'key.pem', cert: 'cert.pem' }]) {
+      await writeFile(file('kms.json'), JSON.stringify({ ...shown, port: 0, tls }));
+      const emulator = spawn(command, [file('kms.json')], { stdio: ['ignore', 'pipe', 'inherit'] });
+      try {
+        const { endpoint, certificate } = await firstLine(emulator);
+        assert.equal(certificate === pair.cert, tls !== 'self-made');
+        const { port } = new URL(endpoint);
+        for (const servername of ['host', 'localhost', 'kms-emulator']) {
+          const socket = connect({ host: '127.0.0.1', port: Number(port), servername, ca: certificate });
+          await once(socket, 'secureConnect');
+          socket.destroy();
+        }
+        const [error] = await once(connect({ host: '127.0.0.1', port: Number(port) }), 'error');
+        assert.equal((error as { code?: string }).code, 'DEPTH_ZERO_SELF_SIGNED_CERT');
+      } finally {
+        emulator.kill('SIGTERM');
+      }
+    }
+  });
+
   it('refuses a configuration that is wrong, and says where', async () => {
     const shown = JSON.parse(block('json')) as Record<string, unknown>;
     const key = { spec: 'SYMMETRIC_DEFAULT' };
@@ -72,6 +99,8 @@ describe('kms-emulator, the command', () => {
       [{ ...shown, keys: [{ ...key, material: 'AAAA' }] }, /keys\[0\].*32 bytes/],
       [{ ...shown, keys: [key, { ...key, policy: { Statement: [{}] } }] }, /keys\[1\].*Statement/s],
       [{ ...shown, roots: ['kms.json'] }, /no certificate in PEM/],
+      [{ ...shown, tls: 'yes' }, /tls/],
+      [{ ...shown, tls: { key: 'kms.json', cert: 'kms.json' } }, /not in PEM form/],
     ] as const) {
       await writeFile(file('kms.json'), typeof config === 'string' ? config : JSON.stringify(config));
       await assert.rejects(
@@ -90,7 +119,7 @@ describe('kms-emulator, the command', () => {
 
 async function firstLine(
   child: ChildProcessByStdio<null, Readable, null>,
-): Promise<{ endpoint: string; keys: string[] }> {
+): Promise<{ endpoint: string; keys: string[]; certificate?: string }> {
   const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
-  return JSON.parse(line) as { endpoint: string; keys: string[] };
+  return JSON.parse(line) as { endpoint: string; keys: string[]; certificate?: string };
 }
