@@ -1,4 +1,4 @@
-import type { Manifest } from '@enclaver/manifest';
+import type { Manifest, TlsCertificate } from '@enclaver/manifest';
 import { BuilderError } from './builder-error.ts';
 import type { FileTree } from './layers/file-tree.ts';
 
@@ -11,18 +11,32 @@ export function checkManifestFiles(tree: FileTree, { ingress, kmsProxy }: Manife
   for (const { listenPort, tls } of ingress) {
     const what = `ingress port ${listenPort}`;
     for (const certificate of tls?.certificates ?? []) {
-      if (certificate.source === 'acme' && certificate.caFile !== undefined) {
-        need(tree, 'TLS_FILE', what, [certificate.caFile]);
-      }
+      for (const paths of pathsOf(certificate)) need(tree, 'TLS_FILE', what, paths);
       if (certificate.source !== 'files') continue;
-      need(tree, 'TLS_FILE', what, certificate.keyFiles);
-      need(tree, 'TLS_FILE', what, certificate.certFiles);
       warnings.push(`the private key of ingress port ${listenPort} is in the image: whoever has the image has the key`);
     }
     if (tls?.clientCaFile !== undefined) need(tree, 'TLS_FILE', what, [tls.clientCaFile]);
   }
   if (kmsProxy?.caFile !== undefined) need(tree, 'KMS_FILE', 'kms_proxy.ca_file', [kmsProxy.caFile]);
   return warnings;
+}
+
+/** Paths in the image, of which one has to be there. */
+function pathsOf(certificate: TlsCertificate): readonly (readonly string[])[] {
+  switch (certificate.source) {
+    case 'files':
+      return [certificate.keyFiles, certificate.certFiles];
+    case 'kms':
+      return [certificate.key, certificate.cert, certificate.caFile].filter(isPath).map((path) => [path]);
+    case 'acme':
+      return certificate.caFile === undefined ? [] : [[certificate.caFile]];
+    case 'attested':
+      return [];
+  }
+}
+
+function isPath(place: string | undefined): place is string {
+  return place !== undefined && !/^https:/i.test(place);
 }
 
 function need(tree: FileTree, code: 'TLS_FILE' | 'KMS_FILE', what: string, paths: readonly string[]): void {

@@ -36,6 +36,16 @@ describe('builder: files that the manifest names', () => {
     ] as const) {
       await assert.rejects(bench.build({ manifest: port(8443, tls) }), refusal('TLS_FILE', missing));
     }
+    const certificate = (fields: string): string =>
+      `certificates: [{ kms: { ${fields}, kms_key: "arn:aws:kms:eu-west-1:111122223333:key/1" } }]`;
+    for (const fields of [
+      'key: /srv/none, cert: https://host/cert.pem',
+      'key: https://host/key, cert: /srv/none',
+      'key: /srv/key.pem, cert: https://host/cert.pem, ca_file: /srv/none',
+    ]) {
+      const tls = port(8443, certificate(fields));
+      await assert.rejects(bench.build({ manifest: tls }), refusal('TLS_FILE', /8443: the image has no \/srv\/none/));
+    }
     const kms = manifest('oci:./image', 'kms_proxy: { listen_port: 1, ca_file: /srv/none }\n');
     await assert.rejects(
       bench.build({ manifest: kms }),
