@@ -32,7 +32,8 @@ export function readIssued(key: string, chain: string, domains: readonly string[
   const fault = faultOf(pair);
   if (fault !== undefined) return fault;
   const names = (leaf.subjectAltName ?? '').split(', ').map((name) => name.replace(/^DNS:/, '').toLowerCase());
-  if (leaf.ca || !sameSet(names, domains)) return `its names are ${names.join(', ')}`;
+  if (leaf.ca) return 'it is one of an authority';
+  if (!sameSet(names, domains)) return `its names are ${names.join(', ')}`;
   const [notBefore, notAfter] = [leaf.validFromDate, leaf.validToDate];
   if (notBefore.getTime() - limits.acmeSkewMs > now || now >= notAfter.getTime()) {
     return `it is valid from ${notBefore.toISOString()} to ${notAfter.toISOString()} only`;
