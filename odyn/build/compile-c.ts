@@ -22,6 +22,7 @@ export const C_PROGRAMS = {
     'log.c',
   ],
   launch: ['launch.c', 'confine.c', 'cgroup.c'],
+  redirect: ['redirect.c'],
 } as const;
 
 const FLAGS = [

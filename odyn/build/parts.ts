@@ -48,6 +48,7 @@ export async function collectParts(sources: PartSources, scratch: string): Promi
   const parts = await Promise.all([
     compiled(pinned.arch, 'init', 'init', scratch),
     compiled(pinned.arch, 'launch', 'odyn/launch', scratch),
+    compiled(pinned.arch, 'redirect', 'odyn/redirect', scratch),
     strippedNode(pinned, scratch),
     ...Object.entries(sources.addons).map(([path, file]) => addon(pinned, path, file)),
     ...MODULES.map((name) => module(pinned, name)),

@@ -133,6 +133,19 @@ export const limits = {
   egressIdleServers: 64,
   /** ... for so long, or a second less than the server says: NATs and load balancers forget after 60 s and more. */
   egressIdleServerMs: 30_000,
+  /** Connections that wait to be taken from the kernel: as many as it holds (`somaxconn`). */
+  egressBacklog: 4_096,
+  /** Names that an address stands for: a crawler's few minutes, some 3 MiB. */
+  egressStandIns: 16_384,
+  /** Refused names that are remembered so as to be logged once: 64 KiB. */
+  egressRefusedNames: 1_024,
+  /** A minute is what services behind load balancers say; another look-up costs nothing here. */
+  dnsTtlSeconds: 60,
+  /** TCP clients of the resolver; names are asked for by UDP but rarely otherwise. */
+  dnsConnections: 64,
+  dnsIdleMs: 10_000,
+  /** Answers that a TCP client has not read: a hundred of the longest. */
+  dnsBacklogBytes: 64 * KIB,
   /** Text of a parent's error that is passed on. */
   egressErrorText: 500,
   /** Destination named by a request: name, brackets, port. */

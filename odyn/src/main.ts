@@ -23,6 +23,7 @@ async function main(): Promise<void> {
     launchDescription: '/launch.json',
     launchPath: '/odyn/launch',
     cgroupTree: '/sys/fs/cgroup',
+    redirectPath: '/odyn/redirect',
     outputDirectory: '/run',
   });
   await odyn.run();

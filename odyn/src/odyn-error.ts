@@ -14,6 +14,7 @@ export type OdynErrorCode =
   | 'LAUNCH_INVALID'
   | 'NOT_IN_RELEASE'
   | 'NSM_MISSING'
+  | 'REDIRECT_FAILED'
   | 'SIGNAL_UNKNOWN'
   | 'TLS_FETCH'
   | 'TLS_FILE'

@@ -45,6 +45,8 @@ export interface OdynOptions {
   readonly launchPath: string;
   /** Where the kernel's cgroups (version 2) are mounted. Without, or without them, the app's memory and processes have no bounds. */
   readonly cgroupTree?: string;
+  /** The program behind transparent egress. */
+  readonly redirectPath: string;
   /** Where the named pipes `app.stdout` and `app.stderr` are. */
   readonly outputDirectory: string;
   /** The Nitro Secure Module; without one, sections of the manifest that need it are fatal. */
@@ -180,7 +182,7 @@ export class Odyn {
     if (egress === undefined) return undefined;
     // Node's HTTP costs memory and time: enclaves without it do not load it
     const { Egress } = await import('./egress/egress.ts');
-    return Egress.open(this.#options.transport, relay, egress, this.#log);
+    return Egress.open(this.#options.transport, relay, egress, this.#log, this.#options);
   }
 
   /** Throws OdynError NSM_MISSING, KMS_FILE; KmsError KMS_CREDENTIALS. */

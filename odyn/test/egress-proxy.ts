@@ -6,7 +6,7 @@ import { LogDecoder } from '@enclaver/wire';
 import { Egress } from '../src/egress/egress.ts';
 import { LogRing } from '../src/logs/log-ring.ts';
 import { OdynLog } from '../src/logs/odyn-log.ts';
-import type { FakeParent } from './harness.ts';
+import { type FakeParent, redirectBinary } from './harness.ts';
 
 export async function portOf(server: Server): Promise<number> {
   server.listen(0, '127.0.0.1');
@@ -37,7 +37,9 @@ export class EgressProxy {
     const relay = new Relay();
     const ring = new LogRing(1 << 20);
     const settings = { proxyPort: await freePort(), allow: [], deny: [], ...rules };
-    const egress = await Egress.open(parent.transport, relay, settings, new OdynLog(ring));
+    const egress = await Egress.open(parent.transport, relay, settings, new OdynLog(ring), {
+      redirectPath: rules?.transparent ? await redirectBinary() : '',
+    });
     if (egress === undefined) throw new Error('nothing is allowed');
     return new EgressProxy(egress, relay, ring);
   }

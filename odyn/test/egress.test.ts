@@ -355,7 +355,8 @@ describe('egress proxy', () => {
   it('is not there when nothing is allowed', async () => {
     const relay = new Relay();
     const log = new OdynLog(new LogRing(1 << 16));
-    assert.equal(await Egress.open(parent.transport, relay, { proxyPort: 1, allow: [], deny: [] }, log), undefined);
+    const rules = { proxyPort: 1, allow: [], deny: [] };
+    assert.equal(await Egress.open(parent.transport, relay, rules, log, { redirectPath: '' }), undefined);
     await relay.close();
   });
 });

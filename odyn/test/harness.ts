@@ -239,18 +239,24 @@ export function linesOf(records: readonly LogRecord[], stream: LogRecord['stream
   return lines;
 }
 
-let launchFolder: Promise<string> | undefined;
+const compiled = new Map<keyof typeof C_PROGRAMS, Promise<string>>();
 
-/** The real starter, compiled once per test run. */
-export function launchBinary(): Promise<string> {
-  launchFolder ??= (async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'odyn-launch-'));
-    process.once('exit', () => rmSyncQuietly(folder));
-    await compileC(C_SOURCES, C_PROGRAMS.launch, join(folder, 'launch'));
-    return folder;
-  })();
-  return launchFolder.then((folder) => join(folder, 'launch'));
+/** A real program of the enclave, compiled once per test run. */
+function binary(name: keyof typeof C_PROGRAMS): Promise<string> {
+  const made = compiled.get(name) ?? compile(name);
+  compiled.set(name, made);
+  return made;
 }
+
+async function compile(name: keyof typeof C_PROGRAMS): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), `odyn-${name}-`));
+  process.once('exit', () => rmSyncQuietly(folder));
+  await compileC(C_SOURCES, C_PROGRAMS[name], join(folder, name));
+  return join(folder, name);
+}
+
+const launchBinary = (): Promise<string> => binary('launch');
+export const redirectBinary = (): Promise<string> => binary('redirect');
 
 function rmSyncQuietly(folder: string): void {
   process.getBuiltinModule('node:fs').rmSync(folder, { recursive: true, force: true });
@@ -324,6 +330,8 @@ export async function startOdyn(
     root,
     launchDescription,
     launchPath: await launchBinary(),
+    // Only transparent egress starts it, which changes the routes of a machine
+    redirectPath: '/odyn/redirect',
     outputDirectory: parent.folder,
     lastWordMs,
     ...(nsm === undefined ? {} : { nsm }),

@@ -10,6 +10,9 @@ export const RESERVED_VSOCK_PORTS: ReadonlyMap<number, string> = new Map([
   [17002, 'its egress'],
 ]);
 
+/** Where names are looked up in transparent mode. */
+const DNS_PORT = 53;
+
 export interface Conflict {
   path: PropertyKey[];
   found: string;
@@ -54,6 +57,7 @@ function* ports(value: unknown): Generator<{ port: number; path: PropertyKey[] }
   if (isMap(get(value, 'egress'))) {
     found.push([get(value, 'egress', 'proxy_port') ?? DEFAULT_PROXY_PORT, ['egress', 'proxy_port']]);
   }
+  if (get(value, 'egress', 'transparent') === true) found.push([DNS_PORT, ['egress', 'transparent']]);
   found.push([get(value, 'kms_proxy', 'listen_port'), ['kms_proxy', 'listen_port']]);
   found.push([get(value, 'api', 'listen_port'), ['api', 'listen_port']]);
   const ingress = get(value, 'ingress');

@@ -7,35 +7,48 @@ import { type EgressCounts, Gate } from './gate.ts';
 import { Policy } from './policy.ts';
 import { createProxy } from './proxy.ts';
 import { ServerConnections } from './server-connections.ts';
+import type { Transparent, TransparentOptions } from './transparent/transparent.ts';
 
-/** The app's way out: an HTTP proxy on the enclave's loopback. */
+/** The app's way out: an HTTP proxy on the enclave's loopback, and in transparent mode whatever it connects to. */
 export class Egress {
   readonly port: number;
   readonly #server: Server;
   readonly #gate: Gate;
-  readonly #connections: ServerConnections;
+  readonly #connections = new ServerConnections();
+  #transparent: Transparent | undefined;
 
-  private constructor(port: number, server: Server, gate: Gate, connections: ServerConnections) {
+  private constructor(port: number, gate: Gate, relay: Relay) {
     this.port = port;
-    this.#server = server;
     this.#gate = gate;
-    this.#connections = connections;
+    this.#server = createProxy(gate, relay, this.#connections);
   }
 
-  /** @returns undefined when the manifest allows nothing, and there is no proxy then */
+  /**
+   * Undefined when the manifest allows nothing, and there is no proxy then.
+   * @throws OdynError REDIRECT_FAILED
+   */
   static async open(
     transport: VsockTransport,
     relay: Relay,
     egress: Manifest['egress'],
     log: OdynLog,
+    options: TransparentOptions,
   ): Promise<Egress | undefined> {
     if (egress === undefined || egress.allow.length === 0) return undefined;
     const gate = new Gate(transport, new Policy(egress), log);
-    const connections = new ServerConnections();
-    const server = createProxy(gate, relay, connections);
-    server.listen(egress.proxyPort, '127.0.0.1');
-    await once(server, 'listening');
-    return new Egress(egress.proxyPort, server, gate, connections);
+    const opened = new Egress(egress.proxyPort, gate, relay);
+    opened.#server.listen(egress.proxyPort, '127.0.0.1');
+    await once(opened.#server, 'listening');
+    try {
+      if (egress.transparent) {
+        const { Transparent } = await import('./transparent/transparent.ts');
+        opened.#transparent = await Transparent.open(gate, relay, options);
+      }
+    } catch (error) {
+      await opened.close();
+      throw error;
+    }
+    return opened;
   }
 
   counts(): EgressCounts {
@@ -43,6 +56,7 @@ export class Egress {
   }
 
   async close(): Promise<void> {
+    await this.#transparent?.close();
     const closed = once(this.#server, 'close');
     this.#server.close();
     this.#server.closeAllConnections();

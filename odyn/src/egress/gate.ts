@@ -1,5 +1,6 @@
 import { formatAddress } from '@enclaver/manifest';
 import type { VsockTransport } from '@enclaver/vsock';
+import { limits } from '../limits.ts';
 import type { OdynLog } from '../logs/odyn-log.ts';
 import { authorityOf, type Destination } from './destination.ts';
 import { DialError, type Dialled, dial } from './dial.ts';
@@ -10,6 +11,8 @@ export interface EgressCounts {
   opened: number;
   /** Refused by the policy. */
   refused: number;
+  /** Look-ups of names that the policy does not let through to any port. */
+  namesRefused: number;
   /** Allowed, but the parent could not reach them. */
   failed: number;
 }
@@ -31,10 +34,12 @@ const BLOCKED = [401, 'blocked by egress security policy'] as const;
 
 /** Where every way out passes: policy, dial, and the policy again for the address that was reached. */
 export class Gate {
-  readonly counts: EgressCounts = { opened: 0, refused: 0, failed: 0 };
+  readonly counts: EgressCounts = { opened: 0, refused: 0, namesRefused: 0, failed: 0 };
   readonly #transport: VsockTransport;
   readonly #policy: Policy;
   readonly #log: OdynLog;
+  /** Programs ask for the same name again and again. */
+  readonly #refusedNames = new Set<string>();
 
   constructor(transport: VsockTransport, policy: Policy, log: OdynLog) {
     this.#transport = transport;
@@ -67,9 +72,27 @@ export class Gate {
     }
   }
 
-  #blocked(destination: Destination, rule: string, dialled?: string): Refusal {
+  /** Why a name need not be looked up; undefined when it may. Logged when it is asked for the first time in a while. */
+  refuseName(name: Destination): string | undefined {
+    const { allowed, rule } = this.#policy.decideName(name);
+    if (allowed) return undefined;
+    this.counts.namesRefused++;
+    if (!this.#refusedNames.has(name.host)) {
+      if (this.#refusedNames.size >= limits.egressRefusedNames) this.#refusedNames.clear();
+      this.#refusedNames.add(name.host);
+      this.#log.warn('egress refused', { name: name.host, rule });
+    }
+    return `${BLOCKED[1]}: ${rule}`;
+  }
+
+  /** Counts and logs what was refused. */
+  refuse(destination: Destination, rule: string, dialled?: string): void {
     this.counts.refused++;
     this.#log.warn('egress refused', { destination: authorityOf(destination), rule, dialled });
+  }
+
+  #blocked(destination: Destination, rule: string, dialled?: string): Refusal {
+    this.refuse(destination, rule, dialled);
     return new Refusal(...BLOCKED);
   }
 }

@@ -50,6 +50,17 @@ export class Policy {
     return { allowed: true, rule: `allow ${allow.text}` };
   }
 
+  /** Whether the name could be let through, to whatever port. */
+  decideName(destination: Destination): Decision {
+    const deny = this.#deny.find(
+      (rule) => rule.pattern.ports === undefined && (fits(rule, destination) || closesHost(rule, destination)),
+    );
+    if (deny !== undefined) return { allowed: false, rule: `deny ${deny.text}` };
+    const allow = this.#allow.find((rule) => fitsAnyPort(rule, destination));
+    if (allow === undefined) return { allowed: false, rule: 'no allow rule' };
+    return { allowed: true, rule: `allow ${allow.text}` };
+  }
+
   /**
    * Once the parent has said which address it has dialled, for a destination that `decide` allowed. The parent can lie;
    * this is against names that lead elsewhere than they should.
@@ -109,8 +120,10 @@ function compile(text: string): Rule {
 }
 
 function fits(rule: Rule, destination: Destination): boolean {
-  const { pattern } = rule;
-  if (!coversPort(pattern, destination.port)) return false;
+  return coversPort(rule.pattern, destination.port) && fitsAnyPort(rule, destination);
+}
+
+function fitsAnyPort({ pattern }: Rule, destination: Destination): boolean {
   if (destination.kind === 'domain')
     return pattern.kind === 'domain' && matchLabels(pattern.labels, destination.labels);
   if (destination.kind === 'host') return pattern.kind === 'host';

@@ -13,6 +13,7 @@ for (const arch of ARCHES)
         'odyn/launch',
         'odyn/node',
         'odyn/odyn.node',
+        'odyn/redirect',
         'odyn/vsock.node',
       ]);
     });

@@ -13,6 +13,15 @@ export const egress = z
     proxy_port: port('TCP port of the HTTP proxy inside the enclave.').meta({ default: DEFAULT_PROXY_PORT }).nullish(),
     allow: patterns('Destinations that may be reached. None without it.').nullish(),
     deny: patterns('Destinations that may not be reached although `allow` has them.').nullish(),
+    transparent: z
+      .boolean()
+      .meta({
+        description:
+          'Takes the TCP connections of programs that know no proxy, too, and answers their look-ups of names.',
+        allowed: 'true or false',
+        default: false,
+      })
+      .nullish(),
   })
   .meta({ description: 'What the application may reach. Without it, nothing.', allowed: 'a map' });
 
@@ -20,8 +29,14 @@ export interface Egress {
   proxyPort: number;
   allow: string[];
   deny: string[];
+  transparent?: true;
 }
 
 export function normaliseEgress(raw: z.output<typeof egress>): Egress {
-  return { proxyPort: raw.proxy_port ?? DEFAULT_PROXY_PORT, allow: raw.allow ?? [], deny: raw.deny ?? [] };
+  return {
+    proxyPort: raw.proxy_port ?? DEFAULT_PROXY_PORT,
+    allow: raw.allow ?? [],
+    deny: raw.deny ?? [],
+    ...(raw.transparent ? { transparent: true } : {}),
+  };
 }
