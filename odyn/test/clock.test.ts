@@ -68,9 +68,12 @@ class FakeMachine {
     return machine;
   }
 
-  clock(sync: 'nsm' | 'none', nsm: Nsm | undefined = this.nsm): Promise<Clock> {
+  /** After its first look. */
+  async clock(sync: 'nsm' | 'none', nsm: Nsm | undefined = this.nsm): Promise<Clock> {
     const { system, words } = this;
-    return Clock.start({ system, nsm, sync, log: log(), onWords: (text) => words.push(text) });
+    const clock = await Clock.start({ system, nsm, sync, log: log(), onWords: (text) => words.push(text) });
+    await clock.check();
+    return clock;
   }
 
   read(name: string): Promise<string> {

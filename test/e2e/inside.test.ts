@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { verifyDocument } from '@enclaver/attestation';
+import { readEif } from '@enclaver/eif';
 import { busyboxLayout } from '../images/busybox.ts';
 import { enclaver } from '../stack/enclaver.ts';
 import { TestStack } from '../stack/stack.ts';
@@ -19,6 +22,7 @@ say cgroup; cat /proc/self/cgroup
 say open files; ulimit -n; ulimit -Hn
 say raise; (echo max > /sys/fs/cgroup/memory.max) 2>&1; cat /sys/fs/cgroup/memory.max
 say api; printf 'GET /v1/pcrs/16 HTTP/1.0\r\n\r\n' | busybox nc 127.0.0.1 7777
+say document; printf 'GET /v1/attestation HTTP/1.0\r\n\r\n' | busybox nc 127.0.0.1 7777 | busybox base64
 say debugger; for p in $(busybox pidof node); do kill -USR1 $p; done; sleep 1; busybox pidof node | busybox wc -w
 say tcp; cat /proc/net/tcp /proc/net/tcp6
 say udp; cat /proc/net/udp /proc/net/udp6
@@ -35,6 +39,7 @@ describe('what an app finds inside an enclave', function () {
   let stack: TestStack;
   let seen: Map<string, string>;
   let end: string;
+  let eif: string;
 
   before(async () => {
     work = await mkdtemp(join(tmpdir(), 'enclaver-e2e-'));
@@ -48,7 +53,7 @@ describe('what an app finds inside an enclave', function () {
       'defaults: { cpu_count: 1, memory_mb: 768 }\n',
     ].join('\n');
     await writeFile(join(work, 'enclaver.yaml'), manifest);
-    const eif = join(work, 'inside.eif');
+    eif = join(work, 'inside.eif');
     const built = await enclaver(['build', '-f', join(work, 'enclaver.yaml'), '--eif-only', eif], stack.env);
     assert.equal(built.code, 0, built.stderr);
     const { code, stdout, stderr } = await enclaver(['run', eif], stack.env);
@@ -87,6 +92,16 @@ describe('what an app finds inside an enclave', function () {
   it('is the attestation API', () => {
     const body = part('api').split('\r\n\r\n')[1] ?? '';
     assert.deepEqual(JSON.parse(body), { index: 16, locked: false, value: '00'.repeat(48) });
+  });
+
+  it('is a document about this image, under the root that the command prints', async () => {
+    const { stdout: root } = await enclaver(['attest', 'root'], stack.env);
+    const answer = Buffer.from(part('document'), 'base64');
+    const document = answer.subarray(answer.indexOf('\r\n\r\n') + 4);
+    const { pcrs } = await verifyDocument(document, { at: new Date(), roots: [new X509Certificate(root).raw] });
+    const { PCR0, PCR1, PCR2 } = (await readEif(eif)).measurements;
+    const registers = [0, 1, 2].map((index) => Buffer.from(pcrs.get(index) ?? []).toString('hex'));
+    assert.deepEqual(registers, [PCR0, PCR1, PCR2]);
   });
 
   it('are no listeners but those of the manifest, even after a signal that opens a debugger in Node', () => {

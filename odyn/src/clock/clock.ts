@@ -48,15 +48,14 @@ export class Clock {
   static async start(options: ClockOptions): Promise<Clock> {
     const clock = new Clock(options, chooseClockSource(options.system));
     if (options.sync === 'nsm') await clock.#setAtBoot();
-    await clock.check();
     return clock;
   }
 
-  /** Checks now and then, until `signal`. */
+  /** Checks now and then, until `signal`; the app does not wait for it. */
   async watch(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      await this.check();
       await sleep(limits.clockCheckMs, undefined, { signal }).catch(() => undefined);
-      if (!signal.aborted) await this.check();
     }
   }
 
