@@ -22,7 +22,7 @@ export interface OrderOptions {
   readonly signal: AbortSignal;
 }
 
-/** Orders one certificate (RFC 8555, section 7.4) and gives its chain in PEM form, unchecked. Throws AcmeError, and the signal's reason. */
+/** Orders one certificate (RFC 8555, section 7.4) and gives its chain in PEM form, unchecked. Throws AcmeError; what aborting throws. */
 export async function orderCertificate(session: AcmeSession, options: OrderOptions): Promise<string> {
   const { domains, key, show, signal } = options;
   const identifiers = domains.map((value) => ({ type: 'dns', value }));
