@@ -56,7 +56,7 @@ describe('ingress with rules for clients and PROXY headers', function () {
     await startHaproxy();
     for (const [name, port] of Object.entries(ports)) if (name !== 'haproxy') await echoAt(port);
     const files = { 'srv/key.pem': await pki.pem('server.key'), 'srv/cert.pem': await pki.pem('server.pem') };
-    const { finished } = await startOdyn(parent, { argv: ['/bin/sleep', '1000'], manifest, files });
+    const { finished } = await startOdyn(parent, { argv: ['/bin/tail', '-f', '/srv/cert.pem'], manifest, files });
     log = readLog(parent);
     running = Promise.all([finished, log]);
     const status = await StatusReader.open(parent);

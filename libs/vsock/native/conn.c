@@ -89,8 +89,12 @@ void conn_close(struct thread *thread, struct conn *conn, enum reason reason, in
   if (!(conn->flags & CONN_JOIN)) atomic_fetch_sub(&conn->lane->route->active, 1);
   side_close(thread, &conn->side[0]);
   side_close(thread, &conn->side[1]);
+  if (conn->flags & CONN_SCREENING) {
+    conn->screening->conn = NULL;
+    screening_release(conn->screening);
+  }
   if (conn->flags & CONN_DIALLING) free(conn->dial);
-  conn->flags &= (uint16_t)~CONN_DIALLING;
+  conn->flags &= (uint16_t)~(CONN_DIALLING | CONN_SCREENING);
   struct conn **list = conn->flags & CONN_JOIN ? &thread->joins : &conn->lane->conns;
   if (conn->prev) conn->prev->next = conn->next;
   else *list = conn->next;

@@ -21,7 +21,8 @@ static void run_timers(struct thread *thread) {
       lane_timer(thread, (struct lane *)timer);
     } else {
       struct conn *conn = (struct conn *)timer;
-      if (conn->flags & CONN_DIALLING) dial_timer(thread, conn);
+      if (conn->flags & CONN_SCREENING) screen_timer(thread, conn);
+      else if (conn->flags & CONN_DIALLING) dial_timer(thread, conn);
       else conn_idle_timer(thread, conn);
     }
   }
@@ -72,6 +73,9 @@ static void run_command(struct thread *thread, const struct command *command) {
       if (command->join->conn) conn_close(thread, command->join->conn, REASON_CANCELLED, 0);
       join_release(command->join);
       break;
+    case COMMAND_VERDICT:
+      screen_verdict(thread, command->screening, command->skip, command->head);
+      break;
     case COMMAND_STOP:
       stop(thread);
       break;
@@ -104,7 +108,8 @@ static void run_event(struct thread *thread, const struct epoll_event *event) {
   } else {
     struct conn *conn = pointer;
     if (conn->flags & CONN_GONE) return;
-    if (conn->flags & CONN_DIALLING) dial_event(thread, conn, (int)tag, event->events);
+    if (conn->flags & CONN_SCREENING) screen_event(thread, conn, event->events);
+    else if (conn->flags & CONN_DIALLING) dial_event(thread, conn, (int)tag, event->events);
     else conn_event(thread, conn, (int)tag, event->events);
   }
 }
@@ -222,6 +227,10 @@ static void thread_free(struct thread *thread) {
     next = command->next;
     if (command->type == COMMAND_ROUTE_CLOSE) route_release(command->lane->route);
     if (command->type == COMMAND_JOIN || command->type == COMMAND_CANCEL) join_release(command->join);
+    if (command->type == COMMAND_VERDICT) {
+      free(command->head);
+      screening_release(command->screening);
+    }
     free(command);
   }
   if (thread->epoll >= 0) close(thread->epoll);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Words per event in the array given to JavaScript: type, id, reason, errno, bytes A→B, bytes B→A. */
 #define EVENT_WORDS 6
@@ -26,9 +27,14 @@ static void on_close(uv_handle_t *uv) {
 
 static void notify(struct relay *relay) { uv_async_send(&((struct relay_handle *)relay->owner)->async); }
 
+static struct screening *screening_of(struct event *event) {
+  return (struct screening *)((char *)event - offsetof(struct screening, event));
+}
+
 /* The event's owner loses the reference that was held for this delivery. */
 static void release_event(struct event *event) {
   if (event->type == EVENT_JOIN_DONE) join_release((struct join *)((char *)event - offsetof(struct join, done)));
+  if (event->type == EVENT_SCREEN) screening_release(screening_of(event));
   if (event->type == EVENT_ROUTE_CLOSED) route_release((struct route *)((char *)event - offsetof(struct route, closed)));
 }
 
@@ -58,30 +64,65 @@ void relays_end(struct instance *instance) {
   }
 }
 
+/* Tells a screening's thread what JavaScript said: [skip, head or null] at its place in the list. No answer refuses. */
+static void post_verdict(napi_env env, struct screening *screening, napi_value verdicts, uint32_t index) {
+  napi_value value;
+  int32_t skip = -1;
+  void *data;
+  size_t length;
+  struct pending *head = NULL;
+  if (!verdicts || napi_get_element(env, verdicts, index, &value) != napi_ok ||
+      napi_get_value_int32(env, value, &skip) != napi_ok)
+    skip = -1;
+  if (skip > 0 && napi_get_element(env, verdicts, index + 1, &value) == napi_ok && !is_nullish(env, value)) {
+    if (napi_get_buffer_info(env, value, &data, &length) == napi_ok && length <= UINT32_MAX / 2) head = copy_head(data, length);
+    if (!head) skip = -1;
+  }
+  const struct command command = {.type = COMMAND_VERDICT, {.screening = screening, .skip = skip, .head = head}};
+  while (!post_command(screening->thread, &command)) usleep(1000);
+}
+
 static void on_async(uv_async_t *async) {
   struct relay_handle *handle = async->data;
   if (handle->closing) return;
   napi_env env = handle->instance->env;
   napi_handle_scope scope;
-  napi_value list;
+  napi_value argv[2], bytes, verdicts;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
-  if (napi_create_array(env, &list) != napi_ok) {
+  if (napi_create_array(env, &argv[0]) != napi_ok || napi_create_array(env, &argv[1]) != napi_ok) {
     napi_close_handle_scope(env, scope);
     return;
   }
-  uint32_t length = 0;
+  uint32_t length = 0, count = 0;
   bool stopped = false;
+  struct event *asked = NULL, **asked_end = &asked;
   for (struct event *event = relay_take_events(handle->relay), *next; event; event = next) {
     next = event->next;
     const int64_t words[EVENT_WORDS] = {(int64_t)event->type, event->id, event->reason, event->error,
                                         (int64_t)event->bytes[0], (int64_t)event->bytes[1]};
-    for (int i = 0; i < EVENT_WORDS; i++) napi_set_element(env, list, length++, make_int(env, words[i]));
+    for (int i = 0; i < EVENT_WORDS; i++) napi_set_element(env, argv[0], length++, make_int(env, words[i]));
     stopped |= event->type == EVENT_STOPPED;
-    release_event(event);
+    if (event->type != EVENT_SCREEN) {
+      release_event(event);
+      continue;
+    }
+    const struct screening *screening = screening_of(event);
+    if (napi_create_buffer_copy(env, screening->length, screening->bytes, NULL, &bytes) == napi_ok)
+      napi_set_element(env, argv[1], count, bytes);
+    count++;
+    event->next = NULL;
+    *asked_end = event;
+    asked_end = &event->next;
   }
   if (length > 0) {
     handle->holders++; /* the call may close this very handle */
-    call_back(env, handle->callback, 1, &list);
+    verdicts = call_back(env, handle->callback, 2, argv);
+    uint32_t index = 0;
+    for (struct event *event = asked, *next; event; event = next, index += 2) {
+      next = event->next;
+      if (handle->relay) post_verdict(env, screening_of(event), verdicts, index);
+      else screening_release(screening_of(event));
+    }
     if (stopped) end(handle);
     release(handle);
   }

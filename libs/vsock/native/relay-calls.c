@@ -62,15 +62,15 @@ static bool route_listen(struct route *route, const struct sockaddr_storage *add
   return true;
 }
 
-/* (relay, id, address, backlog, reusePort, hybrid, peers, target, maxConnections, connectMs, idleMs, proxyHeader, intervalNs, burst) → route handle */
+/* (relay, id, address, backlog, reusePort, hybrid, peers, target, maxConnections, connectMs, idleMs, proxyHeader, intervalNs, burst, screenBytes, screenMs) → route handle */
 static napi_value relayListen(napi_env env, napi_callback_info info) {
-  napi_value argv[14], result;
+  napi_value argv[16], result;
   struct relay_handle *handle;
   struct sockaddr_storage address;
   socklen_t length;
   uint32_t id, backlog, burst;
   bool reuse_port, hybrid;
-  if (!get_args(env, info, 14, argv) || !get_relay(env, argv[0], &handle) || !get_u32(env, argv[1], &id) ||
+  if (!get_args(env, info, 16, argv) || !get_relay(env, argv[0], &handle) || !get_u32(env, argv[1], &id) ||
       !get_address(env, argv[2], &address, &length) || !get_u32(env, argv[3], &backlog) ||
       !get_bool(env, argv[4], &reuse_port) || !get_bool(env, argv[5], &hybrid))
     return NULL;
@@ -86,7 +86,8 @@ static napi_value relayListen(napi_env env, napi_callback_info info) {
   if (!get_peers(env, argv[6], route) || !get_endpoint(env, argv[7], &route->target) ||
       !get_u32(env, argv[8], &route->max_connections) || !get_u32(env, argv[9], &route->connect_ms) ||
       !get_u32(env, argv[10], &route->idle_ms) || !get_bool(env, argv[11], &route->proxy_header) ||
-      !get_u32(env, argv[12], &route->interval_ns) || !get_u32(env, argv[13], &burst)) {
+      !get_u32(env, argv[12], &route->interval_ns) || !get_u32(env, argv[13], &burst) ||
+      !get_u32(env, argv[14], &route->screen_bytes) || !get_u32(env, argv[15], &route->screen_ms)) {
     route_release(route);
     return NULL;
   }
@@ -125,7 +126,7 @@ static napi_value routeAddress(napi_env env, napi_callback_info info) {
   return result;
 }
 
-/* (route, Float64Array of 8): active, accepted, refused, rateLimited, failedConnects, acceptErrors, bytesIn, bytesOut */
+/* (route, Float64Array of 9): active, accepted, refused, rateLimited, undecided, failedConnects, acceptErrors, bytesIn, bytesOut */
 static napi_value routeStats(napi_env env, napi_callback_info info) {
   napi_value argv[2];
   void *data, *out;
@@ -133,7 +134,7 @@ static napi_value routeStats(napi_env env, napi_callback_info info) {
   napi_typedarray_type type;
   if (!get_args(env, info, 2, argv) || !get_external(env, argv[0], &data)) return NULL;
   if (napi_get_typedarray_info(env, argv[1], &type, &count, &out, NULL, NULL) != napi_ok ||
-      type != napi_float64_array || count < 8)
+      type != napi_float64_array || count < 9)
     return make_error(env, EINVAL);
   struct route *route = data;
   double *words = out;
@@ -141,10 +142,11 @@ static napi_value routeStats(napi_env env, napi_callback_info info) {
   words[1] = (double)atomic_load(&route->accepted);
   words[2] = (double)atomic_load(&route->refused);
   words[3] = (double)atomic_load(&route->rate_limited);
-  words[4] = (double)atomic_load(&route->failed_connects);
-  words[5] = (double)atomic_load(&route->accept_errors);
-  words[6] = (double)atomic_load(&route->bytes[0]);
-  words[7] = (double)atomic_load(&route->bytes[1]);
+  words[4] = (double)atomic_load(&route->undecided);
+  words[5] = (double)atomic_load(&route->failed_connects);
+  words[6] = (double)atomic_load(&route->accept_errors);
+  words[7] = (double)atomic_load(&route->bytes[0]);
+  words[8] = (double)atomic_load(&route->bytes[1]);
   return make_int(env, 0);
 }
 
@@ -166,7 +168,7 @@ static napi_value routeClose(napi_env env, napi_callback_info info) {
   return make_int(env, 0);
 }
 
-static struct pending *copy_head(const uint8_t *data, size_t length) {
+struct pending *copy_head(const uint8_t *data, size_t length) {
   struct pending *head = malloc(sizeof *head + length);
   if (!head) return NULL;
   head->offset = 0;

@@ -17,6 +17,8 @@ struct relay_handle {
 
 /* The handle behind an external, while its threads live; else an exception. */
 bool get_relay(napi_env env, napi_value value, struct relay_handle **result);
+/* The bytes of a head, in the form in which a side keeps them; NULL: no memory. */
+struct pending *copy_head(const uint8_t *data, size_t length);
 bool export_relay_calls(napi_env env, napi_value exports);
 
 #endif

@@ -37,9 +37,9 @@
 #define OK_LINE_MAX 32
 
 enum reason { REASON_CLOSED, REASON_RESET, REASON_IDLE, REASON_CANCELLED, REASON_CONNECT_FAILED };
-enum event_type { EVENT_JOIN_CONNECTED, EVENT_JOIN_DONE, EVENT_ROUTE_CLOSED, EVENT_STOPPED };
+enum event_type { EVENT_JOIN_CONNECTED, EVENT_JOIN_DONE, EVENT_ROUTE_CLOSED, EVENT_STOPPED, EVENT_SCREEN };
 enum timer_kind { TIMER_CONN, TIMER_ROUTE };
-enum command_type { COMMAND_ROUTE_ADD, COMMAND_ROUTE_CLOSE, COMMAND_JOIN, COMMAND_CANCEL, COMMAND_STOP };
+enum command_type { COMMAND_ROUTE_ADD, COMMAND_ROUTE_CLOSE, COMMAND_JOIN, COMMAND_CANCEL, COMMAND_VERDICT, COMMAND_STOP };
 /* Low bits of epoll's data word: what the pointer above them is. */
 enum tag { TAG_SIDE_A, TAG_SIDE_B, TAG_ROUTE, TAG_WAKE };
 
@@ -62,7 +62,7 @@ enum side_flag {
 /* Index of the side that the relay dialled, or that the caller names second. */
 enum { DIALLED = 1 };
 
-enum conn_flag { CONN_DIALLING = 1, CONN_JOIN = 2, CONN_QUEUED = 4, CONN_GONE = 8, CONN_LINGER = 16, CONN_HELD = 32, CONN_LOST = 64 };
+enum conn_flag { CONN_DIALLING = 1, CONN_JOIN = 2, CONN_QUEUED = 4, CONN_GONE = 8, CONN_LINGER = 16, CONN_HELD = 32, CONN_LOST = 64, CONN_SCREENING = 128 };
 
 struct timer {
   uint64_t when; /* ms, monotonic */
@@ -110,6 +110,7 @@ struct dial {
 struct thread;
 struct route;
 struct join;
+struct screening;
 
 struct lane; /* a route's part in one thread */
 
@@ -117,6 +118,7 @@ struct conn {
   struct timer timer;
   struct conn *prev, *next;
   union {
+    struct screening *screening; /* while CONN_SCREENING */
     struct dial *dial;     /* while CONN_DIALLING */
     struct conn *ready;    /* next in the queue of unfinished turns, after it */
   };
@@ -143,7 +145,7 @@ struct lane {
 struct route {
   atomic_uint references, listening, open;
   atomic_uint active;
-  atomic_ullong accepted, refused, rate_limited, failed_connects, accept_errors, bytes[2];
+  atomic_ullong accepted, refused, rate_limited, undecided, failed_connects, accept_errors, bytes[2];
   atomic_ullong due_ns; /* when the connections of the rate that were taken so far are paid for; monotonic */
   struct relay *relay;
   struct endpoint target;
@@ -154,6 +156,7 @@ struct route {
   int family;
   bool hybrid;
   bool proxy_header; /* the target first hears who connects */
+  uint32_t screen_bytes, screen_ms; /* as many first bytes are shown to JavaScript, which decides in this time; 0 = no such route */
   char *path; /* of a Unix listener */
   dev_t device;
   ino_t inode;
@@ -175,12 +178,24 @@ struct join {
   struct event connected, done;
 };
 
+/* An accepted connection whose first bytes JavaScript looks at. They are its to read while `asked`. */
+struct screening {
+  atomic_uint references; /* the connection's, and one while JavaScript is asked */
+  struct thread *thread;
+  struct conn *conn; /* touched by the thread alone; NULL once it is closed */
+  bool asked, again; /* ... these, too; again: more came meanwhile */
+  struct event event;
+  uint32_t length;
+  unsigned char bytes[];
+};
+
 struct command {
   struct command *next;
   enum command_type type;
   union {
     struct { struct lane *lane; uint32_t drain_ms; };
     struct join *join;
+    struct { struct screening *screening; struct pending *head; int32_t skip; };
   };
 };
 
@@ -239,6 +254,13 @@ void pending_drop(struct thread *thread, struct side *side);
 void join_start(struct thread *thread, struct join *join);
 void join_release(struct join *join);
 
+/* screen.c */
+void screen_start(struct thread *thread, struct conn *conn);
+void screen_event(struct thread *thread, struct conn *conn, uint32_t events);
+void screen_timer(struct thread *thread, struct conn *conn);
+void screen_verdict(struct thread *thread, struct screening *screening, int32_t skip, struct pending *head);
+void screening_release(struct screening *screening);
+
 /* proxy-header.c */
 struct pending *proxy_header(int fd, const struct sockaddr_storage *peer);
 
@@ -252,6 +274,8 @@ void lane_add(struct thread *thread, struct lane *lane);
 void lane_accept(struct thread *thread, struct lane *lane, unsigned limit);
 void lane_close(struct thread *thread, struct lane *lane, uint32_t drain_ms);
 void lane_timer(struct thread *thread, struct lane *lane);
+bool route_within_rate(struct route *route);
+bool route_dial(struct thread *thread, struct conn *conn);
 void lanes_reap(struct thread *thread);
 void route_release(struct route *route);
 

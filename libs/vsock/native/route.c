@@ -33,7 +33,7 @@ static bool peer_allowed(const struct route *route, const struct sockaddr_storag
 }
 
 /* A token bucket as one number (generic cell rate algorithm): each connection moves it on by the interval of the rate. */
-static bool within_rate(struct route *route) {
+bool route_within_rate(struct route *route) {
   if (route->interval_ns == 0) return true;
   struct timespec clock;
   clock_gettime(CLOCK_MONOTONIC, &clock);
@@ -46,6 +46,13 @@ static bool within_rate(struct route *route) {
   return true;
 }
 
+bool route_dial(struct thread *thread, struct conn *conn) {
+  const struct route *route = conn->lane->route;
+  const struct endpoint *const to[2] = {NULL, &route->target};
+  const uint32_t timeout_ms[2] = {0, route->connect_ms};
+  return dial_start(thread, conn, to, timeout_ms);
+}
+
 static void admit(struct thread *thread, struct lane *lane, int fd, const struct sockaddr_storage *peer) {
   struct route *route = lane->route;
   if (atomic_fetch_add(&route->active, 1) >= route->max_connections) {
@@ -54,7 +61,7 @@ static void admit(struct thread *thread, struct lane *lane, int fd, const struct
     close(fd);
     return;
   }
-  if (!within_rate(route)) {
+  if (route->screen_bytes == 0 && !route_within_rate(route)) {
     atomic_fetch_sub(&route->active, 1);
     atomic_fetch_add(&route->rate_limited, 1);
     close(fd);
@@ -69,16 +76,18 @@ static void admit(struct thread *thread, struct lane *lane, int fd, const struct
     close(fd);
     return;
   }
-  atomic_fetch_add(&route->accepted, 1);
   conn->idle_ms = route->idle_ms;
   side_adopt(&conn->side[0], fd, route->family, route->hybrid);
   if (header) {
     conn->side[DIALLED].out = header;
     thread->pending_bytes += header->length;
   }
-  const struct endpoint *const to[2] = {NULL, &route->target};
-  const uint32_t timeout_ms[2] = {0, route->connect_ms};
-  dial_start(thread, conn, to, timeout_ms);
+  if (route->screen_bytes > 0) {
+    screen_start(thread, conn);
+    return;
+  }
+  atomic_fetch_add(&route->accepted, 1);
+  route_dial(thread, conn);
 }
 
 void lane_accept(struct thread *thread, struct lane *lane, unsigned limit) {

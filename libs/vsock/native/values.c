@@ -1,12 +1,15 @@
 /* JavaScript values in and out: arguments that are checked, results, callbacks. */
 #include "values.h"
 
-void call_back(napi_env env, napi_ref callback, size_t argc, const napi_value *argv) {
-  napi_value function, receiver, error;
-  if (napi_get_reference_value(env, callback, &function) != napi_ok || !function) return;
-  if (napi_get_global(env, &receiver) != napi_ok) return;
-  if (napi_make_callback(env, NULL, receiver, function, argc, argv, NULL) != napi_pending_exception) return;
-  if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
+napi_value call_back(napi_env env, napi_ref callback, size_t argc, const napi_value *argv) {
+  napi_value function, receiver, error, result = NULL;
+  if (napi_get_reference_value(env, callback, &function) != napi_ok || !function) return NULL;
+  if (napi_get_global(env, &receiver) != napi_ok) return NULL;
+  const napi_status status = napi_make_callback(env, NULL, receiver, function, argc, argv, &result);
+  if (status == napi_ok) return result;
+  if (status == napi_pending_exception && napi_get_and_clear_last_exception(env, &error) == napi_ok)
+    napi_fatal_exception(env, error);
+  return NULL;
 }
 
 bool wrong_argument(napi_env env, const char *what) {

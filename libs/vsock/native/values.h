@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* Calls into JavaScript from a loop callback; what it throws becomes an uncaught exception. */
-void call_back(napi_env env, napi_ref callback, size_t argc, const napi_value *argv);
+napi_value call_back(napi_env env, napi_ref callback, size_t argc, const napi_value *argv);
 
 /* Arguments; a wrong one throws a TypeError and gives false. */
 bool get_args(napi_env env, napi_callback_info info, size_t count, napi_value *argv);

@@ -43,7 +43,7 @@ export interface Addon {
     threads: number,
     bufferSize: number,
     pendingLimit: number,
-    callback: (words: number[]) => void,
+    callback: (words: number[], firsts: Buffer[]) => (number | Buffer | null)[],
   ): RelayHandle | number;
   relayRef(relay: RelayHandle, hold: boolean): number;
   relayClose(relay: RelayHandle): number;
@@ -62,6 +62,8 @@ export interface Addon {
     proxyHeader: boolean,
     intervalNs: number,
     burst: number,
+    screenBytes: number,
+    screenMs: number,
   ): RouteHandle | number;
   routeAddress(route: RouteHandle): Buffer | number;
   routeStats(route: RouteHandle, into: Float64Array): number;

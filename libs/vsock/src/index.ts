@@ -12,6 +12,6 @@ export type { ConnectOptions } from './connect.ts';
 export { VsockError, type VsockErrorCode } from './errors.ts';
 export { connectLine, parseConnectLine } from './hybrid.ts';
 export { type JoinOptions, Relay, type RelayPeer, type RelayResult } from './relay.ts';
-export type { RelayLimits, RelayRoute, RelayStats } from './route.ts';
+export type { RelayLimits, RelayRoute, RelayStats, Screen, Verdict } from './route.ts';
 export { VsockStream } from './stream.ts';
 export { nativeTransport, unixTransport, type VsockTransport } from './transport.ts';

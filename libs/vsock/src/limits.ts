@@ -31,6 +31,8 @@ export const limits = {
   headBytes: 1024 * 1024,
   /** How long a stream that is handed over may take to write out what JavaScript wrote to it before. */
   takeoverMs: 10_000,
+  /** First bytes of a connection that JavaScript looks at: each one that waits holds so many. */
+  screenBytes: 16 * 1024,
   connectionsMax: 1_000_000,
   /** Longest timeout: what fits a signed 32-bit number of milliseconds. */
   timeoutMaxMs: 0x7fff_ffff,

@@ -46,6 +46,7 @@ const JOIN_CONNECTED = 0;
 const JOIN_DONE = 1;
 const ROUTE_CLOSED = 2;
 const STOPPED = 3;
+const SCREEN = 4;
 const EVENT_WORDS = 6;
 const CANCELLED: RelayResult = { bytesAToB: 0, bytesBToA: 0, reason: 'cancelled' };
 
@@ -68,8 +69,8 @@ export class Relay {
     within('threads', threads, 1, limits.relayThreads);
     within('bufferSize', bufferSize, 4096, limits.relayBufferMaxBytes);
     this.#addon = addon();
-    const handle = this.#addon.relayCreate(threads, bufferSize, limits.relayPendingBytes, (words) =>
-      this.#onEvents(words),
+    const handle = this.#addon.relayCreate(threads, bufferSize, limits.relayPendingBytes, (words, firsts) =>
+      this.#onEvents(words, firsts),
     );
     if (typeof handle === 'number') throw systemError('starting the relay threads', -handle);
     this.#handle = handle;
@@ -86,6 +87,12 @@ export class Relay {
     within('idleTimeoutMs', bounds.idleTimeoutMs, 0, limits.timeoutMaxMs);
     if (bounds.rate) within('rate.perSecond', bounds.rate.perSecond, 1, limits.connectionsMax);
     if (bounds.rate) within('rate.burst', bounds.rate.burst, 1, limits.connectionsMax);
+    if (bounds.screen) {
+      within('screen.maxBytes', bounds.screen.maxBytes, 1, limits.screenBytes);
+      within('screen.timeoutMs', bounds.screen.timeoutMs, 1, limits.timeoutMaxMs);
+    }
+    if (bounds.screen && bounds.proxyHeader)
+      throw new VsockError('OPTION_INVALID', 'a route has screen or proxyHeader, not both');
     const id = this.#id();
     const handle = this.#addon.relayListen(
       this.#handle,
@@ -102,9 +109,11 @@ export class Relay {
       bounds.proxyHeader ?? false,
       bounds.rate ? Math.round(1e9 / bounds.rate.perSecond) : 0,
       bounds.rate?.burst ?? 0,
+      bounds.screen?.maxBytes ?? 0,
+      bounds.screen?.timeoutMs ?? 0,
     );
     if (typeof handle === 'number') throw listenError(describeAddress(address), -handle);
-    const route = new NativeRoute(this.#handle, handle, address);
+    const route = new NativeRoute(this.#handle, handle, address, bounds.screen);
     this.#routes.set(id, route);
     this.#hold();
     return route;
@@ -187,7 +196,9 @@ export class Relay {
     }
   }
 
-  #onEvents(words: number[]): void {
+  /** Gives what was decided on each of `firsts`, in two places each: bytes to take away (-1 refuses, 0 waits), bytes in their place. */
+  #onEvents(words: number[], firsts: Buffer[]): (number | Buffer | null)[] {
+    const verdicts: (number | Buffer | null)[] = [];
     for (let i = 0; i < words.length; i += EVENT_WORDS) {
       const [type, id, reason, errno, bytesAToB, bytesBToA] = words.slice(i, i + EVENT_WORDS) as [
         number,
@@ -206,11 +217,21 @@ export class Relay {
       } else if (type === ROUTE_CLOSED) {
         this.#routes.get(id)?.onClosed();
         this.#routes.delete(id);
+      } else if (type === SCREEN) {
+        verdicts.push(...this.#decide(id, firsts[verdicts.length / 2]));
       } else if (type === STOPPED) {
         this.#stopped.resolve();
       }
     }
     if (!this.#closing) this.#hold();
+    return verdicts;
+  }
+
+  #decide(id: number, first: Buffer | undefined): [number, Buffer | null] {
+    const screen = this.#routes.get(id)?.screen;
+    const verdict = first === undefined ? 'refuse' : (screen?.decide(first) ?? 'refuse');
+    if (verdict === 'more') return [0, null];
+    return verdict === 'refuse' ? [-1, null] : [verdict.pass, verdict.head ?? null];
   }
 
   #onDone(id: number, result: RelayResult): void {

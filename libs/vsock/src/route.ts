@@ -14,7 +14,22 @@ export interface RelayLimits {
   rate?: { readonly perSecond: number; readonly burst: number };
   /** The target first hears who connects to which address, in a header of PROXY protocol v2; from TCP listeners. */
   proxyHeader?: boolean;
+  /** Each connection is decided upon by its first bytes, and then counts for `rate`. Not beside `proxyHeader`. */
+  screen?: Screen;
 }
+
+/** Looks at the first bytes of connections before the target hears of them. */
+export interface Screen {
+  /** How many bytes may be looked at; a connection that needs more is closed. */
+  readonly maxBytes: number;
+  /** A connection that is not decided upon in this time is closed. */
+  readonly timeoutMs: number;
+  /** Called in Relay's own event: it must not wait, and not throw. `first` is what has come so far, from the first byte on. */
+  decide(first: Buffer): Verdict;
+}
+
+/** `pass`: so many of the first bytes are taken away, at least one, and `head` goes to the target in their place. */
+export type Verdict = 'more' | 'refuse' | { readonly pass: number; readonly head?: Buffer };
 
 /** `in` is from the listener's side to the target, PROXY headers among it. */
 export interface RelayStats {
@@ -24,6 +39,8 @@ export interface RelayStats {
   refused: number;
   /** Over the rate. */
   rateLimited: number;
+  /** Closed before `screen` could decide: late, ended, or too long. */
+  undecided: number;
   failedConnects: number;
   acceptErrors: number;
   bytesIn: number;
@@ -39,23 +56,25 @@ export interface RelayRoute {
 
 export class NativeRoute implements RelayRoute {
   readonly address: { host?: string; port?: number; path?: string };
+  readonly screen: Screen | undefined;
   readonly #relay: RelayHandle;
   readonly #route: RouteHandle;
   readonly #closed = Promise.withResolvers<void>();
   #over = false;
 
-  constructor(relay: RelayHandle, route: RouteHandle, asked: ListenAddress) {
+  constructor(relay: RelayHandle, route: RouteHandle, asked: ListenAddress, screen?: Screen) {
+    this.screen = screen;
     this.#relay = relay;
     this.#route = route;
     this.address = asked.type === 'unix' ? { path: asked.path } : boundAddress(addon().routeAddress(route));
   }
 
   stats(): RelayStats {
-    const words = new Float64Array(8);
+    const words = new Float64Array(9);
     addon().routeStats(this.#route, words);
-    const [active = 0, accepted = 0, refused = 0, rateLimited = 0] = words;
-    const [failedConnects = 0, acceptErrors = 0, bytesIn = 0, bytesOut = 0] = words.subarray(4);
-    return { active, accepted, refused, rateLimited, failedConnects, acceptErrors, bytesIn, bytesOut };
+    const [active = 0, accepted = 0, refused = 0, rateLimited = 0, undecided = 0] = words;
+    const [failedConnects = 0, acceptErrors = 0, bytesIn = 0, bytesOut = 0] = words.subarray(5);
+    return { active, accepted, refused, rateLimited, undecided, failedConnects, acceptErrors, bytesIn, bytesOut };
   }
 
   async close(options: { drainMs?: number } = {}): Promise<void> {

@@ -1,125 +1,90 @@
-import { type IngressPort, needsPeer } from '@enclaver/manifest';
+import type { IngressPort } from '@enclaver/manifest';
 import type { VsockStream, VsockTransport } from '@enclaver/vsock';
-import { encodeProxyHeader, type ProxyHeader } from '@enclaver/wire';
 import { limits } from '../limits.ts';
-import type { OdynLog } from '../logs/odyn-log.ts';
-import { ClientRules } from './client-rules.ts';
-import { type Peer, readPeer } from './peer-header.ts';
+import { type PeerGate, peerScreen } from './peer-gate.ts';
 import { Rate } from './rate.ts';
-import type { Refusal, RefusalCounts } from './refusals.ts';
+import type { RefusalCounts } from './refusals.ts';
+import { screenStream } from './screen-stream.ts';
 
 export interface AdmissionCounts extends RefusalCounts {
+  /** With those that are being decided upon. */
   active: number;
   /** Those that were let in. */
   accepted: number;
 }
 
-/** What the app is to hear first, and the bytes that are the client's. */
-export interface Admitted {
-  readonly stream: VsockStream;
-  /** A PROXY header made anew, where the manifest gives the app one; else empty. */
-  readonly header: Buffer;
-  /** Bytes of the client that were read already. */
-  readonly rest: Buffer;
-  /** The port closes. */
-  readonly signal: AbortSignal;
-}
+/** `head` is what the app is to hear first. */
+type Serve = (stream: VsockStream, head: Buffer) => void;
 
-/**
- * The door of a port whose connections JavaScript accepts: bounded in number and rate, and where the manifest asks for it
- * each is decided upon by the address that the parent reports. The parent can report what it likes: that is no proof of
- * who connects, and whatever it sends in place of a header costs one connection and no more.
- */
+/** The door of a port whose connections JavaScript accepts: what the relay does for the others (limits, a look at the client). */
 export class Admission {
-  readonly counts: AdmissionCounts = { active: 0, accepted: 0, refused: 0, rateLimited: 0, denied: 0, badHeaders: 0 };
-  /** The one that was refused last because of its address or header. */
-  lastRefusal: Refusal | undefined;
-  readonly #entry: IngressPort;
+  readonly #counts = { active: 0, accepted: 0, refused: 0, rateLimited: 0, undecided: 0 };
+  readonly #port: number;
   readonly #max: number;
-  readonly #rules: ClientRules | undefined;
+  readonly #gate: PeerGate | undefined;
   readonly #rate: Rate | undefined;
-  readonly #closing = new AbortController();
   readonly #open = new Set<VsockStream>();
   #listener: { close(): Promise<void> } | undefined;
-  #serve: ((admitted: Admitted) => Promise<unknown>) | undefined;
 
-  readonly #log: OdynLog;
-
-  constructor(entry: IngressPort, defaultMax: number, log: OdynLog) {
-    this.#entry = entry;
-    this.#log = log;
-    this.#max = entry.maxConnections ?? defaultMax;
-    this.#rules = entry.clients && new ClientRules(entry.clients);
-    this.#rate = entry.rateLimit && new Rate(entry.rateLimit);
+  constructor({ listenPort, maxConnections, rateLimit }: IngressPort, gate: PeerGate | undefined, defaultMax: number) {
+    this.#port = listenPort;
+    this.#max = maxConnections ?? defaultMax;
+    this.#gate = gate;
+    this.#rate = rateLimit && new Rate(rateLimit);
   }
 
-  /** `serve` gets each connection that may come in, and its place is taken until what `serve` gives is settled. Throws VsockError. */
-  async listen(transport: VsockTransport, serve: (admitted: Admitted) => Promise<unknown>): Promise<void> {
-    this.#serve = serve;
-    this.#listener = await transport.listen(this.#entry.listenPort, (stream) => this.#accept(stream));
+  get counts(): AdmissionCounts {
+    const { undecided, ...counts } = this.#counts;
+    const { denied = 0, badHeaders = 0 } = this.#gate?.counts ?? {};
+    return { ...counts, denied, badHeaders: badHeaders + undecided };
+  }
+
+  /** `serve` gets each connection that may come in. Throws VsockError. */
+  async listen(transport: VsockTransport, serve: Serve): Promise<void> {
+    this.#listener = await transport.listen(this.#port, (stream) => void this.#accept(stream, serve));
   }
 
   /** Takes nobody in any more; what is on its way to clients may still go for a moment. */
   async close(): Promise<void> {
     await this.#listener?.close();
     const until = Date.now() + limits.ingressDrainMs;
-    while (this.counts.active > 0 && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
-    this.#closing.abort();
+    while (this.#open.size > 0 && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
     for (const stream of this.#open) stream.destroy();
   }
 
-  #accept(stream: VsockStream): void {
+  async #accept(stream: VsockStream, serve: Serve): Promise<void> {
     stream.on('error', () => stream.destroy());
-    if (this.counts.active >= this.#max) {
-      this.counts.refused++;
+    if (this.#open.size >= this.#max) {
+      this.#counts.refused++;
       stream.destroy();
       return;
     }
-    this.counts.active++;
+    this.#counts.active++;
     this.#open.add(stream);
-    stream.once('close', () => this.#open.delete(stream));
-    void this.#pass(stream)
-      .catch((error: Error) => {
-        this.#log.debug('connection not served', { port: this.#entry.listenPort, reason: error.message });
-      })
-      .finally(() => {
-        this.counts.active--;
+    stream.once('close', () => {
+      this.#counts.active--;
+      this.#open.delete(stream);
+    });
+    let head = NOTHING;
+    if (this.#gate !== undefined) {
+      const passed = await screenStream(stream, peerScreen(this.#gate));
+      if (typeof passed === 'string') {
+        if (passed === 'undecided') this.#counts.undecided++;
         stream.destroy();
-      });
-  }
-
-  async #pass(stream: VsockStream): Promise<void> {
-    let peer: Peer | undefined;
-    if (needsPeer(this.#entry)) {
-      try {
-        peer = await readPeer(stream);
-      } catch (error) {
-        if (this.#closing.signal.aborted) return;
-        this.counts.badHeaders++;
-        this.lastRefusal = { rule: (error as Error).message };
         return;
       }
-      if (!this.#mayCome(peer.header)) return;
+      head = passed.head;
+      if (passed.rest.length > 0) stream.unshift(passed.rest);
     }
     if (this.#rate?.take() === false) {
-      this.counts.rateLimited++;
+      this.#counts.rateLimited++;
+      stream.destroy();
       return;
     }
     if (stream.destroyed) return;
-    this.counts.accepted++;
-    const header = peer !== undefined && this.#entry.proxyProtocol === true ? encodeProxyHeader(peer.header) : NOTHING;
-    await this.#serve?.({ stream, header, rest: peer?.rest ?? NOTHING, signal: this.#closing.signal });
-  }
-
-  #mayCome(header: ProxyHeader): boolean {
-    if (this.#rules === undefined) return true;
-    const address = header.command === 'local' ? undefined : { family: header.family, bytes: header.source.address };
-    const { allowed, rule } = this.#rules.decide(address);
-    if (allowed) return true;
-    this.counts.denied++;
-    this.lastRefusal = { rule, ...(address === undefined ? {} : { client: address }) };
-    return false;
+    this.#counts.accepted++;
+    serve(stream, head);
   }
 }
 
-const NOTHING = Buffer.alloc(0);
+const NOTHING: Buffer = Buffer.alloc(0);

@@ -21,10 +21,13 @@ export interface Refusal {
   readonly client?: IpAddress;
 }
 
-interface Watched {
+/** A port that takes connections in. */
+export interface OpenPort {
   readonly port: number;
-  counts(): Partial<RefusalCounts>;
-  lastRefusal(): Refusal | undefined;
+  readonly counts: RefusalCounts;
+  /** The last one that its rules or its header kept out. */
+  readonly lastRefusal: Refusal | undefined;
+  close(): Promise<void>;
 }
 
 const KINDS = ['refused', 'rateLimited', 'denied', 'badHeaders'] as const;
@@ -32,16 +35,15 @@ const KINDS = ['refused', 'rateLimited', 'denied', 'badHeaders'] as const;
 /** Tells in the log how many connections each port has refused: one line at a time for each, however many there are. */
 export class RefusalLog {
   readonly #log: OdynLog;
-  readonly #ports: { readonly watched: Watched; told: Partial<RefusalCounts> }[] = [];
+  readonly #ports: readonly OpenPort[];
+  readonly #told = new Map<OpenPort, RefusalCounts>();
   readonly #timer: NodeJS.Timeout;
 
-  constructor(log: OdynLog) {
+  /** `ports` may still grow. */
+  constructor(log: OdynLog, ports: readonly OpenPort[]) {
     this.#log = log;
+    this.#ports = ports;
     this.#timer = setInterval(() => this.#tell(), limits.ingressRefusalLogMs).unref();
-  }
-
-  watch(watched: Watched): void {
-    this.#ports.push({ watched, told: {} });
   }
 
   /** Tells the last ones. */
@@ -51,19 +53,17 @@ export class RefusalLog {
   }
 
   #tell(): void {
-    for (const port of this.#ports) {
-      const counts = port.watched.counts();
-      const news = KINDS.map((kind) => [kind, (counts[kind] ?? 0) - (port.told[kind] ?? 0)] as const).filter(
-        ([, n]) => n > 0,
-      );
+    for (const open of this.#ports) {
+      const { port, counts, lastRefusal } = open;
+      const told = this.#told.get(open);
+      const news = KINDS.map((kind) => [kind, counts[kind] - (told?.[kind] ?? 0)] as const).filter(([, n]) => n > 0);
       if (news.length === 0) continue;
-      port.told = { ...counts };
-      const { rule, client } = port.watched.lastRefusal() ?? {};
+      this.#told.set(open, counts);
       this.#log.warn('connections refused', {
-        port: port.watched.port,
+        port,
         ...Object.fromEntries(news),
-        lastRule: rule,
-        lastClientAsParentSays: client && formatAddress(client),
+        lastRule: lastRefusal?.rule,
+        lastClientAsParentSays: lastRefusal?.client && formatAddress(lastRefusal.client),
       });
     }
   }

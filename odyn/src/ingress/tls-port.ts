@@ -2,21 +2,22 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { connect, type Socket } from 'node:net';
 import { pipeline } from 'node:stream';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import type { IngressPort, Tls } from '@enclaver/manifest';
-import type { VsockTransport } from '@enclaver/vsock';
+import { type IngressPort, needsPeer, type Tls } from '@enclaver/manifest';
+import type { VsockStream, VsockTransport } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
 import type { OdynLog } from '../logs/odyn-log.ts';
 import { AcmeChallenges } from './acme-challenges.ts';
-import { Admission, type AdmissionCounts, type Admitted } from './admission.ts';
+import { Admission, type AdmissionCounts } from './admission.ts';
 import { readFirst } from './certificates/files.ts';
 import { openSource } from './certificates/open-source.ts';
 import type { CertificateSource, SourceContext } from './certificates/source.ts';
 import { idleMs } from './entry-limits.ts';
 import { Identities } from './identities.ts';
-import type { Refusal } from './refusals.ts';
+import { PeerGate } from './peer-gate.ts';
+import type { OpenPort, Refusal } from './refusals.ts';
 import { TicketKeys } from './ticket-keys.ts';
 
-export interface TlsPortCounts extends AdmissionCounts {
+interface TlsCounts extends AdmissionCounts {
   /** Handshakes that failed or took too long. */
   failedHandshakes: number;
   /** Handshakes that went on with an earlier session. */
@@ -28,12 +29,14 @@ export interface TlsPortCounts extends AdmissionCounts {
  * A port of the parent behind which TLS ends: the app gets plain bytes at the same port. Handshakes go on side by side, each
  * within its time, so that a client that stalls holds up nobody (faults D5, B-7).
  */
-export class TlsPort {
+export class TlsPort implements OpenPort {
+  readonly port: number;
   readonly #counts = { failedHandshakes: 0, resumed: 0, failedConnects: 0 };
   readonly #entry: IngressPort;
+  readonly #gate: PeerGate | undefined;
   readonly #admission: Admission;
   /** What the app of a connection hears first, from its accept to the end of its handshake. */
-  readonly #headers = new AsyncLocalStorage<Buffer>();
+  readonly #heads = new AsyncLocalStorage<Buffer>();
   readonly #sources: readonly CertificateSource[];
   readonly #identities: Identities;
   readonly #challenges: AcmeChallenges;
@@ -49,7 +52,9 @@ export class TlsPort {
     context: SourceContext,
   ) {
     this.#entry = entry;
-    this.#admission = new Admission(entry, limits.tlsConnections, context.log);
+    this.port = entry.listenPort;
+    this.#gate = needsPeer(entry) ? new PeerGate(entry) : undefined;
+    this.#admission = new Admission(entry, this.#gate, limits.tlsConnections);
     this.#log = context.log;
     this.#sources = sources;
     const common = {
@@ -87,7 +92,7 @@ export class TlsPort {
     const opened = new TlsPort(entry, sources, tls, clientCa, context);
     try {
       // A certificate authority may want to see the port before there is a certificate
-      await opened.#admission.listen(transport, (admitted) => opened.#accept(admitted));
+      await opened.#admission.listen(transport, (stream, head) => opened.#accept(stream, head));
       await Promise.all(sources.map((source, index) => opened.#follow(source, index)));
     } catch (error) {
       await opened.close();
@@ -96,12 +101,12 @@ export class TlsPort {
     return opened;
   }
 
-  get counts(): TlsPortCounts {
+  get counts(): TlsCounts {
     return { ...this.#admission.counts, ...this.#counts };
   }
 
   get lastRefusal(): Refusal | undefined {
-    return this.#admission.lastRefusal;
+    return this.#gate?.lastRefusal;
   }
 
   /** Stops accepting; what is on its way to clients may still go for a moment. */
@@ -114,28 +119,25 @@ export class TlsPort {
   async #follow(source: CertificateSource, index: number): Promise<void> {
     const first = await source.start((pair) => {
       this.#identities.set(index, pair);
-      this.#log.info('certificate changed', { port: this.#entry.listenPort, certificate: index });
+      this.#log.info('certificate changed', { port: this.port, certificate: index });
     });
     this.#identities.set(index, first);
   }
 
-  async #accept({ stream, header, rest }: Admitted): Promise<void> {
-    const closed = new Promise((resolve) => stream.once('close', resolve));
-    if (rest.length > 0) stream.unshift(rest);
+  #accept(stream: VsockStream, head: Buffer): void {
     // The documented way to give a TLS server a stream that is no socket of Node's
-    this.#challenges.sift(stream, () => this.#headers.run(header, () => this.#server.emit('connection', stream)));
-    await closed;
+    this.#challenges.sift(stream, () => this.#heads.run(head, () => this.#server.emit('connection', stream)));
   }
 
   #serve(client: TLSSocket): void {
-    const header = this.#headers.getStore();
-    if (header === undefined) {
+    const head = this.#heads.getStore();
+    if (head === undefined) {
       // Cannot be; but an app that was promised who connects must not take a client for another
       client.destroy();
       return;
     }
     if (client.isSessionReused()) this.#counts.resumed++;
-    const app = connect({ port: this.#entry.listenPort, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+    const app = connect({ port: this.port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
     const timer = setTimeout(() => app.destroy(new Error('the app did not accept in time')), limits.ingressConnectMs);
     app.once('connect', () => clearTimeout(timer));
     app.once('error', () => {
@@ -147,7 +149,7 @@ export class TlsPort {
       client.destroy();
       app.destroy();
     };
-    if (header.length > 0) app.write(header);
+    if (head.length > 0) app.write(head);
     // Each direction ends by itself; an error of one ends both
     pipeline(client, app, (error) => error && over());
     pipeline(app, client, (error) => error && over());
@@ -156,7 +158,7 @@ export class TlsPort {
   #fail(error: Error, client: TLSSocket): void {
     this.#counts.failedHandshakes++;
     this.#log.debug('TLS handshake failed', {
-      port: this.#entry.listenPort,
+      port: this.port,
       reason: (error as NodeJS.ErrnoException).code,
     });
     client.destroy();
