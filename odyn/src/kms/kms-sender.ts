@@ -43,15 +43,24 @@ export class KmsSender {
     const headers = await this.#sign(call, url, await credentials.get());
     const { method, body } = call;
     const path = call.query === '' ? call.path : `${call.path}?${call.query}`;
-    const timeout = AbortSignal.timeout(limits.kmsCallMs);
-    const signal = gone === undefined ? timeout : AbortSignal.any([gone, timeout]);
-    const request = { method, url, path, headers, body };
+    const over = new AbortController();
+    const timer = setTimeout(() => {
+      over.abort(new KmsError('KMS_TIMEOUT', `${url.host} gave no answer within ${limits.kmsCallMs / 1000} s`));
+    }, limits.kmsCallMs);
+    const onGone = (): void => over.abort(gone?.reason);
+    const settle = (): void => {
+      clearTimeout(timer);
+      gone?.removeEventListener('abort', onGone);
+    };
+    gone?.addEventListener('abort', onGone);
+    if (gone?.aborted) onGone();
     try {
-      return await http.send(request, signal);
+      const answered = await http.send({ method, url, path, headers, body }, over.signal);
+      answered.once('close', settle);
+      return answered;
     } catch (cause) {
-      if (timeout.aborted) {
-        throw new KmsError('KMS_TIMEOUT', `${url.host} gave no answer within ${limits.kmsCallMs / 1000} s`, { cause });
-      }
+      settle();
+      if (cause instanceof KmsError) throw cause;
       throw new KmsError('KMS_UNREACHABLE', `${url.host} cannot be reached: ${reasonOf(cause)}`, {
         cause,
         remedy: remedyOf(cause),

@@ -1,4 +1,4 @@
-import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
+import { createHmac, type Hmac, hash } from 'node:crypto';
 import { SignatureV4 } from '@smithy/signature-v4';
 import type { Credentials } from './credentials/credentials.ts';
 
@@ -6,18 +6,24 @@ export const SERVICE = 'kms';
 
 /** SHA-256 and its HMAC in the shape that AWS's signer wants. */
 class Sha256 {
-  readonly #hash: Hash | Hmac;
+  readonly #hmac: Hmac | undefined;
+  readonly #chunks: Uint8Array[] = [];
 
   constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
-    this.#hash = secret === undefined ? createHash('sha256') : createHmac('sha256', bytesOf(secret));
+    this.#hmac = secret === undefined ? undefined : createHmac('sha256', bytesOf(secret));
   }
 
   update(chunk: string | ArrayBuffer | ArrayBufferView): void {
-    this.#hash.update(bytesOf(chunk));
+    const bytes = bytesOf(chunk);
+    if (this.#hmac === undefined) this.#chunks.push(bytes);
+    else this.#hmac.update(bytes);
   }
 
   async digest(): Promise<Uint8Array> {
-    return this.#hash.digest();
+    if (this.#hmac !== undefined) return this.#hmac.digest();
+    // At once: what the signer hashes is small, and a stream of a hash costs more than the hash
+    const [only] = this.#chunks;
+    return hash('sha256', this.#chunks.length === 1 && only ? only : Buffer.concat(this.#chunks), 'buffer');
   }
 
   reset(): void {
@@ -25,8 +31,8 @@ class Sha256 {
   }
 }
 
-function bytesOf(data: string | ArrayBuffer | ArrayBufferView): string | Uint8Array {
-  if (typeof data === 'string') return data;
+function bytesOf(data: string | ArrayBuffer | ArrayBufferView): Uint8Array {
+  if (typeof data === 'string') return Buffer.from(data);
   return ArrayBuffer.isView(data)
     ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
     : new Uint8Array(data);

@@ -93,7 +93,9 @@ export class KmsProxy {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const gone = new AbortController();
-    response.once('close', () => gone.abort());
+    response.once('close', () => {
+      if (!response.writableFinished) gone.abort();
+    });
     const action = actionOf(request);
     try {
       const body = await readRequest(request);
