@@ -1,104 +1,23 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { constants, tmpdir } from 'node:os';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { Nsm, NsmError } from '@enclaver/attestation/nsm';
-import { DevelopmentRoot, NsmSimulator } from '@enclaver/attestation/simulator';
 import { Clock } from '../src/clock/clock.ts';
-import { LogRing } from '../src/logs/log-ring.ts';
-import { OdynLog } from '../src/logs/odyn-log.ts';
 import type { OpenedNsm } from '../src/nsm/open-nsm.ts';
 import { checkEntropy } from '../src/system/entropy.ts';
-import type { System } from '../src/system/system.ts';
-
-const START_MS = Date.UTC(2026, 5, 1);
-const ROOT = DevelopmentRoot.create({ now: new Date(START_MS) });
-const measurements = { PCR0: 'a0'.repeat(48), PCR1: 'b1'.repeat(48), PCR2: 'c2'.repeat(48) };
-
-/** A machine whose clocks and kernel files are the test's; the NSM's clock is right. */
-class FakeMachine {
-  readonly slewed: number[] = [];
-  readonly words: string[] = [];
-  /** By how much the wall clock is ahead of the NSM. */
-  offsetMs = 0;
-  elapsedMs = 0;
-  /** Of each call to the NSM. */
-  callMs = 0;
-  failure: Error | undefined;
-  result = 0;
-  readonly folder: string;
-  readonly system: System;
-  readonly nsm: Nsm;
-
-  private constructor(folder: string) {
-    this.folder = folder;
-    const at = (name: string) => join(folder, name);
-    this.system = {
-      random: at('random'),
-      entropyAvailable: at('entropy_avail'),
-      randomSource: at('rng_current'),
-      clockSources: at('available_clocksource'),
-      clockSource: at('current_clocksource'),
-      wallMs: () => START_MS + this.elapsedMs + this.offsetMs,
-      monotonicMs: () => this.elapsedMs,
-      setClock: (microseconds) => {
-        if (this.result === 0) this.offsetMs = microseconds / 1000 - START_MS - this.elapsedMs;
-        return this.result;
-      },
-      slewClock: (microseconds) => {
-        this.slewed.push(microseconds);
-        return this.result;
-      },
-    };
-    const simulator = new NsmSimulator({ root: ROOT, measurements, now: () => new Date(START_MS + this.elapsedMs) });
-    this.nsm = new Nsm(async (request) => {
-      if (this.failure !== undefined) throw this.failure;
-      const answer = await simulator.request(request);
-      this.elapsedMs += this.callMs;
-      return answer;
-    });
-  }
-
-  static async make(files: Record<string, string> = {}): Promise<FakeMachine> {
-    const machine = new FakeMachine(await mkdtemp(join(tmpdir(), 'odyn-machine-')));
-    const usual = { random: '', entropy_avail: '256\n', rng_current: 'nsm-hwrng\n' };
-    const clocks = { available_clocksource: 'tsc kvm-clock acpi_pm \n', current_clocksource: 'tsc\n' };
-    for (const [name, text] of Object.entries({ ...usual, ...clocks, ...files }))
-      await writeFile(join(machine.folder, name), text);
-    return machine;
-  }
-
-  /** After its first look. */
-  async clock(sync: 'nsm' | 'none', nsm: Nsm | undefined = this.nsm): Promise<Clock> {
-    const { system, words } = this;
-    const clock = await Clock.start({ system, nsm, sync, log: log(), onWords: (text) => words.push(text) });
-    await clock.check();
-    return clock;
-  }
-
-  read(name: string): Promise<string> {
-    return readFile(join(this.folder, name), 'utf8');
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return rm(this.folder, { recursive: true });
-  }
-}
-
-function log(): OdynLog {
-  return new OdynLog(new LogRing(65_536));
-}
+import { FakeSystem, log, START_MS } from './fake-system.ts';
 
 describe('clock', () => {
   it('takes kvm-clock where there is one', async () => {
-    await using machine = await FakeMachine.make();
+    await using machine = await FakeSystem.make();
     await machine.clock('none');
     assert.equal(await machine.read('current_clocksource'), 'kvm-clock');
     assert.deepEqual(machine.words, ['kvm-clock, within 1 s of the NSM']);
   });
 
   it('takes what there is where there is none', async () => {
-    await using machine = await FakeMachine.make({
+    await using machine = await FakeSystem.make({
       available_clocksource: 'arch_sys_counter\n',
       current_clocksource: 'arch_sys_counter\n',
     });
@@ -107,7 +26,7 @@ describe('clock', () => {
   });
 
   it('does not start with another source than the kvm-clock that is there', async () => {
-    await using machine = await FakeMachine.make();
+    await using machine = await FakeSystem.make();
     // A kernel that takes the name, and keeps its source
     const system = { ...machine.system, clockSource: '/dev/null' };
     const options = { system, nsm: machine.nsm, sync: 'none', log: log(), onWords: () => undefined } as const;
@@ -115,7 +34,7 @@ describe('clock', () => {
   });
 
   it('reports a drift once, and the end of it, and leaves the clock alone unless told otherwise', async () => {
-    await using machine = await FakeMachine.make();
+    await using machine = await FakeSystem.make();
     const clock = await machine.clock('none');
     machine.offsetMs = -6_200;
     for (let i = 0; i < 3; i++) await clock.check();
@@ -127,7 +46,7 @@ describe('clock', () => {
   });
 
   it('does not take the time of a slow call for a drift', async () => {
-    await using machine = await FakeMachine.make();
+    await using machine = await FakeSystem.make();
     machine.callMs = 30_000;
     const clock = await machine.clock('nsm');
     await clock.check();
@@ -136,7 +55,7 @@ describe('clock', () => {
   });
 
   it('follows the NSM: set before the app runs, led afterwards, never set again', async () => {
-    await using machine = await FakeMachine.make();
+    await using machine = await FakeSystem.make();
     machine.offsetMs = -START_MS;
     const clock = await machine.clock('nsm');
     assert.equal(machine.offsetMs, 0);
@@ -153,7 +72,7 @@ describe('clock', () => {
   });
 
   it('does not start when it is to follow an NSM that gives no time, or cannot be set', async () => {
-    await using machine = await FakeMachine.make();
+    await using machine = await FakeSystem.make();
     machine.failure = new NsmError('NSM_TIMEOUT', 'no answer');
     await assert.rejects(machine.clock('nsm'), { code: 'NSM_TIMEOUT' });
     machine.failure = undefined;
@@ -163,7 +82,7 @@ describe('clock', () => {
   });
 
   it('goes on when the NSM is away later, or the clock cannot be led', async () => {
-    await using machine = await FakeMachine.make();
+    await using machine = await FakeSystem.make();
     const clock = await machine.clock('nsm');
     machine.failure = new NsmError('NSM_UNREACHABLE', 'gone');
     await clock.check();
@@ -177,22 +96,22 @@ describe('clock', () => {
 });
 
 describe('random numbers', () => {
-  const opened = (machine: FakeMachine, origin: OpenedNsm['origin']): OpenedNsm => ({ nsm: machine.nsm, origin });
+  const opened = (machine: FakeSystem, origin: OpenedNsm['origin']): OpenedNsm => ({ nsm: machine.nsm, origin });
 
   it('are good with the NSM as their hardware source', async () => {
-    await using machine = await FakeMachine.make();
+    await using machine = await FakeSystem.make();
     await checkEntropy(opened(machine, 'device'), machine.system, log());
     assert.equal(await machine.read('random'), '', 'init has seeded them');
   });
 
   it('are mixed with those of a simulator, which count as nothing', async () => {
-    await using machine = await FakeMachine.make({ rng_current: 'none\n' });
+    await using machine = await FakeSystem.make({ rng_current: 'none\n' });
     await checkEntropy(opened(machine, 'simulator'), machine.system, log());
     assert.equal((await readFile(join(machine.folder, 'random'))).length, 256);
   });
 
   it('are not believed with an NSM that is not their source', async () => {
-    await using machine = await FakeMachine.make({ rng_current: 'virtio_rng.0\n' });
+    await using machine = await FakeSystem.make({ rng_current: 'virtio_rng.0\n' });
     await assert.rejects(checkEntropy(opened(machine, 'device'), machine.system, log()), {
       code: 'ENTROPY_SOURCE',
       message: /"virtio_rng\.0"; with the NSM it is nsm-hwrng/,
@@ -202,7 +121,7 @@ describe('random numbers', () => {
   });
 
   it('are waited for, and the enclave fails without', async () => {
-    await using machine = await FakeMachine.make({ entropy_avail: '12\n' });
+    await using machine = await FakeSystem.make({ entropy_avail: '12\n' });
     const waited = checkEntropy(undefined, machine.system, log());
     await writeFile(machine.system.entropyAvailable, '256\n');
     await waited;
@@ -214,7 +133,7 @@ describe('random numbers', () => {
   });
 
   it('that a simulator does not give end the start', async () => {
-    await using machine = await FakeMachine.make();
+    await using machine = await FakeSystem.make();
     machine.failure = new NsmError('NSM_UNREACHABLE', 'gone');
     await assert.rejects(checkEntropy(opened(machine, 'simulator'), machine.system, log()), {
       code: 'NSM_UNREACHABLE',

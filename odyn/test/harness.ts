@@ -6,7 +6,6 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Nsm } from '@enclaver/attestation/nsm';
 import { parseConnectLine, unixTransport } from '@enclaver/vsock';
 import {
   EGRESS_PORT,
@@ -24,7 +23,7 @@ import {
   StatusDecoder,
 } from '@enclaver/wire';
 import { C_PROGRAMS, C_SOURCES, compileC } from '../build/compile-c.ts';
-import { Odyn } from '../src/odyn.ts';
+import { Odyn, type OdynOptions } from '../src/odyn.ts';
 
 export const run = promisify(execFile);
 
@@ -300,7 +299,7 @@ const APPLETS = [
 export async function startOdyn(
   parent: FakeParent,
   spec: AppSpec,
-  { lastWordMs = 3_000, nsm }: { lastWordMs?: number; nsm?: Nsm } = {},
+  { lastWordMs = 3_000, ...parts }: { lastWordMs?: number } & Pick<OdynOptions, 'nsm' | 'nsmOrigin' | 'system'> = {},
 ): Promise<{ finished: Promise<void>; root: string }> {
   const root = join(parent.folder, 'rootfs');
   await mkdir(join(root, 'etc/enclaver'), { recursive: true });
@@ -334,7 +333,7 @@ export async function startOdyn(
     redirectPath: '/odyn/redirect',
     outputDirectory: parent.folder,
     lastWordMs,
-    ...(nsm === undefined ? {} : { nsm }),
+    ...parts,
   });
   return { finished: odyn.run(), root };
 }

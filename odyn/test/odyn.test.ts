@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { encodeControl } from '@enclaver/wire';
+import { FakeSystem } from './fake-system.ts';
 import { type AppSpec, FakeParent, freePort, linesOf, readLog, StatusReader, startOdyn } from './harness.ts';
 
 const sh = (script: string): string[] => ['/bin/sh', '-c', script];
@@ -17,8 +18,8 @@ describe('odyn', function () {
   });
   afterEach(() => parent.close());
 
-  async function runApp(spec: AppSpec) {
-    const { finished } = await startOdyn(parent, spec);
+  async function runApp(spec: AppSpec, parts: Parameters<typeof startOdyn>[2] = {}) {
+    const { finished } = await startOdyn(parent, spec, parts);
     const status = await StatusReader.open(parent);
     const [final, log] = await Promise.all([status.final(), readLog(parent), finished]);
     return { final, log, seen: status.all };
@@ -47,6 +48,29 @@ describe('odyn', function () {
   it('does not take a real-time signal for a good end', async () => {
     const { final } = await runApp({ argv: sh('kill -40 $$') });
     assert.deepEqual(final, { status: 'signaled', signal: 'SIGRTMIN+6' });
+  });
+
+  it('starts no app on random numbers that are not good (fault D16)', async () => {
+    await using machine = await FakeSystem.make({ rng_current: 'none\n' });
+    const parts = { nsm: machine.nsm, nsmOrigin: 'device', system: machine.system } as const;
+    const { final, log } = await runApp({ argv: sh('echo runs') }, parts);
+    assert.match(
+      final.status === 'fatal' ? final.error : '',
+      /^ENTROPY_SOURCE: .* "none"; with the NSM it is nsm-hwrng/,
+    );
+    assert.deepEqual(linesOf(log, 'stdout'), []);
+  });
+
+  it('tells how its clock is while the app runs', async () => {
+    await using machine = await FakeSystem.make();
+    machine.offsetMs = -7_000;
+    const { final, seen } = await runApp(
+      { argv: sh('sleep 1') },
+      { nsm: machine.nsm, nsmOrigin: 'device', system: machine.system },
+    );
+    assert.deepEqual(final, { status: 'exited', code: 0 });
+    const clocks = seen.flatMap((status) => (status.status === 'running' && status.clock ? [status.clock] : []));
+    assert.equal(clocks.at(-1), 'kvm-clock, 7 s behind the NSM');
   });
 
   it('says what is missing when the program cannot be started', async () => {

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import fc from 'fast-check';
+import { encodeAnswer } from '../src/nsm/answer.ts';
+import { encodeCbor } from '../src/nsm/cbor-encode.ts';
 import { Nsm, NsmError, type NsmErrorCode, type NsmTransport } from '../src/nsm/index.ts';
 import { bytesOf, cbor, type NsmCase, nsmVectors } from './nsm-support.ts';
+import { realDocument } from './simulator-support.ts';
 
 const { cases, malformed_answers: malformed } = await nsmVectors();
 const answerOf = (name: string): Uint8Array =>
@@ -42,6 +46,30 @@ const calls: Record<string, (nsm: Nsm) => Promise<unknown>> = {
 };
 
 describe('NSM client', () => {
+  describe('time', () => {
+    const answered = (document: Uint8Array) => clientOf(encodeAnswer('Attestation', { document })).nsm.time();
+
+    it('is what a document says, to the millisecond', async () => {
+      const expected = JSON.parse(await readFile(new URL('./vectors/real/expected.json', import.meta.url), 'utf8'));
+      for (const name of ['dstack-2025-12-prod', 'evervault-2022-10-debug', 'blocky-2024-09-prod'])
+        assert.equal((await answered(await realDocument(name))).toISOString(), expected[name].timestamp_utc);
+    });
+
+    it('is none in what is no document', async () => {
+      const document = (payload: Uint8Array) => encodeCbor([Buffer.of(), new Map(), payload, Buffer.of()]);
+      const none = [{}, { timestamp: 0 }, { timestamp: '1' }, { timestamp: 8_640_000_000_000_001 }].map((fields) =>
+        document(encodeCbor(new Map(Object.entries(fields)))),
+      );
+      for (const bytes of [...none, document(Buffer.of(0xff)), encodeCbor('text'), Buffer.of(0x84)])
+        await assert.rejects(answered(bytes), failsWith('NSM_INVALID_RESPONSE'));
+      await fc.assert(
+        fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 200 }), async (bytes) => {
+          await assert.rejects(answered(bytes), failsWith('NSM_INVALID_RESPONSE'));
+        }),
+      );
+    });
+  });
+
   describe('vectors', () => {
     const requests = cases.filter(({ kind }) => kind === 'request');
 

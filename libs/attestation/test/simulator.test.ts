@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { decodeCbor } from '../src/cbor.ts';
 import { AttestationError, parseDocument, verifyDocument } from '../src/index.ts';
-import { SimulatorError, type SimulatorOptions } from '../src/simulator/index.ts';
+import { SimulatorError, type SimulatorOptions, type SimulatorState } from '../src/simulator/index.ts';
 import { bytesOf, cbor, nsmVectors } from './nsm-support.ts';
 import { clockAt, failsWith, hex, MEASUREMENTS, pcrVectors, ROOT, simulatorOf } from './simulator-support.ts';
 
@@ -125,6 +125,47 @@ describe('NSM simulator', () => {
       assert.deepEqual(await indexes(), [...platform, 20]);
       assert.equal(hex(parseDocument(await nsm.attest()).pcrs.get(20)), hex(value));
     });
+  });
+
+  describe('state', () => {
+    it('is saved before the answer that makes it known, and taken up by the next process', async () => {
+      const saved: SimulatorState[] = [];
+      const { nsm, simulator } = simulatorOf({ save: (state) => saved.push(structuredClone(state)) });
+      assert.equal(saved.length, 1);
+      const value = await nsm.extendPcr(16, Buffer.from('app'));
+      assert.equal(saved.at(-1)?.registers[16]?.value, hex(value));
+      await nsm.lockPcrs(17);
+      await nsm.random();
+      await nsm.attest();
+      assert.equal(saved.length, 3);
+      const next = simulatorOf({ saved: JSON.parse(JSON.stringify(saved.at(-1))), debug: true });
+      assert.equal(next.simulator.moduleId, simulator.moduleId);
+      assert.deepEqual(parseDocument(await next.nsm.attest()).pcrs, parseDocument(await nsm.attest()).pcrs);
+      await assert.rejects(next.nsm.extendPcr(16, Buffer.of()), failsWith('NSM_READ_ONLY_INDEX'));
+    });
+
+    it('that cannot be saved is not answered', async () => {
+      let full = false;
+      const { nsm } = simulatorOf({
+        save: () => {
+          if (full) throw new Error('no space');
+        },
+      });
+      full = true;
+      await assert.rejects(nsm.extendPcr(16, Buffer.from('app')), failsWith('NSM_UNREACHABLE'));
+    });
+
+    it('is refused when it is none', () => {
+      const [good] = states();
+      for (const saved of [{}, null, { ...good, moduleId: '../x' }, { ...good, registers: good?.registers.slice(1) }])
+        assert.throws(() => simulatorOf({ saved }), { code: 'SIMULATOR_STATE' });
+    });
+
+    function states(): SimulatorState[] {
+      const saved: SimulatorState[] = [];
+      simulatorOf({ save: (state) => saved.push(state) });
+      return saved;
+    }
   });
 
   describe('requests', () => {

@@ -102,7 +102,11 @@ export class QemuBackend implements Backend {
     const qmp = await QmpClient.connect(files.qmp, AbortSignal.timeout(limits.statusConnectMs));
     if (qmp === undefined) return undefined;
     const vhost = pids.vhost !== undefined && (await isOurs(pids.vhost, folder)) ? { pid: pids.vhost } : undefined;
-    const nsm = await this.#serveNsm(record, files);
+    const nsm = await this.#serveNsm(record, files).catch((error: unknown) => {
+      // The enclave runs on, and what needs the device fails; a supervisor that does not start would lose all of them
+      this.#nsm.logger.error({ err: error, enclave: record.id }, 'its NSM simulator cannot go on');
+      return undefined;
+    });
     return new QemuMachine({ pid: pids.qemu }, vhost, qmp, nsm);
   }
 

@@ -22,7 +22,7 @@ export class QemuMachine implements Machine {
   readonly #qmp: QmpClient;
   #killed = false;
 
-  constructor(qemu: MachineProcess, vhost: MachineProcess | undefined, qmp: QmpClient, nsm: LocalNsm) {
+  constructor(qemu: MachineProcess, vhost: MachineProcess | undefined, qmp: QmpClient, nsm: LocalNsm | undefined) {
     this.#qemu = qemu;
     this.#vhost = vhost;
     this.#qmp = qmp;
@@ -36,7 +36,7 @@ export class QemuMachine implements Machine {
       gone.resolve();
     });
     this.gone = gone.promise.then(async () => {
-      await nsm.close();
+      await nsm?.close();
       return this.#end();
     });
   }
