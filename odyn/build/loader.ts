@@ -1,22 +1,33 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Arch, MACHINE_ARCH } from './arch.ts';
+import { MAIN } from './bundle.ts';
 import type { Pinned } from './pinned.ts';
 import { runTool } from './run-tool.ts';
 
-/** What init starts: hands the program and its code cache to V8. */
+/** What init starts: hands the program's files and their code caches to V8. */
 export const LOADER_PATH = 'odyn/odyn.js';
-/** The bundled program, as the text of a function with CommonJS's five parameters. */
-export const PROGRAM_PATH = 'odyn/program.js';
-export const CACHE_PATH = 'odyn/program.cache';
+/** The bundled program: each file is the text of a function with CommonJS's five parameters, its code cache beside it. */
+const FOLDER = 'odyn/program';
+const CACHE = '.cache';
+export const MAIN_CACHE_PATH = `${FOLDER}/${MAIN}${CACHE}`;
 
 const loader = (options: string, after: string) => `'use strict';
 const { readFileSync } = require('node:fs');
 const { Script } = require('node:vm');
-const script = new Script(readFileSync('/${PROGRAM_PATH}', 'latin1'), {
-  filename: '/${PROGRAM_PATH}',${options}
-});${after}
-script.runInThisContext()(exports, require, module, __filename, __dirname);
+const loaded = new Map();
+function load(name) {
+  const known = loaded.get(name);
+  if (known !== undefined) return known.exports;
+  const module = { exports: {} };
+  loaded.set(name, module);
+  const path = '/${FOLDER}/' + name;
+  const script = new Script(readFileSync(path, 'latin1'), { filename: path${options} });${after}
+  const requireBeside = (id) => (id.startsWith('./') ? load(id.slice(2)) : require(id));
+  script.runInThisContext()(module.exports, requireBeside, module, path, '/${FOLDER}');
+  return module.exports;
+}
+load('${MAIN}');
 `;
 
 const PLAIN_LOADER = loader('', '');
@@ -26,8 +37,8 @@ const PLAIN_LOADER = loader('', '');
  * somebody has put together parts that do not belong together.
  */
 const CACHED_LOADER = loader(
-  `\n  cachedData: readFileSync('/${CACHE_PATH}'),`,
-  "\nif (script.cachedDataRejected) console.error('odyn: V8 refused the code cache of this bundle');",
+  `, cachedData: readFileSync(path + '${CACHE}')`,
+  "\n  if (script.cachedDataRejected) console.error('odyn: V8 refused the code cache of ' + path);",
 );
 
 /** The architectures whose runtime has a code cache. Only a Node that runs can make one: docs/decisions/0007-architectures.md. */
@@ -38,26 +49,30 @@ export function lacksCodeCache(arch: Arch): boolean {
   return CACHED.includes(arch) && arch !== MACHINE_ARCH;
 }
 
-export interface LoadedProgram {
-  loader: Buffer;
-  program: Buffer;
-  cache?: Buffer;
-}
-
-/** Wraps a bundle (ASCII only) into a program, where possible with a code cache. docs/decisions/0003-code-cache.md says why and how. */
-export async function loadedProgram(bundle: Buffer, pinned: Pinned, scratch: string): Promise<LoadedProgram> {
-  const program = Buffer.concat([
-    Buffer.from('(function(exports,require,module,__filename,__dirname){'),
-    bundle,
-    Buffer.from('\n})\n'),
-  ]);
-  if (!CACHED.includes(pinned.arch) || pinned.arch !== MACHINE_ARCH) {
-    return { loader: Buffer.from(PLAIN_LOADER), program };
+/**
+ * A bundle (ASCII only) as the files of ramdisk 0, by path: the loader, the program and where possible its code caches.
+ * docs/decisions/0003-code-cache.md says why and how.
+ */
+export async function loadedProgram(
+  bundle: ReadonlyMap<string, Buffer>,
+  pinned: Pinned,
+  scratch: string,
+): Promise<Map<string, Buffer>> {
+  const cached = CACHED.includes(pinned.arch) && pinned.arch === MACHINE_ARCH;
+  const files = new Map([[LOADER_PATH, Buffer.from(cached ? CACHED_LOADER : PLAIN_LOADER)]]);
+  for (const [name, code] of bundle) {
+    const start = Buffer.from('(function(exports,require,module,__filename,__dirname){');
+    files.set(`${FOLDER}/${name}`, Buffer.concat([start, code, Buffer.from('\n})\n')]));
   }
-  await writeFile(join(scratch, 'program.js'), program);
+  if (!cached) return files;
+  const folder = join(scratch, 'program');
+  await mkdir(folder);
+  const names = [...bundle.keys()];
+  for (const name of names) await writeFile(join(folder, name), files.get(`${FOLDER}/${name}`) ?? '');
   const maker = join(import.meta.dirname, 'code-cache-maker.ts');
   // Without a fixed seed V8 draws hashes at random, and they show in the cache
-  const args = ['--random-seed=1', '--predictable', maker, 'program.js', 'program.cache', `/${PROGRAM_PATH}`];
-  await runTool(pinned.node.path, args, scratch, 'run npm ci');
-  return { loader: Buffer.from(CACHED_LOADER), program, cache: await readFile(join(scratch, 'program.cache')) };
+  const args = ['--random-seed=1', '--predictable', maker, `/${FOLDER}`, CACHE, ...names];
+  await runTool(pinned.node.path, args, folder, 'run npm ci');
+  for (const name of names) files.set(`${FOLDER}/${name}${CACHE}`, await readFile(join(folder, name + CACHE)));
+  return files;
 }

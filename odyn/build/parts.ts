@@ -5,7 +5,7 @@ import { type Arch, INTERPRETER_FOLDER, tripletOf } from './arch.ts';
 import { BuildError } from './build-error.ts';
 import { bundle } from './bundle.ts';
 import { C_PROGRAMS, C_SOURCES, compileC } from './compile-c.ts';
-import { CACHE_PATH, LOADER_PATH, loadedProgram, PROGRAM_PATH } from './loader.ts';
+import { loadedProgram } from './loader.ts';
 import { type Pinned, readPinned } from './pinned.ts';
 import { runTool } from './run-tool.ts';
 import { TOOL_REMEDY, tool } from './toolchain.ts';
@@ -68,12 +68,8 @@ async function compiled(arch: Arch, program: keyof typeof C_PROGRAMS, path: stri
 }
 
 async function program(sources: PartSources, scratch: string): Promise<Part[]> {
-  const { loader, program, cache } = await loadedProgram(await bundle(sources.entry), sources.pinned, scratch);
-  return [
-    { path: LOADER_PATH, mode: 0o644, data: loader },
-    { path: PROGRAM_PATH, mode: 0o644, data: program },
-    ...(cache === undefined ? [] : [{ path: CACHE_PATH, mode: 0o644, data: cache }]),
-  ];
+  const files = await loadedProgram(await bundle(sources.entry), sources.pinned, scratch);
+  return [...files].map(([path, data]) => ({ path, mode: 0o644, data }));
 }
 
 /** Symbols and debug notes are a fifth of the file, which lies in memory twice while the kernel unpacks it. */

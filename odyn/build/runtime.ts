@@ -8,7 +8,7 @@ import { COMMAND_LINE } from './command-line.ts';
 import { differingParts, writeCompiledLock } from './compiled-lock.ts';
 import { inputsFingerprint } from './fingerprint.ts';
 import { kernelImage } from './kernel-image.ts';
-import { CACHE_PATH, lacksCodeCache } from './loader.ts';
+import { lacksCodeCache, MAIN_CACHE_PATH } from './loader.ts';
 import { collectParts, entriesOf } from './parts.ts';
 import { CHECKOUT, findPinned, readPinned, sha256Of } from './pinned.ts';
 import { toolVersions } from './toolchain.ts';
@@ -96,7 +96,7 @@ export async function buildRuntime(options: RuntimeOptions): Promise<BuiltRuntim
         .sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path))),
     };
     if (options.updateLock === true) await writeCompiledLock(arch, toolchain, parts);
-    const differing = [...(await differingParts(arch, parts)), ...(lacksCodeCache(arch) ? [CACHE_PATH] : [])];
+    const differing = [...(await differingParts(arch, parts)), ...(lacksCodeCache(arch) ? [MAIN_CACHE_PATH] : [])];
     const stamp: Stamp = { inputs, differing, bytes: ramdisk.length, sha256: sha256Of(ramdisk) };
     await Promise.all([
       writeFile(join(fresh, 'kernel'), kernelImage(arch, await readPinned(pinned.kernel))),

@@ -1,6 +1,9 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { OdynError } from '../odyn-error.ts';
 
+/** One for all reads: the kernel's socket table is read twenty times a second while an app starts. */
+const block = Buffer.allocUnsafeSlow(64 * 1024);
+
 /**
  * The whole of a file, read until its end: those of /proc have no size.
  * @throws OdynError FILE_UNREADABLE, also for a file of more than `maxBytes`
@@ -16,12 +19,11 @@ export function readBounded(path: string, maxBytes: number): Buffer {
     const parts: Buffer[] = [];
     let size = 0;
     for (;;) {
-      const part = Buffer.allocUnsafe(64 * 1024);
-      const read = readSync(fd, part);
+      const read = readSync(fd, block);
       if (read === 0) return Buffer.concat(parts, size);
       size += read;
       if (size > maxBytes) throw new OdynError('FILE_UNREADABLE', `${path} has more than ${maxBytes} bytes`);
-      parts.push(part.subarray(0, read));
+      parts.push(Buffer.from(block.subarray(0, read)));
     }
   } catch (cause) {
     if (cause instanceof OdynError) throw cause;

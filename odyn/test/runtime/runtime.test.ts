@@ -128,7 +128,7 @@ describe('the runtime bundle', function () {
         }
       }
       assert.deepEqual(files, description.parts);
-      for (const path of ['dev', 'proc', 'run', 'sys', 'tmp', 'odyn/odyn.js', 'odyn/program.js']) {
+      for (const path of ['dev', 'proc', 'run', 'sys', 'tmp', 'odyn/odyn.js', 'odyn/program/main.js']) {
         assert.ok(seen.has(path), path);
       }
       for (const path of ['init', 'odyn/launch', 'odyn/node', 'odyn/vsock.node', 'modules/nsm.ko', INTERPRETER[arch]]) {
@@ -145,7 +145,7 @@ describe('the runtime bundle', function () {
   it('holds no shell, no debugger and nothing else that odyn does not need', async () => {
     const needed = [
       /^init$/,
-      /^odyn\/(?:launch|node|odyn\.js|program\.js|program\.cache|\w+\.node)$/,
+      /^odyn\/(?:launch|redirect|node|odyn\.js|program\/[\w-]+\.js(?:\.cache)?|\w+\.node)$/,
       /^modules\/(?:order|[\w-]+\.ko)$/,
       /^lib(?:64)?\/(?:[\w-]+-linux-gnu\/)?[\w+.-]+\.so(?:\.\d+)*$/,
     ];
