@@ -1,6 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { connect, type Socket } from 'node:net';
-import { pipeline } from 'node:stream';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { type IngressPort, needsPeer, type Tls } from '@enclaver/manifest';
 import type { VsockStream, VsockTransport } from '@enclaver/vsock';
@@ -13,6 +12,7 @@ import { openSource } from './certificates/open-source.ts';
 import type { CertificateSource, SourceContext } from './certificates/source.ts';
 import { idleMs } from './entry-limits.ts';
 import { Identities } from './identities.ts';
+import { joinStreams } from './join-streams.ts';
 import { PeerGate } from './peer-gate.ts';
 import type { OpenPort, Refusal } from './refusals.ts';
 import { TicketKeys } from './ticket-keys.ts';
@@ -145,14 +145,8 @@ export class TlsPort implements OpenPort {
     });
     app.once('close', () => clearTimeout(timer));
     for (const side of [client, app]) idle(side, idleMs(this.#entry), client, app);
-    const over = (): void => {
-      client.destroy();
-      app.destroy();
-    };
     if (head.length > 0) app.write(head);
-    // Each direction ends by itself; an error of one ends both
-    pipeline(client, app, (error) => error && over());
-    pipeline(app, client, (error) => error && over());
+    joinStreams(client, app);
   }
 
   #fail(error: Error, client: TLSSocket): void {

@@ -1,0 +1,166 @@
+// TLS that ends in odyn, beside `openssl s_server` with the same certificate: `node bench/tls/main.ts [rounds]`.
+// `openssl s_time` is the client; client, relay, server and app share one CPU, so that a rate is the total cost. Rounds alternate
+// between the servers, and medians are compared within one run only. Prints tables in Markdown, with ratios, to stdout.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { summarize } from '../statistics.ts';
+
+const CPU = String(Math.min(1, cpus().length - 1));
+const BIG_BYTES = 64 << 20;
+const SECONDS = 2;
+const FIRST_PORT = 21_100;
+const TICKS_PER_SECOND = 100;
+
+/** What `s_time` is told; sessions of TLS 1.3 are only known once something was read. */
+const METRICS = {
+  'full 1.2': ['-new', '-tls1_2', '-cipher', 'ECDHE-ECDSA-AES128-GCM-SHA256'],
+  'full 1.3': ['-new', '-tls1_3', '-ciphersuites', 'TLS_AES_128_GCM_SHA256'],
+  'resumed 1.2': ['-reuse', '-tls1_2', '-cipher', 'ECDHE-ECDSA-AES128-GCM-SHA256'],
+  'full 1.3 and a request': ['-new', '-tls1_3', '-ciphersuites', 'TLS_AES_128_GCM_SHA256', '-www', '/small'],
+  'resumed 1.3 and a request': ['-reuse', '-tls1_3', '-ciphersuites', 'TLS_AES_128_GCM_SHA256', '-www', '/small'],
+  bulk: ['-new', '-tls1_3', '-ciphersuites', 'TLS_AES_128_GCM_SHA256', '-www', '/big'],
+} as const;
+type Metric = keyof typeof METRICS;
+const NAMES = Object.keys(METRICS) as Metric[];
+
+const WARM_UP: readonly Metric[] = ['full 1.2', 'resumed 1.2', 'full 1.3 and a request'];
+
+interface Server {
+  readonly name: string;
+  readonly port: number;
+  /** Of what ends TLS. */
+  readonly pid: number;
+  /** Connections a second; MB/s for bulk. */
+  readonly rates: Record<Metric, number[]>;
+  /** CPU time of `pid`: ms a connection; ms a MB for bulk. */
+  readonly costs: Record<Metric, number[]>;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
+const children: ChildProcess[] = [];
+
+function pinned(...command: string[]): ChildProcess {
+  const child = spawn('taskset', ['-c', CPU, ...command], { stdio: ['ignore', 'pipe', 'inherit'], cwd: folder });
+  children.push(child);
+  return child;
+}
+
+async function ready(child: ChildProcess): Promise<ChildProcess> {
+  if (child.stdout !== null) await once(child.stdout, 'data');
+  return child;
+}
+
+async function answers(port: number): Promise<void> {
+  for (let left = 200; left > 0; left--) {
+    const socket = connect(port, '127.0.0.1');
+    const up = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (up) return;
+    await sleep(25);
+  }
+  throw new Error(`nothing listens at port ${port}`);
+}
+
+function cpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
+}
+
+function measure(server: Server, metric: Metric): void {
+  const args = ['s_time', '-connect', `127.0.0.1:${server.port}`, '-time', String(SECONDS), ...METRICS[metric]];
+  const [begun, before] = [performance.now(), cpuMs(server.pid)];
+  const said = execFileSync('taskset', ['-c', CPU, 'openssl', ...args], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+    maxBuffer: 64 << 20,
+  });
+  const seconds = (performance.now() - begun) / 1000;
+  const [, connections = '0', bytes = '0'] = /(\d+) connections in \d+ real seconds, (\d+) bytes/.exec(said) ?? [];
+  const count = Number(connections) * (metric === 'bulk' ? Number(bytes) / 1e6 : 1);
+  // s_time says with a letter for each connection whether it was a new one
+  const resumed = said.match(/^r+$/m) !== null;
+  if (count === 0 || resumed !== metric.startsWith('resumed'))
+    throw new Error(`${server.name}: no figure for ${metric}`);
+  server.rates[metric].push(count / seconds);
+  server.costs[metric].push((cpuMs(server.pid) - before) / count);
+}
+
+const median = (values: readonly number[]): number => summarize(values).median;
+
+function table(title: string, servers: readonly Server[], cell: (server: Server, metric: Metric) => string): string {
+  const rows = servers.map((server) => `| ${server.name} | ${NAMES.map((name) => cell(server, name)).join(' | ')} |`);
+  return [`| ${title} | ${NAMES.join(' | ')} |`, `| --- |${' --- |'.repeat(NAMES.length)}`, ...rows].join('\n');
+}
+
+function server(name: string, port: number, { pid }: ChildProcess): Server {
+  if (pid === undefined) throw new Error(`${name} did not start`);
+  const empty = (): Record<Metric, number[]> =>
+    Object.fromEntries(NAMES.map((metric) => [metric, [] as number[]])) as Record<Metric, number[]>;
+  return { name, port, pid, rates: empty(), costs: empty() };
+}
+
+const rounds = Number(process.argv[2] ?? 5);
+if (!Number.isInteger(rounds) || rounds < 1)
+  throw new Error(`rounds is ${process.argv[2]}; it is a whole number from 1`);
+
+try {
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'key.pem'];
+  execFileSync('openssl', ['req', '-x509', ...key, '-out', 'cert.pem', '-days', '2', '-subj', '/CN=bench'], {
+    cwd: folder,
+    stdio: 'ignore',
+  });
+  writeFileSync(join(folder, 'small'), 'small\n');
+  writeFileSync(join(folder, 'big'), Buffer.alloc(BIG_BYTES));
+  const program = (name: string): string[] => [process.execPath, join(import.meta.dirname, name)];
+  const sServer = ['openssl', 's_server', '-key', 'key.pem', '-cert', 'cert.pem', '-WWW', '-quiet'];
+  const relay = (port: number, path: string): ChildProcess =>
+    pinned(...program('../relay/relay-process.ts'), 'native', String(port), path);
+  const [direct, behind, ours, app] = [FIRST_PORT, FIRST_PORT + 1, FIRST_PORT + 2, FIRST_PORT + 3];
+
+  const servers: Server[] = [];
+  const vsock = join(folder, 'vsock');
+  await ready(pinned(...program('app.ts'), String(app), String(BIG_BYTES)));
+  const odyn = await ready(pinned(...program('odyn-port.ts'), String(app), vsock, folder));
+  await ready(relay(ours, `${vsock}_${app}`));
+  servers.push(server('odyn', ours, odyn));
+  const peer = pinned(...sServer, '-accept', `127.0.0.1:${direct}`);
+  await ready(relay(behind, String(direct)));
+  servers.push(server('s_server behind the same relay', behind, peer), server('s_server', direct, peer));
+  for (const { port } of servers) await answers(port);
+
+  // What runs in V8 is compiled as it is used
+  for (const each of servers) for (const metric of WARM_UP) measure(each, metric);
+  for (const each of servers)
+    for (const metric of WARM_UP) for (const kept of [each.rates, each.costs]) kept[metric] = [];
+  for (let round = 1; round <= rounds; round++) {
+    for (const metric of NAMES) for (const each of servers) measure(each, metric);
+    process.stderr.write(`round ${round} of ${rounds}\n`);
+  }
+  const [first] = servers as [Server];
+  const others = servers.slice(1);
+  const ratio = (of: 'rates' | 'costs') => (each: Server, metric: Metric) => {
+    const value = median(first[of][metric]) / median(each[of][metric]);
+    return (of === 'rates' ? value : 1 / value).toFixed(2);
+  };
+  process.stdout.write(
+    [
+      table('connections/s, bulk MB/s', servers, ({ rates }, metric) => median(rates[metric]).toFixed(0)),
+      table('odyn against', others, ratio('rates')),
+      table('CPU ms of the server a connection, bulk a MB', servers, ({ costs }, metric) =>
+        median(costs[metric]).toFixed(3),
+      ),
+    ].join('\n\n'),
+  );
+  process.stdout.write('\n');
+} finally {
+  for (const child of children) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+}
