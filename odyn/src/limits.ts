@@ -60,7 +60,7 @@ export const limits = {
 
   /** From one look at the clock to the next: at the 6 s a week seen on Nitro it drifts by 3 ms meanwhile. */
   clockCheckMs: 300_000,
-  /** A wall clock that moves by this much against the monotonic one was set. A clock that is led moves by 150 ms. */
+  /** A wall clock that moves by this much against the monotonic one was set: both are led alike. */
   clockJumpMs: 1_000,
   /** Closer to the NSM than this is good: emulated devices know whole seconds, and TLS, tokens and KMS bear more. */
   clockToleranceMs: 1_000,

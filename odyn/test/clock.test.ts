@@ -51,7 +51,7 @@ describe('clock', () => {
     const clock = await machine.clock('nsm');
     await clock.check();
     assert.deepEqual([machine.slewed, machine.offsetMs], [[], 0]);
-    assert.deepEqual(machine.words, ['kvm-clock, within 1 s of the NSM']);
+    assert.deepEqual(machine.words, ['kvm-clock, within 16 s of the NSM']);
   });
 
   it('follows the NSM: set before the app runs, led afterwards, never set again', async () => {

@@ -1,7 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { OdynError } from '../odyn-error.ts';
-import { readWord } from '../system/entropy.ts';
-import type { System } from '../system/system.ts';
+import { readWord, type System } from '../system/system.ts';
 
 /** The hypervisor's clock for guests on x86: it knows when the processor's counter was changed under the guest. */
 const KVM_CLOCK = 'kvm-clock';

@@ -61,35 +61,39 @@ export class Clock {
 
   /** One look at the clock; with `sync: nsm` it is led back where it has drifted. */
   async check(): Promise<void> {
-    const { log, sync } = this.#options;
-    const jumped = Math.round(this.#difference() - this.#base);
-    this.#base = this.#difference();
-    if (Math.abs(jumped) >= limits.clockJumpMs) log.warn('the wall clock jumped', { ms: jumped });
+    this.#lookForJump();
     const offset = await this.#offset();
     if (offset === undefined) {
       this.#say('no time to compare it with');
       return;
     }
+    if (isGood(offset)) {
+      const withinMs = limits.clockToleranceMs + offset.uncertaintyMs;
+      this.#say(`within ${Math.round(withinMs / 1000)} s of the NSM`);
+      return;
+    }
+    const { log, sync } = this.#options;
     const ms = Math.round(offset.ms);
-    const off = Math.abs(ms) - offset.uncertaintyMs > limits.clockToleranceMs;
-    const tooFar = Math.abs(ms) > limits.clockFollowMs;
-    const follows = off && sync === 'nsm' && !tooFar && this.#lead(-ms);
-    const fields = { offsetMs: ms, uncertaintyMs: Math.ceil(offset.uncertaintyMs) };
-    if (off) log.warn(follows ? 'the clock is led back to the NSM' : 'the clock differs from the NSM', fields);
-    else log.debug('the clock agrees with the NSM', fields);
-    this.#say(
-      off
-        ? `${seconds(ms)} ${ms > 0 ? 'ahead of' : 'behind'} the NSM${follows ? ', being led back' : sync === 'nsm' ? ', and not led back' : ''}`
-        : `within ${limits.clockToleranceMs / 1000} s of the NSM`,
-    );
+    log.warn('the clock differs from the NSM', { offsetMs: ms, uncertaintyMs: Math.ceil(offset.uncertaintyMs) });
+    const difference = `${Math.round(Math.abs(ms) / 1000)} s ${ms > 0 ? 'ahead of' : 'behind'} the NSM`;
+    if (sync === 'none') this.#say(difference);
+    else this.#say(`${difference}, ${this.#lead(-ms) ? 'being led back' : 'and not led back'}`);
+  }
+
+  #lookForJump(): void {
+    const difference = this.#difference();
+    const ms = Math.round(difference - this.#base);
+    this.#base = difference;
+    if (Math.abs(ms) >= limits.clockJumpMs) this.#options.log.warn('the wall clock jumped', { ms });
   }
 
   async #setAtBoot(): Promise<void> {
     const { nsm, system, log } = this.#options;
     if (nsm === undefined) throw new TypeError('a clock that follows the NSM has none');
     const before = system.wallMs();
-    const { ms, uncertaintyMs } = await this.#compare(nsm);
-    if (Math.abs(ms) - uncertaintyMs <= limits.clockToleranceMs) return;
+    const offset = await this.#compare(nsm);
+    if (isGood(offset)) return;
+    const { ms } = offset;
     const result = system.setClock(Math.round((system.wallMs() - ms) * 1000));
     if (result < 0) throw new OdynError('CLOCK_SET', `the clock cannot be set: ${getSystemErrorMessage(result)}`);
     this.#base = this.#difference();
@@ -123,8 +127,9 @@ export class Clock {
     return system.wallMs() - system.monotonicMs();
   }
 
-  /** Whether the kernel now leads the clock forward by so much. */
+  /** Whether the kernel now leads the clock forward by so much, or back. */
   #lead(ms: number): boolean {
+    if (Math.abs(ms) > limits.clockFollowMs) return false;
     const result = this.#options.system.slewClock(ms * 1000);
     if (result < 0) this.#options.log.error('the clock cannot be led', { reason: getSystemErrorMessage(result) });
     return result >= 0;
@@ -139,6 +144,6 @@ export class Clock {
   }
 }
 
-function seconds(ms: number): string {
-  return `${Math.round(Math.abs(ms) / 1000)} s`;
+function isGood({ ms, uncertaintyMs }: Offset): boolean {
+  return Math.abs(ms) - uncertaintyMs <= limits.clockToleranceMs;
 }

@@ -1,11 +1,10 @@
 import { appendFileSync, existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readBounded } from '../bootstrap/read-bounded.ts';
 import { limits } from '../limits.ts';
 import type { OdynLog } from '../logs/odyn-log.ts';
 import type { OpenedNsm } from '../nsm/open-nsm.ts';
 import { OdynError } from '../odyn-error.ts';
-import type { System } from './system.ts';
+import { readWord, type System } from './system.ts';
 
 /** What the driver `nsm` calls itself as a source of random numbers. */
 const NSM_SOURCE = 'nsm-hwrng';
@@ -50,9 +49,4 @@ async function entropyBits(path: string, patienceMs: number): Promise<number> {
     }
     await sleep(limits.entropyPollMs);
   }
-}
-
-/** A file of the kernel with one word. */
-export function readWord(path: string): string {
-  return readBounded(path, limits.sysfsBytes).toString('latin1').trim();
 }

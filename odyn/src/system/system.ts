@@ -1,3 +1,5 @@
+import { readBounded } from '../bootstrap/read-bounded.ts';
+import { limits } from '../limits.ts';
 import { addon } from './addon.ts';
 
 /** The machine that odyn is alone in: what it reads and changes there. Files are paths. */
@@ -32,3 +34,8 @@ export const system: System = {
   setClock: (microseconds) => addon().clockSet(microseconds),
   slewClock: (microseconds) => addon().clockSlew(microseconds),
 };
+
+/** A file of the kernel that holds a word, or a few. @throws OdynError FILE_UNREADABLE */
+export function readWord(path: string): string {
+  return readBounded(path, limits.sysfsBytes).toString('latin1').trim();
+}

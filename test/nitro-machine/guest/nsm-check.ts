@@ -9,8 +9,8 @@ import { chooseClockSource } from '../../../odyn/src/clock/clock-source.ts';
 import { LogRing } from '../../../odyn/src/logs/log-ring.ts';
 import { OdynLog } from '../../../odyn/src/logs/odyn-log.ts';
 import { openNsm } from '../../../odyn/src/nsm/open-nsm.ts';
-import { checkEntropy, readWord } from '../../../odyn/src/system/entropy.ts';
-import { system } from '../../../odyn/src/system/system.ts';
+import { checkEntropy } from '../../../odyn/src/system/entropy.ts';
+import { readWord, system } from '../../../odyn/src/system/system.ts';
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
