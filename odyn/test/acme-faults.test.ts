@@ -2,9 +2,13 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import type { StoreReply } from '@enclaver/wire';
 import type { AcmeKeeper } from '../src/acme/keeper.ts';
+import { SharedState } from '../src/acme/shared-state.ts';
+import type { AcmeState } from '../src/acme/state.ts';
 import type { KeyPair } from '../src/ingress/certificates/key-pair.ts';
-import { AcmeBench, DOMAINS } from './acme-bench.ts';
-import { FakeKeys } from './fake-store.ts';
+import { SealedValue } from '../src/store/sealed-value.ts';
+import { AcmeBench, DOMAINS, Lines } from './acme-bench.ts';
+import { FakeKeys, FakeStore } from './fake-store.ts';
+import { FakeParent } from './harness.ts';
 
 const changedNever = (): void => assert.fail('the certificate changed');
 
@@ -30,6 +34,32 @@ describe('an authority that says no', function () {
     const { keeper } = await bench.keeper({ firstMs: 1_000 });
     await assert.rejects(keeper.start(changedNever), { message: /external account binding/ });
     assert.equal(bench.pebble.orders, 0);
+  });
+});
+
+describe('a replica that comes to an end too late', () => {
+  it('does not put an older state in the place of what another has stored', async () => {
+    const parent = await FakeParent.make();
+    await parent.listen();
+    const [store, keys, { log }] = [new FakeStore(), new FakeKeys(), new Lines()];
+    store.serve(parent);
+    const replica = () => new SharedState(new SealedValue(parent.transport, keys, 'state'), log);
+    const [slow, quick] = [replica(), replica()];
+    const mine = { lease: { holder: 'slow', until: Date.now(), challenges: [] } };
+    assert.ok(await slow.write(mine));
+    await quick.read();
+    const theirs = { certificate: { key: 'k', chain: 'c' } };
+    assert.ok(await quick.write(theirs));
+    const failures = { count: 1, until: 1, text: 'no' };
+    const end = ({ certificate, lease }: AcmeState) =>
+      lease?.holder === 'slow' ? { certificate, failures } : undefined;
+    await slow.settle(mine, end);
+    assert.deepEqual(await replica().read(), theirs);
+    assert.ok(await quick.write(mine));
+    await slow.read();
+    await slow.settle(mine, end);
+    assert.deepEqual(await replica().read(), { failures });
+    await parent.close();
   });
 });
 

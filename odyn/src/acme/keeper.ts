@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KeyPair } from '../ingress/certificates/key-pair.ts';
 import type { CertificateSource } from '../ingress/certificates/source.ts';
@@ -6,25 +6,19 @@ import { limits } from '../limits.ts';
 import type { OdynLog } from '../logs/odyn-log.ts';
 import { describeError, OdynError } from '../odyn-error.ts';
 import type { SealedValue } from '../store/sealed-value.ts';
-import { accountKey } from './account.ts';
 import { AcmeError } from './acme-error.ts';
 import { type Challenge, challengePair } from './challenge.ts';
+import { type IssueOptions, issueCertificate } from './issue.ts';
 import { type Issued, readIssued } from './issued.ts';
-import { orderCertificate } from './order.ts';
 import { pauseAfter, renewAt } from './schedule.ts';
-import { AcmeSession, type HttpClient } from './session.ts';
 import { SharedState } from './shared-state.ts';
 import type { AcmeState } from './state.ts';
 
-export interface KeeperOptions {
-  readonly domains: readonly string[];
-  readonly directory: string;
-  readonly contact: readonly string[];
-  readonly http: HttpClient;
-  /** Shared by all replicas: key of the account, and state of this certificate. */
-  readonly account: SealedValue;
+type Lease = NonNullable<AcmeState['lease']>;
+
+export interface KeeperOptions extends Omit<IssueOptions, 'show' | 'signal'> {
+  /** State of this certificate, shared by all replicas, as the account is. */
   readonly state: SealedValue;
-  readonly log: OdynLog;
   readonly pace?: Partial<Pace>;
 }
 
@@ -118,7 +112,7 @@ export class AcmeKeeper implements CertificateSource {
   /** One look at the shared state, and what follows from it. How long to wait until the next, in milliseconds. */
   async #look(): Promise<number> {
     const state = await this.#shared.read();
-    if (this.#unsaved !== undefined) await this.#save(this.#unsaved);
+    if (this.#unsaved !== undefined) await this.#save(this.#unsaved, state);
     this.#take(state);
     const now = Date.now();
     const lease = this.#leaseOfAnother(state, now);
@@ -128,8 +122,10 @@ export class AcmeKeeper implements CertificateSource {
     if (lease !== undefined || now < this.#renewAt) return this.#pace.watchMs;
     const failures = this.#worse(state.failures, now);
     if (failures !== undefined) {
-      this.#problem ??= `the last order failed: ${failures.text}`;
-      return Math.min(failures.until - now, this.#pace.watchMs);
+      const nextMs = failures.until - now;
+      if (this.#problem === undefined)
+        this.#say('warn', 'certificate not ordered yet', `the last order failed: ${failures.text}`, { nextMs });
+      return Math.min(nextMs, this.#pace.watchMs);
     }
     await this.#order(state);
     return this.#pace.watchMs;
@@ -157,7 +153,7 @@ export class AcmeKeeper implements CertificateSource {
     this.#log.info(message, { domains: this.#options.domains.join(','), notAfter: notAfter.toISOString(), renew });
   }
 
-  #leaseOfAnother({ lease }: AcmeState, now: number): AcmeState['lease'] {
+  #leaseOfAnother({ lease }: AcmeState, now: number): Lease | undefined {
     if (lease === undefined || lease.holder === this.#me) return undefined;
     // Nobody holds one for longer, whatever a clock or an old state says
     return lease.until > now && lease.until <= now + limits.acmeLeaseMs + limits.acmeSkewMs ? lease : undefined;
@@ -179,66 +175,45 @@ export class AcmeKeeper implements CertificateSource {
 
   async #order(state: AcmeState): Promise<void> {
     const lease = { holder: this.#me, until: Date.now() + limits.acmeLeaseMs, challenges: [] };
-    const { certificate, failures } = state;
-    if (!(await this.#shared.write({ ...state, lease }))) return;
+    const leased = { ...state, lease };
+    if (!(await this.#shared.write(leased))) return;
     let issued: Issued;
     try {
-      issued = await this.#issue({ ...state, lease });
+      const show = (challenges: readonly Challenge[]) => this.#showAll(challenges, leased);
+      issued = await issueCertificate({ ...this.#options, show, signal: this.#closed.signal });
     } catch (error) {
       this.#closed.signal.throwIfAborted();
-      const count = (this.#failures?.count ?? failures?.count ?? 0) + 1;
+      const count = (this.#failures?.count ?? state.failures?.count ?? 0) + 1;
       const pause = Math.round(pauseAfter(count, error));
       this.#say('error', 'certificate not issued', error, { nextMs: pause });
-      this.#failures = { count, until: Date.now() + pause, text: this.#problem ?? '' };
-      await this.#shared.settle({ certificate, failures: this.#failures });
+      const failures = { count, until: Date.now() + pause, text: this.#problem ?? '' };
+      this.#failures = failures;
+      // Whoever has taken over knows better
+      await this.#shared.settle(leased, ({ certificate, lease: held }) =>
+        held?.holder === this.#me ? { certificate, failures } : undefined,
+      );
       return;
     } finally {
       this.#show([]);
     }
     this.#use(issued, 'certificate issued');
-    await this.#save(issued);
+    await this.#save(issued, leased);
   }
 
-  async #save(issued: Issued): Promise<void> {
+  async #save(issued: Issued, state: AcmeState): Promise<void> {
     this.#unsaved = issued;
-    await this.#shared.settle({ certificate: { key: issued.key, chain: issued.certificates } });
+    await this.#shared.settle(state, () => ({ certificate: { key: issued.key, chain: issued.certificates } }));
     this.#unsaved = undefined;
   }
 
-  async #issue(state: AcmeState & { lease: NonNullable<AcmeState['lease']> }): Promise<Issued> {
-    const { http, directory, contact, domains, account } = this.#options;
-    const key = await accountKey(account, this.#log);
-    const session = await AcmeSession.open(http, directory, key);
-    const accountUrl = await session.account(contact);
-    this.#log.info('certificate ordered', { domains: domains.join(','), account: accountUrl });
-    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const inTime = AbortSignal.timeout(limits.acmeOrderMs);
-    const show = async (challenges: readonly Challenge[]): Promise<void> => {
-      this.#show(challenges);
-      const shown = challenges.map(({ domain, digest }) => ({ domain, digest: digest.toString('base64') }));
-      if (!(await this.#shared.write({ ...state, lease: { ...state.lease, challenges: shown } }))) {
-        throw new AcmeError('ACME_TIMEOUT', 'another replica has taken over the order');
-      }
-      await sleep(this.#pace.shareMs, undefined, { signal: this.#closed.signal });
-    };
-    let chain: string;
-    try {
-      chain = await orderCertificate(session, {
-        domains,
-        key: privateKey,
-        show,
-        signal: AbortSignal.any([this.#closed.signal, inTime]),
-      });
-    } catch (error) {
-      if (!inTime.aborted) throw error;
-      throw new AcmeError('ACME_TIMEOUT', `the order did not come to an end in ${limits.acmeOrderMs / 1000} s`, {
-        cause: error,
-      });
+  /** Shows validators these, here and at the other replicas. */
+  async #showAll(challenges: readonly Challenge[], leased: AcmeState & { lease: Lease }): Promise<void> {
+    this.#show(challenges);
+    const shown = challenges.map(({ domain, digest }) => ({ domain, digest: digest.toString('base64') }));
+    if (!(await this.#shared.write({ ...leased, lease: { ...leased.lease, challenges: shown } }))) {
+      throw new AcmeError('ACME_TIMEOUT', 'another replica has taken over the order');
     }
-    const issued = readIssued(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), chain, domains);
-    if (typeof issued === 'string')
-      throw new AcmeError('ACME_ANSWER', `the certificate that the authority gave does not fit: ${issued}`);
-    return issued;
+    await sleep(this.#pace.shareMs, undefined, { signal: this.#closed.signal });
   }
 
   /** Once for each problem: it comes again every few seconds. */

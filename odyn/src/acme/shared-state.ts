@@ -35,12 +35,16 @@ export class SharedState {
     return this.#stored.write(encodeState(state));
   }
 
-  /** Ends a lease, whoever else has written: their certificate is kept where this end brings none. Throws as `read`. */
-  async settle(end: AcmeState): Promise<void> {
+  /**
+   * Writes what `end` makes of `state`, which was written last, or of what other replicas have put in its place. Undefined
+   * leaves theirs. Throws as `read`.
+   */
+  async settle(state: AcmeState, end: (state: AcmeState) => AcmeState | undefined): Promise<void> {
+    let current = state;
     for (let left = TRIES; left > 0; left--) {
-      if (await this.write(end)) return;
-      const { certificate } = await this.read();
-      if (end.certificate === undefined && certificate !== undefined) return;
+      const next = end(current);
+      if (next === undefined || (await this.write(next))) return;
+      current = await this.read();
     }
     throw new StoreError('STORE_UNAVAILABLE', 'the store outside always has another writer');
   }

@@ -1,23 +1,17 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus } from '@enclaver/bus';
 import { unixTransport } from '@enclaver/vsock';
-import {
-  encodeStore,
-  STORE_PORT,
-  STORE_VALUE_MAX,
-  type StoreReply,
-  StoreReplyDecoder,
-  type StoreRequest,
-} from '@enclaver/wire';
+import { STORE_VALUE_MAX, type StoreReply, type StoreRequest } from '@enclaver/wire';
 import { pino } from 'pino';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
 import { limits } from '../src/limits.ts';
 import { StoreServer } from '../src/store/store-server.ts';
+import { askStore, dialStore } from './ask-store.ts';
 
 describe('store of sealed values', () => {
   let nats: NatsProcess;
@@ -49,20 +43,8 @@ describe('store of sealed values', () => {
     servers.push(await StoreServer.listen(unixTransport({ path: path(guest) }), options));
   }
 
-  function dial(guest: string): Socket {
-    return connect(`${path(guest)}_${STORE_PORT}`).on('error', () => {});
-  }
-
-  async function ask(guest: string, request: StoreRequest): Promise<StoreReply> {
-    const socket = dial(guest);
-    socket.write(encodeStore(request));
-    const decoder = new StoreReplyDecoder();
-    for await (const chunk of socket) {
-      const decoded = decoder.push(chunk);
-      if (decoded !== undefined) return decoded.message;
-    }
-    return assert.fail('closed without an answer');
-  }
+  const dial = (guest: string): Socket => dialStore(path(guest));
+  const ask = (guest: string, request: StoreRequest): Promise<StoreReply> => askStore(path(guest), request);
 
   it('is the same for all enclaves of one owner, and another for others', async () => {
     await serve('a', 'app/1');

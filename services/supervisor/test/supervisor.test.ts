@@ -9,6 +9,7 @@ import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
 import invalid from '../../../libs/eif/test/vectors/eif-invalid.json' with { type: 'json' };
 import { type Limits, limits } from '../src/limits.ts';
 import { Supervisor } from '../src/supervisor.ts';
+import { askStore } from './ask-store.ts';
 import { FakeBackend, type FakeMachine } from './fake-backend.ts';
 import { writeSmallImage } from './small-image.ts';
 
@@ -447,5 +448,30 @@ describe('supervisor', () => {
         .map(({ name }) => name);
     while ((await kept()).length > 2) await new Promise((resolve) => setTimeout(resolve, 5));
     assert.deepEqual((await kept()).sort(), ['c', 'd']);
+  });
+
+  it('keeps what an enclave has sealed for the next of its image, under any name, and for no other', async () => {
+    const acme =
+      'acme: { domains: [a.example], terms_of_service_agreed: true, kms_key: "arn:aws:kms:us-east-1:111122223333:key/k" }';
+    const image = (name: string): Promise<void> =>
+      writeSmallImage(eif, {
+        manifest: `version: v1\nname: ${name}\ntarget: a:b\nsources: { app: "a:c" }\ningress: [{ listen_port: 443, tls: { certificates: [{ ${acme} }] } }]\n`,
+      });
+    const boot = async (name: string): Promise<string> => {
+      seen = [];
+      backend.onLaunch = (launched) => void launched.heartbeat();
+      const { vsock } = await run({ name });
+      await until('booting');
+      return vsock.type === 'unix' ? vsock.path : assert.fail('no Unix socket');
+    };
+    await image('one');
+    const [first, second] = [await boot('a'), await boot('b')];
+    assert.equal((await askStore(first, { op: 'put', key: 'k', value: 'AAAA', expected: 0 })).result, 'stored');
+    assert.equal((await askStore(second, { op: 'get', key: 'k' })).result, 'found');
+    await image('two');
+    const other = await boot('c');
+    assert.equal((await askStore(other, { op: 'get', key: 'k' })).result, 'missing');
+    await writeSmallImage(eif);
+    await assert.rejects(askStore(await boot('d'), { op: 'get', key: 'k' }), 'an image that needs no store has one');
   });
 });
