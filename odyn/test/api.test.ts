@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { verifyDocument } from '@enclaver/attestation';
@@ -299,10 +302,42 @@ describe('the attestation API', () => {
     });
   });
 
-  it('serves curl as the documentation shows it', async () => {
-    const args = ['-sS', '-f', '-X', 'POST', '-d', '{"nonce":"AAECAw=="}', `${url}/v1/attestation`];
-    const { stdout } = await run('curl', args, { encoding: 'buffer' });
-    await verify(stdout, { nonce: Buffer.from('00010203', 'hex') });
+  describe('serves what docs/api.md shows', () => {
+    const nonce = Buffer.from('nonce of the client');
+    let env: NodeJS.ProcessEnv;
+
+    beforeEach(() => {
+      env = { PATH: process.env.PATH, ENCLAVER_API: url, NONCE: nonce.toString('base64') };
+    });
+
+    /** The page's code in a language. */
+    async function shown(language: string): Promise<string> {
+      const page = await readFile(new URL('../../docs/api.md', import.meta.url), 'utf8');
+      const code = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'ms').exec(page)?.[1];
+      return code ?? assert.fail(`docs/api.md has no ${language}`);
+    }
+
+    it('for a shell', async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'api-docs-'));
+      const { stdout } = await run('sh', ['-e', '-c', await shown('sh')], { env, cwd: folder });
+      await verify(await readFile(join(folder, 'document.cbor')), { nonce });
+      await verify(Buffer.from(JSON.parse(stdout).document, 'base64'), { nonce });
+      await rm(folder, { recursive: true });
+    });
+
+    it('for Python', async () => {
+      const use = 'import sys\nsys.stdout.buffer.write(attest(base64.b64decode(os.environ["NONCE"]), b"data"))\n';
+      const program = `${await shown('python')}\n${use}`;
+      const { stdout } = await run('/usr/bin/python3', ['-c', program], { env, encoding: 'buffer' });
+      await verify(stdout, { nonce, userData: Buffer.from('data') });
+    });
+
+    it('for Node', async () => {
+      const use = 'process.stdout.write(await attest(Buffer.from(process.env.NONCE, "base64"), process.env.PEM));\n';
+      const args = ['--input-type=module', '-e', (await shown('js')) + use];
+      const { stdout } = await run(process.execPath, args, { env: { ...env, PEM: pem }, encoding: 'buffer' });
+      await verify(stdout, { nonce, publicKey: der });
+    });
   });
 });
 
