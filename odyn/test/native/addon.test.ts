@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { closeSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
 import { Nsm } from '@enclaver/attestation/nsm';
-import { deviceTransport } from '../src/nsm/device.ts';
-import { addon } from '../src/system/addon.ts';
+import { deviceTransport } from '../../src/nsm/device.ts';
+import { addon } from '../../src/system/addon.ts';
 
 /** The real driver answers in test/nitro-machine. */
 describe("odyn's native part", () => {
