@@ -14,6 +14,8 @@ const SOURCE = 'enclaver/cli';
 /** A command's link to the bus, and the private stack behind it where one had to be started. */
 export interface Session extends AsyncDisposable {
   readonly bus: Bus;
+  /** The stack and all that it keeps end with this command. */
+  readonly isPrivate: boolean;
 }
 
 /** Credentials of the running stack: `ENCLAVER_BUS`, else those of `enclaver up` on this machine. */
@@ -44,13 +46,13 @@ export async function openSession(): Promise<Session> {
       'start one with `enclaver up` or `docker compose up`, or name its credentials file in ENCLAVER_BUS',
     );
   }
-  return { bus, [Symbol.asyncDispose]: () => bus.close() };
+  return { bus, isPrivate: false, [Symbol.asyncDispose]: () => bus.close() };
 }
 
 /** Connects to the running stack, or starts a private one that ends with this process. */
 export async function openOrStartSession(): Promise<Session> {
   const bus = await runningBus();
-  if (bus !== undefined) return { bus, [Symbol.asyncDispose]: () => bus.close() };
+  if (bus !== undefined) return { bus, isPrivate: false, [Symbol.asyncDispose]: () => bus.close() };
   return await startPrivateStack();
 }
 
@@ -71,6 +73,7 @@ async function startPrivateStack(): Promise<Session> {
     child.once('exit', failWithoutStack);
     return {
       bus,
+      isPrivate: true,
       [Symbol.asyncDispose]: async () => {
         child.off('exit', failWithoutStack);
         await bus.close();

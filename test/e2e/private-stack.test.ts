@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { writeSmallImage } from '../../services/supervisor/test/small-image.ts';
 import { start } from '../stack/enclaver.ts';
+import { freePort } from '../stack/free-port.ts';
 
 /** Processes whose command line names a folder, other than this one. */
 async function processesOf(folder: string): Promise<string[]> {
@@ -39,5 +42,20 @@ describe('a private stack', function () {
       (await privateStacks()).filter((name) => !before.has(name)),
       [],
     );
+  });
+
+  it('says that it forgets what an enclave keeps outside', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'enclaver-forgets-'));
+    const eif = join(folder, 'acme.eif');
+    const kms = 'arn:aws:kms:us-east-1:111122223333:key/k';
+    const acme = `acme: { domains: [a.example], terms_of_service_agreed: true, kms_key: "${kms}" }`;
+    const ingress = `ingress: [{ listen_port: 8443, tls: { certificates: [{ ${acme} }] } }]\n`;
+    const manifest = `version: v1\nname: forgets\ntarget: a:b\nsources: { app: "a:c" }\n${ingress}`;
+    await writeSmallImage(eif, { manifest });
+    const run = start(['run', eif, '-p', `127.0.0.1:${await freePort()}:8443`, '--memory-mb', '128']);
+    await run.seen(/^warning: .* the private stack of this command forgets them/m);
+    run.process.kill('SIGINT');
+    await run.finished;
+    await rm(folder, { recursive: true });
   });
 });

@@ -83,6 +83,12 @@ async function run(image: string | undefined, options: RunOptions): Promise<void
     expect: expected,
   });
   interruption.onFirst(() => stopEnclave(bus, enclave.id));
+  if (session.isPrivate && enclave.storeOwner !== undefined) {
+    process.stderr.write(
+      'warning: this image keeps certificates outside, sealed, and the private stack of this command forgets them at its end: ' +
+        'each run orders new ones. `enclaver up` keeps them.\n',
+    );
+  }
   const printer = new LogPrinter(bus, enclave.id, { debug: options.debug === true });
   const printed = printer.follow();
   try {
