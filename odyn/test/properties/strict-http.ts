@@ -21,8 +21,10 @@ class Cut extends Error {}
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
-const REQUEST = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) (HTTP\/1\.[01])$/;
-const STATUS = /^(HTTP\/1\.[01]) (\d{3}) ([\t\x20-\x7e\x80-\xff]*)$/;
+/** More blanks between the words than one are allowed (RFC 9112, section 3). */
+const REQUEST = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([\x21-\x7e]+) +(HTTP\/1\.[01])$/;
+/** Many servers leave the blank out with the reason; nothing else can be read out of that. */
+const STATUS = /^(HTTP\/1\.[01]) (\d{3})(?: ([\t\x20-\x7e\x80-\xff]*))?$/;
 
 /** All requests of one connection, from bytes as latin1. */
 export function readRequests(text: string): Reading {

@@ -9,6 +9,8 @@ export interface ActionContext {
   now: Date;
   /** Roots of the attestation documents that are taken: DER. */
   roots: readonly Uint8Array[];
+  /** How old they may be. */
+  documentAgeMs: number;
 }
 
 export type Answer = Record<string, unknown>;

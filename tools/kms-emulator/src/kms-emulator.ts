@@ -29,6 +29,8 @@ export interface KmsEmulatorOptions {
    * is refused. AWS's own root is never taken by itself: its documents belong to AWS's own KMS.
    */
   roots?: readonly Uint8Array[];
+  /** Documents that are older are refused as stale. Default: 5 minutes, as KMS does by common account. */
+  documentAgeMs?: number;
   /** Default: a free one. */
   port?: number;
   /** Serves HTTPS with this pair, in PEM form. Default: plain HTTP. */
@@ -48,11 +50,19 @@ export class KmsEmulator implements AsyncDisposable {
   readonly #credentials: ReadonlyMap<string, EmulatedCredentials>;
   readonly #roots: readonly Uint8Array[];
   readonly #now: () => Date;
+  readonly #documentAgeMs: number;
 
-  private constructor({ credentials, now = () => new Date(), roots = [], tls }: KmsEmulatorOptions) {
+  private constructor({
+    credentials,
+    now = () => new Date(),
+    roots = [],
+    documentAgeMs = limits.documentAgeMs,
+    tls,
+  }: KmsEmulatorOptions) {
     this.#credentials = new Map(credentials.map((each) => [each.accessKeyId, each]));
     this.#now = now;
     this.#roots = roots;
+    this.#documentAgeMs = documentAgeMs;
     this.#scheme = tls === undefined ? 'http' : 'https';
     const times = { requestTimeout: limits.requestMs, headersTimeout: limits.requestMs };
     const serve = (request: IncomingMessage, response: ServerResponse): void => void this.#serve(request, response);
@@ -102,7 +112,13 @@ export class KmsEmulator implements AsyncDisposable {
     if (method !== 'POST' || url !== '/' || action === undefined) throw new KmsError('UnknownOperationException');
     this.asked.push(name);
     const { principal = `arn:${partitionOf(region)}:iam::${ACCOUNT}:user/emulated` } = credentials;
-    return action(parseJson(body), { keys: this.keys, caller: { principal, region }, now, roots: this.#roots });
+    return action(parseJson(body), {
+      keys: this.keys,
+      caller: { principal, region },
+      now,
+      roots: this.#roots,
+      documentAgeMs: this.#documentAgeMs,
+    });
   }
 }
 

@@ -35,12 +35,12 @@ export interface Recipient {
  */
 export async function attest(
   request: z.output<typeof recipientField>,
-  { roots, now }: ActionContext,
+  { roots, documentAgeMs, now }: ActionContext,
 ): Promise<Recipient | undefined> {
   if (request === undefined) return undefined;
   if (roots.length === 0) throw invalid('the emulator was given no roots to verify it with');
   try {
-    const expect = { allowDebug: true, maxAgeMs: limits.documentAgeMs };
+    const expect = { allowDebug: true, maxAgeMs: documentAgeMs };
     const { pcrs, publicKey } = await verifyDocument(request.AttestationDocument, { roots, at: now, expect });
     if (publicKey === undefined) throw invalid('it has no public key');
     return { pcrs, publicKey };
