@@ -8,7 +8,7 @@ export {
   localCid,
   vsockSockaddr,
 } from './address.ts';
-export type { ConnectOptions } from './connect.ts';
+export { type ConnectOptions, connectStream } from './connect.ts';
 export { VsockError, type VsockErrorCode } from './errors.ts';
 export { connectLine, parseConnectLine } from './hybrid.ts';
 export { type JoinOptions, Relay, type RelayPeer, type RelayResult } from './relay.ts';

@@ -1,0 +1,116 @@
+// The egress proxy beside others: `node bench/egress/main.ts [rounds]`. Ours is both halves, odyn and the outer-proxy, with
+// a Unix socket in the place of the vsock: two hops, where the others have one. Clients, proxy and server share one CPU, so
+// that a figure is the total cost; rounds alternate between the proxies. Prints a table in Markdown, with ratios, to stdout.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { summarize } from '../statistics.ts';
+import { type Peer, peers } from './peers.ts';
+
+const CPU = String(Math.min(1, cpus().length - 1));
+const FIRST_PORT = 22_000;
+/** Clients and amount of each load; what is counted in requests takes a second or two. */
+const LOADS = {
+  connect: { unit: 'tunnels/s', clients: 16, amount: 1_600 },
+  bulk: { unit: 'GB/s in 4 tunnels', clients: 4, amount: 256 * 1024 ** 2 },
+  kept: { unit: 'requests/s, client’s connection kept', clients: 16, amount: 4_000 },
+  fresh: { unit: 'requests/s, each on a new connection', clients: 16, amount: 1_600 },
+} as const;
+type Load = keyof typeof LOADS;
+const NAMES = Object.keys(LOADS) as Load[];
+
+interface Running {
+  readonly name: string;
+  readonly port: number;
+  readonly samples: Record<Load, number[]>;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
+const program = join(import.meta.dirname, 'build/load');
+const children: ChildProcess[] = [];
+
+function pinned(command: readonly string[]): ChildProcess {
+  const child = spawn('taskset', ['-c', CPU, ...command], { stdio: ['ignore', 'pipe', 'inherit'] });
+  children.push(child);
+  return child;
+}
+
+async function answers(port: number): Promise<void> {
+  for (let i = 0; i < 400; i++) {
+    const socket = connect(port, '127.0.0.1');
+    const up = await new Promise<boolean>((resolve) => {
+      socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    });
+    socket.destroy();
+    if (up) return;
+    await sleep(25);
+  }
+  throw new Error(`nothing listens at port ${port}`);
+}
+
+async function start(peer: Peer, port: number): Promise<Running> {
+  const commands = peer.commands(port, folder);
+  for (const command of commands) {
+    const child = pinned(command);
+    if (commands.length > 1) await once(child.stdout as NodeJS.ReadableStream, 'data');
+  }
+  await answers(port);
+  return { name: peer.name, port, samples: { connect: [], bulk: [], kept: [], fresh: [] } };
+}
+
+function measure({ port, samples }: Running): void {
+  for (const name of NAMES) {
+    const { clients, amount } = LOADS[name];
+    const words = [name, port, FIRST_PORT, clients, amount].map(String);
+    const output = execFileSync('taskset', ['-c', CPU, program, ...words], { encoding: 'utf8', timeout: 120_000 });
+    samples[name].push(Number(output) / (name === 'bulk' ? 1e9 : 1));
+  }
+}
+
+function table(runs: readonly Running[]): string {
+  const [first] = runs;
+  const rows = runs.map((run) => {
+    const cells = NAMES.map((name) => {
+      const { median, min, max } = summarize(run.samples[name]);
+      const digits = name === 'bulk' ? 2 : 0;
+      const ratio = summarize(first?.samples[name] ?? []).median / median;
+      const against = run === first ? '' : `; ours ${ratio.toFixed(2)} ×`;
+      return `${median.toFixed(digits)} [${min.toFixed(digits)} to ${max.toFixed(digits)}]${against}`;
+    });
+    return `| ${run.name} | ${cells.join(' | ')} |`;
+  });
+  const heads = NAMES.map((name) => LOADS[name].unit);
+  return [`| | ${heads.join(' | ')} |`, `| --- |${' --- |'.repeat(heads.length)}`, ...rows].join('\n');
+}
+
+if (!existsSync('/usr/bin/taskset')) throw new Error('taskset is missing; install util-linux');
+const rounds = Number(process.argv[2] ?? 5);
+if (!Number.isInteger(rounds) || rounds < 1)
+  throw new Error(`rounds is ${process.argv[2]}; it is a whole number from 1`);
+mkdirSync(join(import.meta.dirname, 'build'), { recursive: true });
+const source = join(import.meta.dirname, 'load.c');
+execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-pthread', '-o', program, source], { stdio: 'inherit' });
+try {
+  await once(pinned([program, 'server', String(FIRST_PORT)]).stdout as NodeJS.ReadableStream, 'data');
+  const runs: Running[] = [];
+  const missing: string[] = [];
+  let port = FIRST_PORT;
+  for (const peer of peers) {
+    port++;
+    if (peer.needs === undefined) runs.push(await start(peer, port));
+    else missing.push(`${peer.name} (install ${peer.needs})`);
+  }
+  for (let round = 1; round <= rounds; round++) {
+    for (const run of runs) measure(run);
+    process.stderr.write(`round ${round} of ${rounds}\n`);
+  }
+  process.stdout.write(`${table(runs)}\n`);
+  if (missing.length > 0) process.stdout.write(`\nNot measured, because not installed: ${missing.join(', ')}\n`);
+} finally {
+  for (const child of children) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,9 @@
+/** The parent's half of egress as a process of its own, for the benchmark: `node egress-process.ts SOCKET`. */
+import { Relay, unixTransport } from '@enclaver/vsock';
+import { EGRESS_PORT } from '@enclaver/wire';
+import { pino } from 'pino';
+import { Egress } from '../src/egress.ts';
+
+const [path = ''] = process.argv.slice(2);
+await Egress.open(new Relay(), unixTransport({ path: path.replace(`_${EGRESS_PORT}`, '') }), pino({ level: 'warn' }));
+process.stdout.write('ready\n');
