@@ -127,10 +127,10 @@ export const limits = {
   /** For the parent's answer: name lookup and TCP connect, whose kernel default gives up after 127 s. */
   egressReplyMs: 130_000,
   egressIdleMs: 3_600_000,
-  /** Connections to one server kept for its next request: what browsers open to one (6), and a little more. */
-  egressIdlePerServer: 8,
-  /** ... and to all of them: two descriptors and some 20 KiB each on either side of the vsock. */
-  egressIdleServers: 64,
+  /** Connections to one server kept for its next request: what reverse proxies keep to theirs. */
+  egressIdlePerServer: 32,
+  /** ... and to all of them: a descriptor and some 20 KiB each on either side of the vsock. */
+  egressIdleServers: 128,
   /** ... for so long, or a second less than the server says: NATs and load balancers forget after 60 s and more. */
   egressIdleServerMs: 30_000,
   /** Connections that wait to be taken from the kernel: as many as it holds (`somaxconn`). */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,7 @@ import { decodeProxyHeader, EGRESS_PORT, type EgressReply, EgressReplyDecoder, e
 import { pino } from 'pino';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
 import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
+import { dial } from '../src/dial.ts';
 import { limits } from '../src/limits.ts';
 import { OuterProxy } from '../src/outer-proxy.ts';
 
@@ -239,6 +240,17 @@ describe('outer-proxy', () => {
       const [reply] = await ask({ host: '[::1]', port: (server.address() as AddressInfo).port, report: true });
       assert.deepEqual(reply, { Ok: { address: '::1' } });
       server.close();
+    });
+
+    it('leaves nothing behind on the signal that ends an enclave’s dialling', async () => {
+      const { signal } = new AbortController();
+      const server = await listen((socket) => socket.end());
+      const reached = await dial({ host: '127.0.0.1', port: server.port }, signal);
+      assert.ok('socket' in reached);
+      reached.socket.destroy();
+      server.close();
+      assert.ok('error' in (await dial({ host: '127.0.0.1', port: server.port }, signal)));
+      assert.equal(getEventListeners(signal, 'abort').length, 0);
     });
 
     it('bounds the connections of one enclave, those that never say where to among them (D7)', async () => {
