@@ -32,6 +32,6 @@ const kms = await Kms.open({
 console.log(JSON.stringify({ port, credentials: kms.forApp('/')?.credentials }));
 process.once('SIGTERM', () => process.exit(0));
 createInterface(process.stdin).on('line', () => {
-  const { user, system } = process.cpuUsage();
-  console.log(JSON.stringify({ seconds: (user + system) / 1e6, rss: process.memoryUsage.rss() }));
+  const [all, loop] = [process.cpuUsage(), process.threadCpuUsage()].map(({ user, system }) => (user + system) / 1e6);
+  console.log(JSON.stringify({ all, loop, rss: process.memoryUsage.rss() }));
 });

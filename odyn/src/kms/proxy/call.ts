@@ -26,18 +26,26 @@ export function actionOf({ headers }: IncomingMessage): string {
   return /^[A-Za-z]{1,64}$/.test(action) ? action : 'unknown';
 }
 
-/** The request's body. One that is too large is read to its end, so that the answer arrives. @throws CallerError */
-export async function readRequest(request: IncomingMessage): Promise<Buffer> {
+/**
+ * The request's body. One that is too large is read to its end, so that the answer arrives.
+ * @throws CallerError, and what the connection failed with
+ */
+export function readRequest(request: IncomingMessage): Promise<Buffer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const parts: Buffer[] = [];
   let size = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
+  request.on('data', (part: Buffer) => {
     size += part.length;
     if (size <= limits.kmsRequestBytes) parts.push(part);
     else parts.length = 0;
-  }
-  if (size <= limits.kmsRequestBytes) return Buffer.concat(parts);
-  const message = `the request has ${size} bytes; at most ${limits.kmsRequestBytes} are taken`;
-  throw new CallerError('RequestEntityTooLargeException', message, 413);
+  });
+  request.once('end', () => {
+    if (size <= limits.kmsRequestBytes) return resolve(Buffer.concat(parts));
+    const message = `the request has ${size} bytes; at most ${limits.kmsRequestBytes} are taken`;
+    reject(new CallerError('RequestEntityTooLargeException', message, 413));
+  });
+  request.once('error', reject);
+  return promise;
 }
 
 /** The call as it is to be sent: all of the request but the caller's signature. @throws CallerError */
