@@ -31,6 +31,11 @@ export class FakeServer {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  /** As a server does that has enough of idle ones. */
+  closeConnections(): void {
+    this.#server.closeAllConnections();
+  }
+
   async close(): Promise<void> {
     const closed = once(this.#server, 'close');
     this.#server.close();

@@ -152,6 +152,25 @@ describe('KMS proxy: everything else', () => {
     await server.close();
   });
 
+  it('asks again when KMS has closed a kept connection meanwhile', async () => {
+    await using world = await KmsWorld.start();
+    const { server, client } = await withFakeKms(world, () => ({ status: 200, body: '{"Keys":[]}' }));
+    for (let round = 0; round < 3; round++) {
+      await client.send(new ListKeysCommand());
+      assert.equal(world.parent.requests.filter(({ host }) => host === 'host').length, round + 1);
+      server.closeConnections();
+    }
+    await server.close();
+  });
+
+  it('uses one connection for one call after the other', async () => {
+    await using world = await KmsWorld.start();
+    const { server, client } = await withFakeKms(world, () => ({ status: 200, body: '{"Keys":[]}' }));
+    for (let round = 0; round < 3; round++) await client.send(new ListKeysCommand());
+    assert.equal(world.parent.requests.filter(({ host }) => host === 'host').length, 1);
+    await server.close();
+  });
+
   it('streams an answer that is large', async () => {
     await using world = await KmsWorld.start();
     const Keys = Array.from({ length: 20_000 }, (_, number) => ({ KeyId: `key-${number}`, KeyArn: 'arn'.repeat(20) }));
