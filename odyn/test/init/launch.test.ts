@@ -184,7 +184,10 @@ describe('launch', () => {
   });
 
   it('leaves the program to whoever started it, in a session of its own, and names it first', async () => {
-    const child = start([...options({ '--root': root }), '--sibling', '--', 'probe', 'wait'], { PATH: '/bin' });
+    // Node closes its end of a pipe when launch has ended, and a program that waits for input would end, too
+    const wrapper = ['sh', '-c', 'mkfifo "$0" && exec "$@" <>"$0"', join(folder, 'input')];
+    const args = [...options({ '--root': root }), '--sibling', '--', 'probe', 'wait'];
+    const child = start(args, { PATH: '/bin:/usr/bin' }, wrapper);
     const reason = text(streamOf(child, 3));
     const [code] = await once(child, 'exit');
     assert.equal(code, 0);
