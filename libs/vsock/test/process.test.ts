@@ -68,17 +68,18 @@ describe('processes', () => {
 
   it('builds the same addons from the same source in any folder', function () {
     this.timeout(120_000);
-    const modules = join(dirname(dirname(packageRoot)), 'node_modules');
+    const checkout = dirname(dirname(packageRoot));
     const hashes = ['one', 'a much longer name/two'].map((name) => {
       const folder = bench.path(name);
-      mkdirSync(folder, { recursive: true });
       for (const part of ['native', 'scripts', 'package.json'])
-        cpSync(join(packageRoot, part), join(folder, part), { recursive: true });
-      symlinkSync(modules, join(folder, 'node_modules'));
-      execFileSync(process.execPath, [join(folder, 'scripts/build.ts')]);
+        cpSync(join(packageRoot, part), join(folder, 'libs/vsock', part), { recursive: true });
+      mkdirSync(join(folder, 'scripts'));
+      cpSync(join(checkout, 'scripts/native-addon.ts'), join(folder, 'scripts/native-addon.ts'));
+      symlinkSync(join(checkout, 'node_modules'), join(folder, 'node_modules'));
+      execFileSync(process.execPath, [join(folder, 'libs/vsock/scripts/build.ts')]);
       return ['x64', 'arm64'].map((arch) =>
         createHash('sha256')
-          .update(readFileSync(join(folder, `build/vsock-${arch}.node`)))
+          .update(readFileSync(join(folder, `libs/vsock/build/vsock-${arch}.node`)))
           .digest('hex'),
       );
     });
