@@ -72,7 +72,7 @@ export class Egress {
     if ('error' in dialled) {
       this.#stats.failed++;
       this.#logger.info({ host: request.host, port: request.port, reply: dialled.error }, 'egress target not reached');
-      stream.end(encodeEgress(dialled.error));
+      await lastWord(stream, encodeEgress(dialled.error));
       return;
     }
     const { socket, address } = dialled;
@@ -84,6 +84,16 @@ export class Egress {
     );
     this.#logger.debug({ host: request.host, port: request.port, address, ...result }, 'egress connection ended');
   }
+}
+
+/** Sends it and waits for the enclave to close, too; one that does not is cut, so that it holds no descriptor of ours. */
+async function lastWord(stream: VsockStream, bytes: Buffer): Promise<void> {
+  const timer = setTimeout(() => stream.destroy(), limits.drainMs);
+  const closed = new Promise((resolve) => stream.once('close', resolve));
+  stream.end(bytes);
+  stream.resume();
+  await closed;
+  clearTimeout(timer);
 }
 
 async function readRequest(

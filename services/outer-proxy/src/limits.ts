@@ -12,7 +12,7 @@ export const limits = {
   egressConnectMs: 10_000,
   /** Connections end by themselves; dead peers are found by TCP keep-alive. */
   idleMs: 0,
-  /** After the enclave's end: what it sent last is on its way to clients. */
+  /** After the enclave's end, what it sent last is on its way to clients; after our last word to it, it may still close first. */
   drainMs: 2_000,
   /** Enclaves at a time; more than the supervisor starts on one host. */
   enclaves: 256,

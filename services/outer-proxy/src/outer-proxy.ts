@@ -25,7 +25,9 @@ export class OuterProxy {
     void this.#follow();
     await this.#catchUp();
     void this.#bus.onConnectionChange((connected) => {
-      if (connected && !this.#stopping) void this.#catchUp();
+      if (!connected || this.#stopping) return;
+      // Whatever was missed is then missed until the next time; what is open goes on
+      this.#catchUp().catch((error: unknown) => this.#logger.error({ err: error }, 'state of the bus not read'));
     });
   }
 

@@ -182,6 +182,37 @@ describe('outer-proxy', () => {
     assert.equal(await textOf(connect(port, '127.0.0.1')), 'served');
   });
 
+  it('serves on when the bus is back and does not answer yet', async () => {
+    await proxy.close();
+    const failed = Promise.withResolvers<void>();
+    let lists = 0;
+    const list = async () => {
+      if (lists++ === 0) return [];
+      failed.resolve();
+      throw new Error('the bus does not answer');
+    };
+    // The real bus but for these two: a server that is back and not yet ready cannot be had when one wants it
+    const flapping = new Proxy(bus, {
+      get(target, key) {
+        if (key === 'enclaves') return { list };
+        if (key === 'onConnectionChange') return async (listener: (connected: boolean) => void) => listener(true);
+        const value: unknown = Reflect.get(target, key);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    // Such a one ends the service; the test runner alone would not mind it
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown): number => unhandled.push(reason);
+    process.on('unhandledRejection', note);
+    proxy = new OuterProxy(flapping, pino({ level: 'silent' }));
+    await proxy.start();
+    await failed.promise;
+    guest.on(8080, (socket) => socket.end('served'));
+    assert.equal(await textOf(connect(await requestPort(), '127.0.0.1')), 'served');
+    process.off('unhandledRejection', note);
+    assert.deepEqual(unhandled, []);
+  });
+
   it('opens nothing for egress that the manifest does not have (B-16)', async () => {
     const event = await request({ ...record([]), egress: false });
     assert.equal(event.name, 'egress-ready');
@@ -232,6 +263,20 @@ describe('outer-proxy', () => {
       assert.deepEqual(refused, { Err: { os_code: 111, message: `connect ECONNREFUSED 127.0.0.1:${server.port}` } });
       const [unknown] = await ask({ host: 'no-such-name.invalid', port: 80 });
       assert.ok(typeof unknown === 'object' && 'Err' in unknown && unknown.Err.os_code === 0);
+    });
+
+    it('closes after its refusal what the enclave keeps open (D7)', async () => {
+      const server = await listen((socket) => socket.end());
+      server.close();
+      const socket = connect({ path: join(work, `vsock_${EGRESS_PORT}`), allowHalfOpen: true });
+      socket.write(encodeEgress({ host: '127.0.0.1', port: server.port }));
+      socket.resume();
+      await once(socket, 'end');
+      const gone = once(socket, 'error');
+      const talking = setInterval(() => socket.write('still here'), 50);
+      const [error] = await gone;
+      clearInterval(talking);
+      assert.equal(error.code, 'EPIPE');
     });
 
     it('dials an IPv6 literal in brackets', async () => {
