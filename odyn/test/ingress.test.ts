@@ -16,7 +16,16 @@ describe('ingress with rules for clients and PROXY headers', function () {
 
   let pki: Pki;
   let parent: FakeParent;
-  let ports: { rules: number; told: number; secure: number; few: number; slow: number; idle: number; haproxy: number };
+  let ports: {
+    rules: number;
+    told: number;
+    secure: number;
+    few: number;
+    slow: number;
+    idle: number;
+    secureIdle: number;
+    haproxy: number;
+  };
   let running: Promise<unknown>;
   let log: ReturnType<typeof readLog>;
   let haproxy: ChildProcess | undefined;
@@ -37,6 +46,7 @@ describe('ingress with rules for clients and PROXY headers', function () {
       few: await free(),
       slow: await free(),
       idle: await free(),
+      secureIdle: await free(),
       haproxy: await free(),
     };
     const manifest = [
@@ -50,6 +60,9 @@ describe('ingress with rules for clients and PROXY headers', function () {
       `  - {listen_port: ${ports.few}, max_connections: 2, proxy_protocol: true}`,
       `  - {listen_port: ${ports.slow}, rate_limit: {connections_per_second: 1, burst: 2}}`,
       `  - {listen_port: ${ports.idle}, idle_timeout_seconds: 1, proxy_protocol: true}`,
+      `  - listen_port: ${ports.secureIdle}`,
+      '    idle_timeout_seconds: 1',
+      '    tls: {key_file: /srv/key.pem, cert_file: /srv/cert.pem}',
       `  - {listen_port: ${ports.haproxy}, proxy_protocol: true}`,
       '',
     ].join('\n');
@@ -201,12 +214,22 @@ listen parent
     assert.equal((await ask(ports.rules, asked(known, 'still'), 5)).toString(), 'still');
   });
 
-  it('waits 5 s for a header and no longer', async () => {
-    const socket = await parent.dial(ports.rules);
-    const begun = performance.now();
-    socket.write(encodeProxyHeader(known).subarray(0, 20));
-    assert.equal((await bytesUntil(socket, 1)).length, 0);
-    assert.ok(performance.now() - begun > 4_000);
+  it('waits 5 s for a header and 10 s for a handshake, and no longer', async () => {
+    const closedAfter = async (port: number, bytes: Buffer): Promise<number> => {
+      const socket = await parent.dial(port);
+      const begun = performance.now();
+      socket.write(bytes);
+      assert.equal((await bytesUntil(socket, 1)).length, 0);
+      return performance.now() - begun;
+    };
+    const part = encodeProxyHeader(known).subarray(0, 20);
+    const hello = Buffer.concat([encodeProxyHeader(known), Buffer.from('160301', 'hex')]);
+    const [plain, behindTls, handshake] = await Promise.all([
+      closedAfter(ports.rules, part),
+      closedAfter(ports.secure, part),
+      closedAfter(ports.secure, hello),
+    ]);
+    assert.ok(plain > 4_000 && behindTls > 4_000 && handshake > 9_000);
   });
 
   it('tells the app behind TLS of each client the right one', async () => {
@@ -265,10 +288,14 @@ listen parent
   });
 
   it('cuts a connection that is idle for as long as the manifest says', async () => {
-    const socket = await parent.dial(ports.idle);
-    socket.write(asked(known, 'x'));
-    await bytesUntil(socket, 29);
-    assert.equal((await bytesUntil(socket, 1)).length, 0);
+    const plain = await parent.dial(ports.idle);
+    plain.write(asked(known, 'x'));
+    assert.equal((await bytesUntil(plain, 29)).length, 29);
+    const socket = await parent.dial(ports.secureIdle);
+    const secure = connectTls({ socket, ca: await pki.pem('ca.pem'), servername: 'enclave.example' });
+    secure.write('x');
+    assert.equal((await bytesUntil(secure, 1)).toString(), 'x');
+    assert.deepEqual(await Promise.all([bytesUntil(plain, 1), bytesUntil(secure, 1)]), [Buffer.of(), Buffer.of()]);
   });
 
   describe('at its end', () => {
@@ -282,7 +309,8 @@ listen parent
       assert.equal(of(ports.rules).badHeaders, 4 + 28 + 1);
       assert.equal(of(ports.rules).active, 0);
       assert.equal(of(ports.secure).denied, 1);
-      assert.equal(of(ports.secure).failedHandshakes, 0);
+      assert.equal(of(ports.secure).failedHandshakes, 1);
+      assert.equal(of(ports.secure).active, 0);
       assert.ok((of(ports.few).refused ?? 0) >= 1);
       assert.ok((of(ports.slow).rateLimited ?? 0) >= 1);
       const refusals = lines.filter(({ msg }) => msg === 'connections refused');

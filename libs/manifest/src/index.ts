@@ -14,7 +14,7 @@ export { type EgressPattern, EgressPatternError, type PortRange, parseEgressPatt
 export { ManifestError, type ManifestErrorCode, type ManifestProblem, type ProblemCode } from './errors.ts';
 export { type ImageSource, ImageSourceError, parseImageReference, parseImageSource } from './image-source.ts';
 export { manifestJsonSchema } from './json-schema.ts';
-export { MAX_INGRESS_CONNECTIONS, MAX_MANIFEST_BYTES, MAX_TLS_CONNECTIONS } from './limits.ts';
+export { MAX_MANIFEST_BYTES, MAX_TLS_CONNECTIONS } from './limits.ts';
 export { needsEgress, needsKms, needsStore } from './needs.ts';
 export { parseManifest } from './parse.ts';
 export type { AcmeCertificate } from './schema/acme-certificate.ts';
