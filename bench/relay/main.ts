@@ -3,7 +3,7 @@
 // medians are compared within one run only. Prints a table in Markdown, with ratios, to stdout.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,10 +20,23 @@ const IDLE_CONNECTIONS = 2000;
 const FIRST_PORT = 21_000;
 const PAGE_KIB = 1024;
 
-const METRICS = ['up1', 'down1', 'up8', 'down8', 'p50', 'p99', 'p50x64', 'p99x64', 'rate', 'cpuUp', 'cpuDown'] as const;
+const METRICS = [
+  'up1',
+  'down1',
+  'up8',
+  'down8',
+  'p50',
+  'p99',
+  'p50x64',
+  'p99x64',
+  'rate',
+  'cpuUp',
+  'cpuDown',
+  'cpuConn',
+] as const;
 type Metric = (typeof METRICS)[number];
 /** Metrics where less is better. */
-const LESS: readonly Metric[] = ['p50', 'p99', 'p50x64', 'p99x64', 'cpuUp', 'cpuDown'];
+const LESS: readonly Metric[] = ['p50', 'p99', 'p50x64', 'p99x64', 'cpuUp', 'cpuDown', 'cpuConn'];
 /** Seconds of CPU per GB cannot be told for what forks, and there is no relay in "direct". */
 const NAN_CPU = Number.NaN;
 
@@ -31,6 +44,7 @@ interface Running {
   readonly name: string;
   readonly port: number;
   readonly pid: number | undefined;
+  readonly screens: boolean;
   readonly samples: Record<Metric, number[]>;
   idleBytes: number;
 }
@@ -39,15 +53,21 @@ const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
 const target = join(folder, 'server.sock');
 const children: ChildProcess[] = [];
 
-function pinned(command: string[]): ChildProcess {
-  const child = spawn('taskset', ['-c', CPU, ...command], { stdio: ['pipe', 'pipe', 'inherit'] });
+/** Environment of the load program. */
+function environment(screens: boolean): NodeJS.ProcessEnv {
+  return screens ? { ...process.env, LOAD_PROXY_HEADER: '1' } : process.env;
+}
+
+function pinned(command: string[], env = process.env): ChildProcess {
+  const child = spawn('taskset', ['-c', CPU, ...command], { stdio: ['pipe', 'pipe', 'inherit'], env });
   children.push(child);
   return child;
 }
 
-function load(...args: (string | number)[]): number[] {
-  const output = execFileSync('taskset', ['-c', CPU, loadProgram, ...args.map(String)], {
+function load({ screens, port }: Running, mode: string, ...args: number[]): number[] {
+  const output = execFileSync('taskset', ['-c', CPU, loadProgram, mode, ...[port, ...args].map(String)], {
     encoding: 'utf8',
+    env: environment(screens),
     timeout: 120_000,
   });
   return output.trim().split(' ').map(Number);
@@ -70,8 +90,10 @@ async function answers(port: number): Promise<void> {
 
 function cpuSeconds(pid: number | undefined): number {
   if (pid === undefined) return NAN_CPU;
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / 100;
+  // Nanoseconds on a processor, of each thread: what other programs do beside it does not count
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const times = threads.map((id) => Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ')[0]));
+  return times.reduce((sum, time) => sum + time, 0) / 1e9;
 }
 
 function anonymousBytes(pid: number): number {
@@ -83,17 +105,19 @@ function measure(running: Running): void {
   const add = (metric: Metric, value: number): number => running.samples[metric].push(value);
   const bulk = (direction: 'up' | 'down'): void => {
     const before = cpuSeconds(running.pid);
-    const [one] = load(direction, running.port, 1, BULK_1) as [number];
+    const [one] = load(running, direction, 1, BULK_1) as [number];
     add(direction === 'up' ? 'cpuUp' : 'cpuDown', (cpuSeconds(running.pid) - before) / (BULK_1 / 1e9));
     add(`${direction}1`, one / 1e9);
-    const [eight] = load(direction, running.port, 8, BULK_8) as [number];
+    const [eight] = load(running, direction, 8, BULK_8) as [number];
     add(`${direction}8`, eight / 1e9);
   };
   bulk('up');
   bulk('down');
-  const [p50, p99] = load('rtt', running.port, 1, RTT_SECONDS) as [number, number];
-  const [p50x64, p99x64] = load('rtt', running.port, 64, RTT_SECONDS) as [number, number];
-  const [rate] = load('rate', running.port, 16, RATE_CONNECTIONS) as [number];
+  const [p50, p99] = load(running, 'rtt', 1, RTT_SECONDS) as [number, number];
+  const [p50x64, p99x64] = load(running, 'rtt', 64, RTT_SECONDS) as [number, number];
+  const before = cpuSeconds(running.pid);
+  const [rate] = load(running, 'rate', 16, RATE_CONNECTIONS) as [number];
+  add('cpuConn', ((cpuSeconds(running.pid) - before) / RATE_CONNECTIONS) * 1e6);
   for (const [metric, value] of Object.entries({ p50, p99, p50x64, p99x64, rate })) add(metric as Metric, value);
 }
 
@@ -101,7 +125,10 @@ function measure(running: Running): void {
 async function idle(running: Running): Promise<number> {
   if (running.pid === undefined) return Number.NaN;
   const before = anonymousBytes(running.pid);
-  const holder = pinned([loadProgram, 'idle', String(running.port), String(IDLE_CONNECTIONS)]);
+  const holder = pinned(
+    [loadProgram, 'idle', String(running.port), String(IDLE_CONNECTIONS)],
+    environment(running.screens),
+  );
   await once(holder.stdout as NodeJS.ReadableStream, 'data');
   await sleep(500);
   const grown = anonymousBytes(running.pid) - before;
@@ -136,13 +163,14 @@ function table(runs: readonly Running[]): string {
       `${show(m.p50, 1)} / ${show(m.p99, 1)}`,
       `${show(m.p50x64, 0)} / ${show(m.p99x64, 0)}`,
       `${show(m.rate / 1000, 1)} k`,
+      show(m.cpuConn, 0),
       show(run.idleBytes, 0),
     ];
     return `| ${run.name} | ${cells.join(' | ')} |`;
   });
   return [
-    '| | 1 up / down, GB/s | 8 up / down, GB/s | relay CPU s per GB up / down | 1 conn p50 / p99 µs | 64 conn p50 / p99 µs | conn/s | bytes per idle connection |',
-    '| --- | --- | --- | --- | --- | --- | --- | --- |',
+    '| | 1 up / down, GB/s | 8 up / down, GB/s | relay CPU s per GB up / down | 1 conn p50 / p99 µs | 64 conn p50 / p99 µs | conn/s | relay CPU µs per connection | bytes per idle connection |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ...rows,
   ].join('\n');
 }
@@ -166,15 +194,15 @@ function ratios(runs: readonly Running[]): string {
   ].join('\n');
 }
 
-function fresh(name: string, port: number, pid: number | undefined): Running {
+function fresh(name: string, port: number, pid: number | undefined, screens = false): Running {
   const samples = Object.fromEntries(METRICS.map((metric) => [metric, [] as number[]])) as Record<Metric, number[]>;
-  return { name, port, pid, samples, idleBytes: Number.NaN };
+  return { name, port, pid, screens, samples, idleBytes: Number.NaN };
 }
 
 async function start(peer: Peer, port: number): Promise<Running> {
   const child = pinned(peer.command(port, target, folder));
   await answers(port);
-  return fresh(peer.name, port, peer.name.startsWith('socat') ? undefined : child.pid);
+  return fresh(peer.name, port, peer.name.startsWith('socat') ? undefined : child.pid, peer.screens);
 }
 
 const build = join(import.meta.dirname, 'build');

@@ -5,8 +5,15 @@ import { join } from 'node:path';
 export interface Peer {
   readonly name: string;
   readonly needs: string | undefined;
+  /** Connections begin with a PROXY v2 header, by which it lets them in. */
+  readonly screens?: boolean;
   command(port: number, target: string, folder: string): string[];
 }
+
+/** The rules that ours decides by, too. */
+const SCREENING = ` accept-proxy
+  tcp-request session reject if { src 10.0.0.0/8 }
+  tcp-request session reject if !{ src 127.0.0.0/8 }`;
 
 const NGINX_STREAM = '/usr/lib/nginx/modules/ngx_stream_module.so';
 
@@ -21,11 +28,12 @@ function ours(name: string, kind: string): Peer {
   return { name, needs: undefined, command: (port, target) => [process.execPath, program, kind, String(port), target] };
 }
 
-function haproxy(name: string, bufferBytes: number): Peer {
+function haproxy(name: string, bufferBytes: number, screens = false): Peer {
   const program = found('haproxy');
   return {
     name,
     needs: program ? undefined : 'haproxy',
+    screens,
     command: (port, target, folder) => {
       const file = join(folder, `haproxy-${port}.cfg`);
       writeFileSync(
@@ -40,7 +48,7 @@ defaults
   timeout client 1h
   timeout server 1h
 listen l
-  bind 127.0.0.1:${port}
+  bind 127.0.0.1:${port}${screens ? SCREENING : ''}
   server s unix@${target}
 `,
       );
@@ -102,9 +110,11 @@ function socat(): Peer {
 
 export const peers: readonly Peer[] = [
   ours('ours, native accept', 'native'),
+  { ...ours('ours, first bytes decide', 'screened'), screens: true },
   ours('ours, JavaScript decides', 'decided'),
   haproxy('HAProxy, default 16 k', 16384),
   haproxy('HAProxy, 256 k', 262144),
+  haproxy('HAProxy, 256 k, header and rules', 262144, true),
   nginx('nginx stream, default 16 k', 16384),
   nginx('nginx stream, 256 k', 262144),
   socat(),

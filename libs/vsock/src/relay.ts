@@ -1,12 +1,12 @@
-import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { type Addon, addon, type JoinHandle, type NativeSide, type RelayHandle } from './addon.ts';
 import { describeAddress, type Endpoint, type ListenAddress, nativeEndpoint, sockaddr } from './address.ts';
 import { listenError, VsockError } from './errors.ts';
 import { limits } from './limits.ts';
-import { NativeRoute, type RelayLimits, type RelayRoute } from './route.ts';
+import { checkLimits, NativeRoute, REFUSED, type RelayLimits, type RelayRoute, type Told } from './route.ts';
 import { type Taken, takeOver } from './takeover.ts';
 import { systemError } from './watch.ts';
+import { within } from './within.ts';
 
 /**
  * One end of a pair: an open stream, which is taken over (the JavaScript object is destroyed), or an address to dial.
@@ -82,17 +82,7 @@ export class Relay {
    */
   async listen(address: ListenAddress, target: Endpoint, bounds: RelayLimits): Promise<RelayRoute> {
     this.#check();
-    within('maxConnections', bounds.maxConnections, 1, limits.connectionsMax);
-    within('connectTimeoutMs', bounds.connectTimeoutMs, 1, limits.timeoutMaxMs);
-    within('idleTimeoutMs', bounds.idleTimeoutMs, 0, limits.timeoutMaxMs);
-    if (bounds.rate) within('rate.perSecond', bounds.rate.perSecond, 1, limits.connectionsMax);
-    if (bounds.rate) within('rate.burst', bounds.rate.burst, 1, limits.connectionsMax);
-    if (bounds.screen) {
-      within('screen.maxBytes', bounds.screen.maxBytes, 1, limits.screenBytes);
-      within('screen.timeoutMs', bounds.screen.timeoutMs, 1, limits.timeoutMaxMs);
-    }
-    if (bounds.screen && bounds.proxyHeader)
-      throw new VsockError('OPTION_INVALID', 'a route has screen or proxyHeader, not both');
+    checkLimits(bounds);
     const id = this.#id();
     const handle = this.#addon.relayListen(
       this.#handle,
@@ -197,8 +187,8 @@ export class Relay {
   }
 
   /** Gives what was decided on each of `firsts`, in two places each: bytes to take away (-1 refuses, 0 waits), bytes in their place. */
-  #onEvents(words: number[], firsts: Buffer[]): (number | Buffer | null)[] {
-    const verdicts: (number | Buffer | null)[] = [];
+  #onEvents(words: number[], firsts: Buffer[]): Told[number][] {
+    const verdicts: Told[number][] = [];
     for (let i = 0; i < words.length; i += EVENT_WORDS) {
       const [type, id, reason, errno, bytesAToB, bytesBToA] = words.slice(i, i + EVENT_WORDS) as [
         number,
@@ -218,20 +208,14 @@ export class Relay {
         this.#routes.get(id)?.onClosed();
         this.#routes.delete(id);
       } else if (type === SCREEN) {
-        verdicts.push(...this.#decide(id, firsts[verdicts.length / 2]));
+        const first = firsts[verdicts.length / 2];
+        verdicts.push(...((first && this.#routes.get(id)?.decide(first)) ?? REFUSED));
       } else if (type === STOPPED) {
         this.#stopped.resolve();
       }
     }
     if (!this.#closing) this.#hold();
     return verdicts;
-  }
-
-  #decide(id: number, first: Buffer | undefined): [number, Buffer | null] {
-    const screen = this.#routes.get(id)?.screen;
-    const verdict = first === undefined ? 'refuse' : (screen?.decide(first) ?? 'refuse');
-    if (verdict === 'more') return [0, null];
-    return verdict === 'refuse' ? [-1, null] : [verdict.pass, verdict.head ?? null];
   }
 
   #onDone(id: number, result: RelayResult): void {
@@ -273,11 +257,4 @@ function prepare(peer: RelayPeer): Prepared {
   within('timeoutMs', peer.timeoutMs, 1, limits.timeoutMaxMs);
   within('head.length', head.length, 0, limits.headBytes);
   return { side: [null, false, nativeEndpoint(peer.connect), peer.timeoutMs, head], taken: undefined };
-}
-
-function within(name: string, value: number, lowest: number, highest: number): void {
-  if (Number.isInteger(value) && value >= lowest && value <= highest) return;
-  throw new VsockError('OPTION_INVALID', `${name} is ${value}; it is a whole number from ${lowest} to ${highest}`, {
-    errno: constants.errno.EINVAL,
-  });
 }

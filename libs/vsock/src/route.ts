@@ -1,7 +1,10 @@
 import { SocketAddress } from 'node:net';
 import { addon, type RelayHandle, type RouteHandle } from './addon.ts';
 import type { ListenAddress } from './address.ts';
+import { VsockError } from './errors.ts';
+import { limits } from './limits.ts';
 import { systemError } from './watch.ts';
+import { within } from './within.ts';
 
 export interface RelayLimits {
   /** Open connections; more are closed at once and counted as refused. */
@@ -54,16 +57,35 @@ export interface RelayRoute {
   close(options?: { drainMs?: number }): Promise<void>;
 }
 
+/** A verdict for the addon: bytes to take away (-1 refuses, 0 waits for more), and those in their place. */
+export type Told = readonly [skip: number, head: Buffer | null];
+export const REFUSED: Told = [-1, null];
+
+/** @throws VsockError OPTION_INVALID */
+export function checkLimits(bounds: RelayLimits): void {
+  within('maxConnections', bounds.maxConnections, 1, limits.connectionsMax);
+  within('connectTimeoutMs', bounds.connectTimeoutMs, 1, limits.timeoutMaxMs);
+  within('idleTimeoutMs', bounds.idleTimeoutMs, 0, limits.timeoutMaxMs);
+  if (bounds.rate) within('rate.perSecond', bounds.rate.perSecond, 1, limits.connectionsMax);
+  if (bounds.rate) within('rate.burst', bounds.rate.burst, 1, limits.connectionsMax);
+  if (bounds.screen) {
+    within('screen.maxBytes', bounds.screen.maxBytes, 1, limits.screenBytes);
+    within('screen.timeoutMs', bounds.screen.timeoutMs, 1, limits.timeoutMaxMs);
+  }
+  if (bounds.screen && bounds.proxyHeader)
+    throw new VsockError('OPTION_INVALID', 'a route has screen or proxyHeader, not both');
+}
+
 export class NativeRoute implements RelayRoute {
   readonly address: { host?: string; port?: number; path?: string };
-  readonly screen: Screen | undefined;
+  readonly #screen: Screen | undefined;
   readonly #relay: RelayHandle;
   readonly #route: RouteHandle;
   readonly #closed = Promise.withResolvers<void>();
   #over = false;
 
   constructor(relay: RelayHandle, route: RouteHandle, asked: ListenAddress, screen?: Screen) {
-    this.screen = screen;
+    this.#screen = screen;
     this.#relay = relay;
     this.#route = route;
     this.address = asked.type === 'unix' ? { path: asked.path } : boundAddress(addon().routeAddress(route));
@@ -75,6 +97,12 @@ export class NativeRoute implements RelayRoute {
     const [active = 0, accepted = 0, refused = 0, rateLimited = 0, undecided = 0] = words;
     const [failedConnects = 0, acceptErrors = 0, bytesIn = 0, bytesOut = 0] = words.subarray(5);
     return { active, accepted, refused, rateLimited, undecided, failedConnects, acceptErrors, bytesIn, bytesOut };
+  }
+
+  decide(first: Buffer): Told {
+    const verdict = this.#screen?.decide(first) ?? 'refuse';
+    if (verdict === 'refuse') return REFUSED;
+    return verdict === 'more' ? [0, null] : [verdict.pass, verdict.head ?? null];
   }
 
   async close(options: { drainMs?: number } = {}): Promise<void> {
