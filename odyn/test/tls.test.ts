@@ -93,6 +93,12 @@ describe('ingress with TLS', function () {
     }
   });
 
+  it('does not start the app of an image whose authorities of clients are none', async () => {
+    bench.files['srv/clients.pem'] = 'no certificate';
+    const { error } = await bench.fatal(`${FILES}, client_ca_file: /srv/clients.pem`);
+    assert.match(error, /^TLS_FILE: ingress port \d+: \/srv\/clients\.pem holds no certificate in PEM form/);
+  });
+
   it('agrees on a protocol that the app speaks', async () => {
     await start(', alpn: [h2, http/1.1]');
     assert.equal((await client({ ALPNProtocols: ['http/1.1', 'h2'] })).alpnProtocol, 'h2');

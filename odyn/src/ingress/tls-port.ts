@@ -7,7 +7,7 @@ import { limits } from '../limits.ts';
 import type { OdynLog } from '../logs/odyn-log.ts';
 import { AcmeChallenges } from './acme-challenges.ts';
 import { Admission, type AdmissionCounts } from './admission.ts';
-import { readFirst } from './certificates/files.ts';
+import { readAuthorities } from './certificates/files.ts';
 import { openSource } from './certificates/open-source.ts';
 import type { CertificateSource, SourceContext } from './certificates/source.ts';
 import { idleMs } from './entry-limits.ts';
@@ -48,7 +48,7 @@ export class TlsPort implements OpenPort {
     entry: IngressPort,
     sources: readonly CertificateSource[],
     { alpn }: Tls,
-    clientCa: Buffer | undefined,
+    clientCa: string | undefined,
     context: SourceContext,
   ) {
     this.#entry = entry;
@@ -87,7 +87,7 @@ export class TlsPort implements OpenPort {
   /** Listens, and waits until there is a first pair of each source. Throws VsockError, OdynError. */
   static async open(transport: VsockTransport, entry: IngressPort, tls: Tls, context: SourceContext): Promise<TlsPort> {
     const { root, port } = context;
-    const clientCa = tls.clientCaFile === undefined ? undefined : readFirst(root, port, [tls.clientCaFile]);
+    const clientCa = tls.clientCaFile === undefined ? undefined : readAuthorities(root, port, tls.clientCaFile);
     const sources = await Promise.all(tls.certificates.map((certificate) => openSource(certificate, context)));
     const opened = new TlsPort(entry, sources, tls, clientCa, context);
     try {

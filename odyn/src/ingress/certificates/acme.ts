@@ -4,7 +4,7 @@ import { OwnDialer } from '../../egress/own-dialer.ts';
 import { OwnHttp } from '../../egress/own-http.ts';
 import { kmsSealingKeys } from '../../store/kms-keys.ts';
 import { SealedValue } from '../../store/sealed-value.ts';
-import { readFirst } from './files.ts';
+import { readAuthorities } from './files.ts';
 import type { CertificateOf, CertificateSource, SourceContext } from './source.ts';
 
 /** A key made here, with a certificate of an authority that is asked by ACME; both kept outside, sealed. Throws OdynError. */
@@ -13,7 +13,7 @@ export function openAcmeSource(certificate: CertificateOf<'acme'>, context: Sour
   if (kms === undefined) throw new Error('a certificate by ACME is opened without KMS');
   const { domains, directory, contact, kmsKey, caFile } = certificate;
   const url = new URL(directory);
-  const ca = caFile === undefined ? undefined : readFirst(root, port, [caFile]).toString('utf8');
+  const ca = caFile === undefined ? undefined : readAuthorities(root, port, caFile);
   const dialer = new OwnDialer(transport, [`${url.hostname}:${url.port === '' ? 443 : url.port}`]);
   const value = (kind: string, ...of: readonly string[]): SealedValue => {
     const name = `acme-${kind}-${createHash('sha256').update(of.join('\n')).digest('hex').slice(0, 40)}`;

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { findInRoot } from '../../bootstrap/in-root.ts';
 import { readBounded } from '../../bootstrap/read-bounded.ts';
 import { limits } from '../../limits.ts';
@@ -35,6 +36,17 @@ export function readFirst(root: string, port: number, paths: readonly string[]):
     if (found !== undefined) return readBounded(found, limits.tlsFileBytes);
   }
   throw invalid(port, `the image has no ${paths.join(' and no ')}`);
+}
+
+/** PEM of authorities. OpenSSL would take a file without any, and trust nobody. Throws TLS_FILE, FILE_UNREADABLE. */
+export function readAuthorities(root: string, port: number, path: string): string {
+  const pem = readFirst(root, port, [path]).toString('utf8');
+  try {
+    new X509Certificate(pem);
+  } catch {
+    throw invalid(port, `${path} holds no certificate in PEM form`);
+  }
+  return pem;
 }
 
 function invalid(port: number, what: string): OdynError {

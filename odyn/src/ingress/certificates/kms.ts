@@ -3,7 +3,7 @@ import type { KmsClient } from '../../kms/kms-client.ts';
 import { KmsError } from '../../kms/kms-error.ts';
 import { limits } from '../../limits.ts';
 import { describeError, OdynError } from '../../odyn-error.ts';
-import { readFirst } from './files.ts';
+import { readAuthorities } from './files.ts';
 import { faultOf, type KeyPair } from './key-pair.ts';
 import { retry, TransientError } from './retry.ts';
 import type { CertificateOf, CertificateSource, SourceContext } from './source.ts';
@@ -32,7 +32,7 @@ export class KmsSource implements CertificateSource {
   constructor(certificate: CertificateOf<'kms'>, context: SourceContext, refreshMs: number = limits.tlsRefreshMs) {
     const { key, cert, caFile } = certificate;
     if (context.kms === undefined) throw new Error('a source of KMS is opened without KMS');
-    const ca = caFile === undefined ? undefined : readFirst(context.root, context.port, [caFile]).toString('utf8');
+    const ca = caFile === undefined ? undefined : readAuthorities(context.root, context.port, caFile);
     this.#certificate = certificate;
     this.#context = context;
     this.#refreshMs = refreshMs;
@@ -55,17 +55,24 @@ export class KmsSource implements CertificateSource {
       if (!(error instanceof TransientError)) throw error;
       throw this.#fault(`${error.message}; given up after ${limits.tlsBootMs / 1000} s`, error);
     }
-    if (this.#key.isFetched || this.#cert.isFetched) {
-      this.#timer = setInterval(() => void this.#refresh(changed), this.#refreshMs).unref();
-    }
+    if (this.#key.isFetched || this.#cert.isFetched) this.#refreshLater(changed);
     return pair;
   }
 
   close(): void {
     this.#closing.abort();
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#key.close();
     this.#cert.close();
+  }
+
+  /** The next look comes after the last has ended, however long that takes. */
+  #refreshLater(changed: (pair: KeyPair) => void): void {
+    if (this.#closing.signal.aborted) return;
+    this.#timer = setTimeout(async () => {
+      await this.#refresh(changed);
+      this.#refreshLater(changed);
+    }, this.#refreshMs).unref();
   }
 
   async #refresh(changed: (pair: KeyPair) => void): Promise<void> {
