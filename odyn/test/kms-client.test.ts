@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { mock } from 'node:test';
+import type { OwnHttp } from '../src/egress/own-http.ts';
+import type { CredentialCache } from '../src/kms/credentials/credential-cache.ts';
 import { KmsError, type KmsErrorCode } from '../src/kms/kms-error.ts';
-import { attestedPolicy, KmsWorld, REGION } from './kms-harness.ts';
+import { KmsSender } from '../src/kms/kms-sender.ts';
+import { attestedPolicy, INSTANCE, KmsWorld, REGION } from './kms-harness.ts';
 
 const fails = (call: Promise<unknown>, code: KmsErrorCode, message = /./): Promise<void> =>
   assert.rejects(call, (error) => {
@@ -46,6 +50,33 @@ describe("KMS for odyn's own use", () => {
     const other = await world.openKms({ env: { AWS_REGION: 'eu-west-1' } });
     await fails(other.client.generateDataKey({ keyId: id }), 'KMS_UNREACHABLE', /kms\.eu-west-1\.amazonaws\.com/);
     assert.deepEqual(world.parent.requests.at(-1), { host: 'kms.eu-west-1.amazonaws.com', port: 443, report: true });
+  });
+
+  it('gives up a call without an answer after its time', async () => {
+    const http = {
+      send: (_request: unknown, signal: AbortSignal) =>
+        new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+    } as unknown as OwnHttp;
+    const credentials = { get: async () => INSTANCE } as unknown as CredentialCache;
+    const sender = new KmsSender({ http, credentials, endpoints: { overrides: {}, fips: false, dualStack: false } });
+    mock.timers.enable({ apis: ['setTimeout'] });
+    try {
+      const call = sender.send({
+        region: REGION,
+        method: 'GET',
+        path: '/',
+        query: '',
+        headers: {},
+        body: Buffer.alloc(0),
+      });
+      const failed = fails(call, 'KMS_TIMEOUT', /kms\.us-east-1\.amazonaws\.com gave no answer within 30 s/);
+      // The timer is set once the call is signed
+      for (let round = 0; round < 20; round++) await new Promise(setImmediate);
+      mock.timers.tick(30_000);
+      await failed;
+    } finally {
+      mock.timers.reset();
+    }
   });
 
   it('trusts the authorities of ca_file alone, or the public ones', async () => {

@@ -28,10 +28,8 @@ export class CredentialCache {
     const left = current === undefined ? 0 : leftMs(current, this.#now());
     if (current !== undefined && left > limits.credentialsEarlyMs) return current;
     if (current === undefined || left <= 0) return this.#refresh();
-    if (this.#now() >= this.#notBefore) {
-      // Not waited for: a source that is silent must not slow down calls that can be signed
-      this.#refresh().catch(() => {});
-    }
+    // Not waited for: a source that is silent must not slow down calls that can be signed
+    void this.renew();
     return current;
   }
 
@@ -40,9 +38,17 @@ export class CredentialCache {
     return [this.#current, this.#previous].find((each) => each?.accessKeyId === accessKeyId);
   }
 
-  /** Somebody has others than these, newer ones perhaps, or AWS does not take them. Fetches, but not all the time. */
+  /**
+   * Fetches others: these are running out, somebody has newer ones, or AWS does not take them. Not all the time, and a
+   * failure is for the log alone.
+   */
   async renew(): Promise<void> {
-    if (this.#now() >= this.#notBefore) await this.#refresh().catch(() => {});
+    if (this.#now() < this.#notBefore) return;
+    try {
+      await this.#refresh();
+    } catch (error) {
+      if (!(error instanceof KmsError)) throw error;
+    }
   }
 
   #refresh(): Promise<Credentials> {
