@@ -9,6 +9,7 @@ import { findInRoot } from './bootstrap/in-root.ts';
 import { readBounded } from './bootstrap/read-bounded.ts';
 import { Clock } from './clock/clock.ts';
 import type { Egress } from './egress/egress.ts';
+import { countUnroutable } from './egress/unroutable.ts';
 import { type AppEnd, Events } from './events.ts';
 import { Ingress } from './ingress/ingress.ts';
 import { waitForListeners } from './ingress/listeners.ts';
@@ -168,7 +169,13 @@ export class Odyn {
       over.abort();
       app.killAll();
       await Promise.all([watch, ingress.close(), ...outputs.map((output) => output.drain(limits.outputDrainMs))]);
-      this.#log.info('traffic', { ...egress?.counts(), ...kms?.counts(), ingress: JSON.stringify(ingress.stats()) });
+      const unroutable = countUnroutable();
+      this.#log.info('traffic', {
+        ...egress?.counts(),
+        unroutable,
+        ...kms?.counts(),
+        ingress: JSON.stringify(ingress.stats()),
+      });
       return end;
     } finally {
       await api?.close();

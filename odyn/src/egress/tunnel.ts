@@ -7,6 +7,8 @@ import { checkConnect } from './framing.ts';
 import type { Gate } from './gate.ts';
 import { connectTarget } from './request-target.ts';
 
+const ESTABLISHED = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n');
+
 /** Carries out `CONNECT host:port`; the payload goes by the relay, without JavaScript. `head` came after the request. */
 export async function tunnel(
   gate: Gate,
@@ -23,8 +25,8 @@ export async function tunnel(
     checkConnect(request);
     const { stream, head: answered } = await gate.open(connectTarget(request.url ?? ''), gone.signal);
     socket.off('close', onGone);
-    socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
-    await joinStreams(relay, { stream: socket, head }, { stream, head: answered });
+    // As if the destination had said it: one write, by the relay
+    await joinStreams(relay, { stream: socket, head }, { stream, head: Buffer.concat([ESTABLISHED, answered]) });
   } catch (error) {
     const { status, text } = refusalOf(error);
     if (!socket.destroyed) answerRaw(socket, status, text);

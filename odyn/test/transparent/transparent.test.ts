@@ -44,6 +44,7 @@ describe('transparent egress', () => {
     down: ['cuts one that the parent could not make', 'ECONNRESET'],
     unknownStandIn: ['cuts one to an address that stands for no name', 'ECONNRESET'],
     udp: ['lets no datagram out, and says so at once', 'ENETUNREACH'],
+    unroutable: ['counts those datagrams', 2],
     udpToName: ['lets no datagram out to a name', 'ENETUNREACH'],
   };
   for (const [key, [title, result]] of Object.entries(expected)) {

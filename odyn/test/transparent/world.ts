@@ -7,6 +7,7 @@ import { lookup, resolve4, resolve6, resolveMx, reverse } from 'node:dns/promise
 import { createServer as createHttp } from 'node:http';
 import { connect, createServer as createTcp } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { countUnroutable } from '../../src/egress/unroutable.ts';
 import { EgressProxy, portOf } from '../egress-proxy.ts';
 import { FakeParent, run } from '../harness.ts';
 
@@ -95,6 +96,7 @@ const results = {
   unknownStandIn: await attempt(() => get('198.18.77.77', 80)),
   udp: await attempt(() => sendUdp('1.2.3.4', 443)),
   udpToName: await attempt(() => sendUdp(standIn, 443)),
+  unroutable: countUnroutable(),
   requests: parent.requests,
   counts: proxy.egress.counts(),
   log: proxy.log().split('\n'),
