@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { holds } from '../../../test/properties/cases.ts';
 import { parseManifest } from '../src/index.ts';
 import { minimal, problemsOf } from './support.ts';
 
@@ -33,6 +35,19 @@ describe('the manifest: health', () => {
       assert.match(found.join(), /^(?:BAD_VALUE|WRONG_TYPE) health\.interval: /, wrong);
     }
   });
+
+  it('reads every duration as what its parts add up to', () =>
+    holds(
+      fc.property(
+        fc.record({ h: fc.integer({ min: 0, max: 23 }), m: fc.nat(59), s: fc.nat(59), ms: fc.nat(999) }),
+        ({ h, m, s, ms }) => {
+          const text = `${h ? `${h}h` : ''}${m ? `${m}m` : ''}${s ? `${s}s` : ''}${ms}ms`;
+          const read = health(`{ tcp: { port: 1 }, start_period: ${text} }`)?.startPeriodMs;
+          assert.equal(read, ((h * 60 + m) * 60 + s) * 1000 + ms);
+        },
+      ),
+      200,
+    ));
 
   it('is of one kind', () => {
     assert.deepEqual(problems('health: {}\n'), ['CONFLICT health: a health check that checks nothing']);
