@@ -1,10 +1,11 @@
 # shellcheck shell=bash
 # Programs that no one here wrote, for the tests of what an app in an enclave can do: AWS's command line and boto3, curl,
-# wget, and a Go program with Go's own HTTP. From Debian bookworm, with all they need, as one layer of an image. Nothing is
-# installed on the machine. Memory of an enclave is dear where it is emulated, so what no test needs is left out.
+# wget, and a Go program with Go's own HTTP. From Debian trixie, the first whose AWS clients know all five actions that
+# attest, with all they need, as one layer of an image. Nothing is installed on the machine. Memory of an enclave is dear
+# where it is emulated, so what no test needs is left out.
 
-CLIENTS_SUITE=bookworm
-CLIENTS_GO=1.19
+CLIENTS_SUITE=trixie
+CLIENTS_GO=1.24
 CLIENTS_SOURCE=$ENCLAVER_ROOT/scripts/setup.d/clients/fetch.go
 
 # clients_layer: where the layer is: another file for other programs.
@@ -36,7 +37,8 @@ clients_root() {
   conf=$(archive_open "$CLIENTS_SUITE") || fail "could not read the suite $CLIENTS_SUITE from the Debian mirror"
   retry apt-get -c "$conf" -qq -y --no-install-recommends --download-only install \
     awscli python3-boto3 curl wget ca-certificates busybox-static >&2 || fail "could not download AWS's clients"
-  mkdir -p "$root"
+  mkdir -p "$root"/usr/{bin,lib,lib64}
+  for package in bin lib lib64; do ln -s "usr/$package" "$root/$package"; done
   for package in "${conf%/*}"/cache/archives/*.deb; do
     # What only Debian's own tools, help pages and other time zones need
     case ${package##*/} in debconf_* | dpkg_* | groff-base_* | libdb5* | perl* | sed_* | tar_* | tzdata_*) continue ;; esac
@@ -44,14 +46,23 @@ clients_root() {
   done
   packages=$root/usr/lib/python3/dist-packages
   for service in "$packages"/botocore/data/*/ "$packages"/awscli/botocore/data/*/; do
-    case $service in */kms/ | */sts/) ;; *) rm -r "$service" ;; esac
+    case $service in */kms/ | */sts/) ;; *) clients_unknow "$service" ;; esac
   done
   rm -r "$packages"/awscli/examples "$packages"/boto3/data "$root"/usr/lib/x86_64-linux-gnu/gconv "$root"/usr/share/{doc,man,locale}
-  mkdir -p "$root/bin" "$root/tmp" "$root/proc" "$root/dev"
+  mkdir -p "$root/tmp" "$root/proc" "$root/dev"
   ln -sf busybox "$root/bin/sh"
   # Hashed, since the layer has no times; and not compared, since nothing in it changes
-  chroot "$root" /usr/bin/python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.11 >&2 ||
+  chroot "$root" /usr/bin/python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.13 >&2 ||
     fail "could not compile AWS's clients"
+}
+
+# clients_unknow SERVICE: takes the descriptions of a service away, and leaves its name, which AWS's command line wants.
+clients_unknow() {
+  local version
+  for version in "$1"*/; do
+    rm -f "$version"*
+    echo '{}' >"${version}service-2.json"
+  done
 }
 
 # clients_go PROGRAM: compiles the Go program, static, with Debian's compiler.
