@@ -124,6 +124,14 @@ describe('docs', () => {
   describe('pitfalls.md', () => {
     const rows = tables(read('docs/pitfalls.md'), 'Pitfall');
 
+    it('has every fault of the original', () => {
+      const faults = rows.flatMap(([pitfall = '']) => /^D\d+/.exec(pitfall)?.[0] ?? []);
+      assert.deepEqual(
+        faults,
+        Array.from({ length: 17 }, (_, index) => `D${index + 1}`),
+      );
+    });
+
     for (const [pitfall = '', tests = ''] of rows) {
       it(`${pitfall}: the tests are there`, () => {
         if (tests.startsWith('no test: ')) return;
@@ -136,6 +144,13 @@ describe('docs', () => {
         }
       });
     }
+  });
+
+  it('pitfalls.md names a test for every vector', () => {
+    const rows = tables(read('docs/pitfalls.md'), 'Vector').map((cells) => cells.map(codeSpans));
+    const named = rows.flatMap(([[pattern = ''] = []]) => find(pattern));
+    assert.deepEqual(sorted(named), find('{libs,tools}/*/test/vectors/**/*.*', '{odyn,cli}/test/vectors/**/*.*'));
+    for (const path of rows.flatMap(([, tests = []]) => tests)) assert.ok(existsSync(join(root, path)), path);
   });
 
   describe('egress.md', () => {

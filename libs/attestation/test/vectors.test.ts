@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { instancePcr } from '@enclaver/eif';
 import { type AttestationErrorCode, awsNitroRoot, parseDocument, verifyDocument } from '../src/index.ts';
 import { codeOf, documentBytes, failureOf, readVector, realDocuments, selfSigned } from './support.ts';
@@ -13,6 +13,32 @@ describe('the pinned root', () => {
   it('is the root that AWS publishes', () => {
     assert.deepEqual(awsNitroRoot, derOf(readVector('aws-nitro-enclaves-root-g1.pem')));
     assert.equal(sha256(awsNitroRoot), '641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b');
+  });
+});
+
+describe('the root as a certificate', () => {
+  it('says what is known of it', () => {
+    const known = JSON.parse(readVector('aws-nitro-enclaves-root-g1.json')) as Record<string, string | number>;
+    const { raw, subject, issuer, serialNumber, validFromDate, validToDate, publicKey } = new X509Certificate(
+      awsNitroRoot,
+    );
+    const utc = (date: Date): string => date.toISOString().replace('.000', '');
+    const names = (text: string): string => text.split('\n').reverse().join();
+    assert.deepEqual(
+      {
+        der_bytes: raw.length,
+        der_sha256: sha256(raw),
+        subject: names(subject),
+        issuer: names(issuer),
+        serial_hex: serialNumber.toLowerCase(),
+        not_before: utc(validFromDate),
+        not_after: utc(validToDate),
+        key: publicKey.asymmetricKeyDetails?.namedCurve === 'secp384r1' ? 'EC P-384' : '',
+      },
+      Object.fromEntries(
+        Object.entries(known).filter(([name]) => !['file', 'signature_algorithm', 'published_zip'].includes(name)),
+      ),
+    );
   });
 });
 
