@@ -6,7 +6,12 @@ import { compilerFingerprint } from './compile-c.ts';
 import { CHECKOUT, type Pinned, sha256Of } from './pinned.ts';
 
 /** Everything in the checkout that a runtime is made from; `package-lock.json` stands for all of `node_modules`. */
-const SOURCES = ['odyn/{build,init,src}/**/*.{c,h,ts}', 'libs/*/src/**/*.ts', 'package.json', 'package-lock.json'];
+const SOURCES = [
+  'odyn/{build,init,native,src}/**/*.{c,h,ts}',
+  'libs/*/src/**/*.ts',
+  'package.json',
+  'package-lock.json',
+];
 
 /** One SHA-256 over all that decides the bytes of a runtime: same value, same bytes. */
 export async function inputsFingerprint(

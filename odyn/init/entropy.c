@@ -3,24 +3,13 @@
  * bytes, which are mixed into the kernel's pool and counted. Without the device (no Nitro) the kernel has what the
  * processor gives it.
  */
+#include "../native/nsm-device.h"
 #include "init.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
-
-/* linux/nsm.h: both sides of a request are buffers whose addresses and lengths go into one struct. */
-struct nsm_raw {
-	uint64_t request_address;
-	uint64_t request_length;
-	uint64_t response_address;
-	uint64_t response_length;
-};
-#define NSM_IOCTL_RAW _IOWR(0x0A, 0, struct nsm_raw)
-/* With less room the driver cuts an answer short and says nothing. */
-#define NSM_RESPONSE_BYTES 0x3000
 
 /* linux/random.h */
 struct rand_pool_info {
@@ -37,7 +26,7 @@ static const char ANSWER[] = "\xa1\x69" "GetRandom" "\xa1\x66" "random" "\x59\x0
 
 static int ask_nsm(int nsm, struct rand_pool_info *pool)
 {
-	static unsigned char response[NSM_RESPONSE_BYTES];
+	static unsigned char response[NSM_RESPONSE_MAX];
 	struct nsm_raw message = {
 		.request_address = (uintptr_t)REQUEST,
 		.request_length = sizeof REQUEST - 1,

@@ -2,24 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "addon.h"
-
-/* linux/nsm.h (since 6.8; the headers of Debian 12 lack it): both sides are buffers whose addresses and lengths go into one struct. */
-struct nsm_iovec {
-  uint64_t address;
-  uint64_t length; /* of the answer: in, the room; out, what is used */
-};
-struct nsm_raw {
-  struct nsm_iovec request, response;
-};
-#define NSM_IOCTL_RAW _IOWR(0x0A, 0, struct nsm_raw)
-_Static_assert(NSM_IOCTL_RAW == 0xC0200A00, "the number of the ioctl is part of the kernel's interface");
-
-/* drivers/misc/nsm.c. Less room than this for the answer would cut it without a word. */
-#define REQUEST_MAX 0x1000
-#define RESPONSE_MAX 0x3000
+#include "nsm-device.h"
 
 struct call {
   napi_async_work work;
@@ -28,20 +13,22 @@ struct call {
   int error;
   uint64_t used;
   size_t length;
-  uint8_t request[REQUEST_MAX];
-  uint8_t response[RESPONSE_MAX];
+  uint8_t request[NSM_REQUEST_MAX];
+  uint8_t response[NSM_RESPONSE_MAX];
 };
 
 static void execute(napi_env env, void *data) {
   (void)env;
   struct call *call = data;
   struct nsm_raw raw = {
-      .request = {(uint64_t)(uintptr_t)call->request, call->length},
-      .response = {(uint64_t)(uintptr_t)call->response, RESPONSE_MAX},
+      .request_address = (uint64_t)(uintptr_t)call->request,
+      .request_length = call->length,
+      .response_address = (uint64_t)(uintptr_t)call->response,
+      .response_length = NSM_RESPONSE_MAX,
   };
   if (ioctl(call->fd, NSM_IOCTL_RAW, &raw) < 0) call->error = errno;
-  else if (raw.response.length > RESPONSE_MAX) call->error = EMSGSIZE;
-  else call->used = raw.response.length;
+  else if (raw.response_length > NSM_RESPONSE_MAX) call->error = EMSGSIZE;
+  else call->used = raw.response_length;
 }
 
 static void complete(napi_env env, napi_status status, void *data) {
@@ -64,7 +51,7 @@ static napi_value nsmRequest(napi_env env, napi_callback_info info) {
   int fd;
   if (!get_args(env, info, 2, argv) || !get_fd(env, argv[0], &fd) || !get_bytes(env, argv[1], &request, &length))
     return NULL;
-  if (length > REQUEST_MAX) {
+  if (length > NSM_REQUEST_MAX) {
     wrong_argument(env, "a request of at most 4096 bytes is needed");
     return NULL;
   }

@@ -2,23 +2,14 @@
  * Asks the NSM for the registers that are locked from boot, and for the first that is the application's. One line each:
  *   PCR<n> <96 hex digits> locked|unlocked
  */
+#include "../../../odyn/native/nsm-device.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
-
-/* linux/nsm.h: both sides of a request are buffers whose addresses and lengths go into one struct. */
-struct nsm_raw {
-	uint64_t request_address;
-	uint64_t request_length;
-	uint64_t response_address;
-	uint64_t response_length;
-};
-#define NSM_IOCTL_RAW _IOWR(0x0A, 0, struct nsm_raw)
-#define NSM_RESPONSE_BYTES 0x3000
 
 #define LAST_PCR 16
 #define PCR_BYTES 48
@@ -65,7 +56,7 @@ static int read_answer(const unsigned char *answer, uint64_t length, struct pcr 
 
 static int print_pcr(int nsm, unsigned index)
 {
-	unsigned char request[sizeof REQUEST], response[NSM_RESPONSE_BYTES] = { 0 };
+	unsigned char request[sizeof REQUEST], response[NSM_RESPONSE_MAX] = { 0 };
 	struct pcr pcr;
 	memcpy(request, REQUEST, sizeof REQUEST - 1);
 	request[sizeof REQUEST - 1] = (unsigned char)index;
