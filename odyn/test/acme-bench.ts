@@ -14,7 +14,7 @@ import type { Kms } from '../src/kms/kms.ts';
 import { LogRing } from '../src/logs/log-ring.ts';
 import { OdynLog } from '../src/logs/odyn-log.ts';
 import { SealedValue } from '../src/store/sealed-value.ts';
-import { FakeKeys, FakeStore } from './fake-store.ts';
+import { authorOf, FakeKeys, FakeStore } from './fake-store.ts';
 import { FakeParent } from './harness.ts';
 import { attestedPolicy, KmsWorld } from './kms-harness.ts';
 import { Pebble, type PebbleOptions } from './pebble.ts';
@@ -51,6 +51,7 @@ export class AcmeBench implements AsyncDisposable {
   readonly store = new FakeStore();
   /** Stands for KMS where only the store is of interest. */
   readonly keys = new FakeKeys();
+  readonly author = authorOf('a');
   /** Of the app, and of the enclave's port. */
   readonly port: number;
   readonly kmsKey: string;
@@ -133,7 +134,15 @@ export class AcmeBench implements AsyncDisposable {
     const { client: kms } = await this.#kms;
     const entry = manifest.ingress[0] ?? assert.fail('no port');
     const tls = entry.tls ?? assert.fail('no TLS');
-    const opened = TlsPort.open(transport, entry, tls, { port: this.port, root, manifest, transport, kms, log });
+    const opened = TlsPort.open(transport, entry, tls, {
+      port: this.port,
+      root,
+      manifest,
+      transport,
+      kms,
+      nsm: this.world.nsm,
+      log,
+    });
     this.#closers.unshift(() => opened.then((port) => port.close()));
     return { parent, opened };
   }
@@ -144,7 +153,7 @@ export class AcmeBench implements AsyncDisposable {
     this.takeAway(parent);
     const lines = new Lines();
     const { transport } = parent;
-    const value = (name: string): SealedValue => new SealedValue(transport, this.keys, name);
+    const value = (name: string): SealedValue => new SealedValue(transport, this.keys, this.author, name);
     const http = new OwnHttp(new OwnDialer(transport, [`acme.example:${this.pebble.port}`]), { ca: this.pebble.ca });
     const { directory } = this;
     const [account, state] = [value('account'), value('state')];

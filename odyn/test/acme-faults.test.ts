@@ -7,7 +7,7 @@ import type { AcmeState } from '../src/acme/state.ts';
 import type { KeyPair } from '../src/ingress/certificates/key-pair.ts';
 import { SealedValue } from '../src/store/sealed-value.ts';
 import { AcmeBench, DOMAINS, Lines } from './acme-bench.ts';
-import { FakeKeys, FakeStore } from './fake-store.ts';
+import { authorOf, FakeKeys, FakeStore } from './fake-store.ts';
 import { FakeParent } from './harness.ts';
 
 const changedNever = (): void => assert.fail('the certificate changed');
@@ -43,7 +43,7 @@ describe('a replica that comes to an end too late', () => {
     await parent.listen();
     const [store, keys, { log }] = [new FakeStore(), new FakeKeys(), new Lines()];
     store.serve(parent);
-    const replica = () => new SharedState(new SealedValue(parent.transport, keys, 'state'), log);
+    const replica = () => new SharedState(new SealedValue(parent.transport, keys, authorOf('a'), 'state'), log);
     const [slow, quick] = [replica(), replica()];
     const mine = { lease: { holder: 'slow', until: Date.now(), challenges: [] } };
     assert.ok(await slow.write(mine));

@@ -1,5 +1,8 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { Nsm } from '@enclaver/attestation/nsm';
+import { DevelopmentRoot, NsmSimulator } from '@enclaver/attestation/simulator';
 import { encodeStore, STORE_PORT, type StoreReply, type StoreRequest, StoreRequestDecoder } from '@enclaver/wire';
+import { Author } from '../src/store/author.ts';
 import type { SealingKeys } from '../src/store/sealed-value.ts';
 import { StoreError } from '../src/store/store-error.ts';
 import type { FakeParent } from './harness.ts';
@@ -37,6 +40,19 @@ export class FakeStore {
     this.values.set(request.key, { value: request.value, revision: this.#revision });
     return { result: 'stored', revision: this.#revision };
   }
+}
+
+const root = DevelopmentRoot.create();
+
+/** The author that an image with this PCR0 is, signed by the one of this PCR8. */
+export function authorOf(PCR0: string, PCR8?: string): Author {
+  const measurements = {
+    PCR0: PCR0.repeat(96),
+    PCR1: '1'.repeat(96),
+    PCR2: '2'.repeat(96),
+    ...(PCR8 === undefined ? {} : { PCR8: PCR8.repeat(96) }),
+  };
+  return new Author(new Nsm(new NsmSimulator({ root, measurements }).request));
 }
 
 /** In place of KMS: wraps data keys with a key of its own. `away` stands for a KMS that cannot be reached. */

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { STORE_MESSAGE_MAX, type StoreReply } from '@enclaver/wire';
 import fc from 'fast-check';
+import type { Author } from '../src/store/author.ts';
+import { seal } from '../src/store/seal.ts';
 import { SEALED_VALUE_MAX, SealedValue } from '../src/store/sealed-value.ts';
-import { FakeKeys, FakeStore } from './fake-store.ts';
+import { authorOf, FakeKeys, FakeStore } from './fake-store.ts';
 import { FakeParent } from './harness.ts';
 
 describe('sealed values', function () {
@@ -22,7 +24,9 @@ describe('sealed values', function () {
 
   afterEach(() => parent.close());
 
-  const value = (name = 'secret', by = keys): SealedValue => new SealedValue(parent.transport, by, name);
+  const me = authorOf('a');
+  const value = (name = 'secret', by = keys, author = me): SealedValue =>
+    new SealedValue(parent.transport, by, author, name);
   const written = async (text: string, name = 'secret'): Promise<SealedValue> => {
     const one = value(name);
     assert.equal(await one.read(), undefined);
@@ -85,6 +89,48 @@ describe('sealed values', function () {
     await assert.rejects(value('other', new FakeKeys()).read(), { code: 'STORE_VALUE_INVALID' });
     assert.equal(await mine.write(Buffer.from('mine')), true);
     assert.equal(String(await value().read()), 'mine');
+  });
+
+  it('are believed of the same signer, or else of the same image, whatever KMS does for others', async () => {
+    const by = (author: Author) => value('secret', keys, author);
+    const readers = {
+      unsigned: authorOf('a'),
+      other: authorOf('b'),
+      signed: authorOf('a', '8'),
+      next: authorOf('c', '8'),
+      foreign: authorOf('a', '9'),
+    };
+    const readableBy = async (writer: Author): Promise<string[]> => {
+      store.values.clear();
+      await by(writer).write(Buffer.from('x'));
+      const can = Object.entries(readers).map(async ([who, reader]) =>
+        by(reader)
+          .read()
+          .then(() => [who])
+          .catch((error) => (error.code === 'STORE_VALUE_INVALID' ? [] : [String(error)])),
+      );
+      return (await Promise.all(can)).flat();
+    };
+    assert.deepEqual(await readableBy(readers.signed), ['unsigned', 'signed', 'next']);
+    assert.deepEqual(await readableBy(readers.next), ['signed', 'next']);
+    assert.deepEqual(await readableBy(authorOf('a')), ['unsigned']);
+  });
+
+  it('are refused when somebody made them up who may encrypt with the KMS key', async () => {
+    const forged = seal('secret', { version: Date.now(), value: Buffer.from('theirs') }, await keys.make());
+    const documents = [
+      Buffer.alloc(0),
+      await authorOf('b').sign('secret', forged),
+      await me.sign('other', forged),
+      await me.sign('secret', Buffer.from('what this image did seal')),
+    ];
+    for (const [index, document] of documents.entries()) {
+      const length = Buffer.alloc(2);
+      length.writeUInt16LE(document.length);
+      const bytes = Buffer.concat([length, document, forged]);
+      store.values.set('secret', { value: bytes.toString('base64'), revision: index + 1 });
+      await assert.rejects(value().read(), { code: 'STORE_VALUE_INVALID' });
+    }
   });
 
   it('never go back within one boot', async () => {

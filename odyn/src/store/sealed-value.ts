@@ -1,5 +1,6 @@
 import type { VsockTransport } from '@enclaver/vsock';
 import { STORE_VALUE_MAX } from '@enclaver/wire';
+import type { Author } from './author.ts';
 import { type DataKey, type Opened, open, seal, wrappedKey } from './seal.ts';
 import { askStore } from './store-client.ts';
 import { StoreError } from './store-error.ts';
@@ -11,28 +12,31 @@ export interface SealingKeys {
   unwrap(wrapped: Uint8Array): Promise<Uint8Array>;
 }
 
-/** What KMS adds to a data key of 32 bytes, and the fields of seal.ts, with room to spare. */
-const SEAL_BYTES = 8 * 1024;
+/** An attestation document (some 5 KiB), what KMS adds to a data key, and the fields of seal.ts, with room to spare. */
+const SEAL_BYTES = 16 * 1024;
+const LENGTH_BYTES = 2;
 
 /** Longest value that fits into the store once it is sealed. */
 export const SEALED_VALUE_MAX = STORE_VALUE_MAX - SEAL_BYTES;
 
 /**
  * One value that is kept outside by the parent and can be opened by this image alone, wherever it runs. The parent can give
- * back an older state than it should, or none; it cannot make one up. Within one boot a value never goes back.
+ * back an older state than it should, or none; it cannot make one up, whatever it may do with the KMS key. Within one boot a value never goes back.
  */
 export class SealedValue {
   readonly #transport: VsockTransport;
   readonly #keys: SealingKeys;
+  readonly #author: Author;
   readonly #name: string;
   /** State of the store at the last look; `opened` is missing where it could not be opened. */
   #seen: { readonly revision: number; readonly opened?: Opened } | undefined;
   #highest = 0;
 
   /** `name`: a key of the store (`libs/wire`, store.ts), and part of what is sealed. */
-  constructor(transport: VsockTransport, keys: SealingKeys, name: string) {
+  constructor(transport: VsockTransport, keys: SealingKeys, author: Author, name: string) {
     this.#transport = transport;
     this.#keys = keys;
+    this.#author = author;
     this.#name = name;
   }
 
@@ -76,7 +80,7 @@ export class SealedValue {
     const reply = await askStore(this.#transport, {
       op: 'put',
       key: this.#name,
-      value: sealed.toString('base64'),
+      value: (await this.#signed(sealed)).toString('base64'),
       expected: this.#seen?.revision ?? 0,
     });
     if (reply.result === 'conflict') return false;
@@ -86,10 +90,22 @@ export class SealedValue {
     return true;
   }
 
-  async #open(sealed: Buffer, revision: number): Promise<Opened> {
+  /** Length of an attestation document about the sealed value (u16 little-endian), the document, the sealed value. */
+  async #signed(sealed: Buffer): Promise<Buffer> {
+    const document = await this.#author.sign(this.#name, sealed);
+    const length = Buffer.alloc(LENGTH_BYTES);
+    length.writeUInt16LE(document.length);
+    return Buffer.concat([length, document, sealed]);
+  }
+
+  async #open(signed: Buffer, revision: number): Promise<Opened> {
     this.#seen = { revision };
     let opened: Opened;
     try {
+      const end = LENGTH_BYTES + (signed.length < LENGTH_BYTES ? 0 : signed.readUInt16LE());
+      const sealed = signed.subarray(end);
+      // Before KMS is asked: what was made up costs nothing there
+      await this.#author.check(this.#name, sealed, signed.subarray(LENGTH_BYTES, end));
       const key = await this.#keys.unwrap(wrappedKey(sealed));
       opened = open(this.#name, sealed, key);
       key.fill(0);
