@@ -64,8 +64,9 @@ describe('how an enclave ends', function () {
   });
 
   it('with 1 when its machine is killed, as an event on the bus; the record keeps it', async () => {
-    const eif = await build('lost', 'sh', '-c', 'echo up; sleep 600');
+    // It listens long before the build is done
     const events = start(['events', '-o', 'json'], stack.env);
+    const eif = await build('lost', 'sh', '-c', 'echo up; sleep 600');
     const run = start(['run', eif, '--name', 'to-be-lost'], stack.env);
     await run.seen(/ ready/);
     const listed = await enclaver(['ps', '-o', 'json'], stack.env);
