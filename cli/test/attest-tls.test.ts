@@ -26,12 +26,7 @@ describe('enclaver attest tls', function () {
   before(async () => {
     const nsm = new Nsm(new NsmSimulator({ root, measurements }).request);
     const log = new OdynLog(new LogRing(limits.logRingBytes));
-    source = new AttestedSource({ source: 'attested', names: ['enclave.example'] }, {
-      port: 443,
-      root: '/',
-      nsm,
-      log,
-    } as never);
+    source = new AttestedSource({ source: 'attested', names: ['enclave.example'] }, { port: 443, nsm, log });
     const { key, certificates } = await source.start(() => {});
     server = createServer({ key, cert: certificates }, (socket) => socket.on('error', () => {}).resume());
     server.listen(0, '127.0.0.1');

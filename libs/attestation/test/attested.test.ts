@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { KeyUsageFlags, Version } from '@peculiar/asn1-x509';
+import * as fc from 'fast-check';
 import { ATTESTED_TLS_PURPOSE, CMW_EXTENSION, wrapDocument } from '../src/attested/extension.ts';
 import { type VerifyCertificateOptions, verifyAttestedCertificate } from '../src/index.ts';
 import {
@@ -140,6 +141,18 @@ describe('verifyAttestedCertificate', () => {
     assert.deepEqual(await failures(genuine, { expect: { pcrs, maxAgeMs: 59_000 } }), ['ATTESTATION_TOO_OLD']);
     assert.deepEqual(await failures(certificate({ until: '2026-01-01T11:30:00Z' })), ['ATTESTATION_EXPIRED']);
     assert.deepEqual(await failures(certificate({ from: '2026-01-01T12:30:00Z' })), ['ATTESTATION_NOT_YET_VALID']);
+  });
+
+  it('refuses it with any byte changed, and fails with its own error alone', async () => {
+    const genuine = await certificate();
+    await fc.assert(
+      fc.asyncProperty(fc.nat(genuine.length - 1), fc.integer({ min: 1, max: 255 }), async (at, change) => {
+        const changed = Uint8Array.from(genuine);
+        changed[at] = (changed[at] ?? 0) ^ change;
+        await failureOf(() => verifyAttestedCertificate(changed, options()));
+      }),
+      { numRuns: 500 },
+    );
   });
 
   it('refuses calls that would check less than was meant', async () => {

@@ -12,6 +12,8 @@ import { pem, selfSigned } from '../../x509/self-signed.ts';
 import type { KeyPair } from './key-pair.ts';
 import type { CertificateOf, CertificateSource, SourceContext } from './source.ts';
 
+type AttestedContext = Pick<SourceContext, 'port' | 'nsm' | 'log'>;
+
 /**
  * A key made here, with a certificate signed by itself that holds an attestation document about it. The document verifies for
  * some three hours, as long as its certificates are valid; well before, key, document and certificate are made anew.
@@ -19,12 +21,12 @@ import type { CertificateOf, CertificateSource, SourceContext } from './source.t
 export class AttestedSource implements CertificateSource {
   readonly #names: readonly string[];
   readonly #nsm: Nsm;
-  readonly #context: SourceContext;
+  readonly #context: AttestedContext;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
   /** Throws NSM_MISSING. */
-  constructor({ names }: CertificateOf<'attested'>, context: SourceContext) {
+  constructor({ names }: CertificateOf<'attested'>, context: AttestedContext) {
     this.#names = names;
     this.#nsm = requireNsm(context.nsm, 'ingress.tls.certificates.attested');
     this.#context = context;
