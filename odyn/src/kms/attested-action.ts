@@ -1,3 +1,4 @@
+import type { Json } from './json.ts';
 import { KmsError } from './kms-error.ts';
 import type { Recipient, RecipientField } from './recipient.ts';
 
@@ -9,8 +10,6 @@ const SECRETS: ReadonlyMap<string, string> = new Map([
   ['GenerateDataKeyPair', 'PrivateKeyPlaintext'],
   ['GenerateRandom', 'Plaintext'],
 ]);
-
-export type Json = Record<string, unknown>;
 
 export function isAttested(action: string): boolean {
   return SECRETS.has(action);
@@ -38,15 +37,4 @@ export async function openAnswer(action: string, answer: Json, recipient: Pick<R
   const opened = { ...rest, [field]: secret.toString('base64') };
   secret.fill(0);
   return opened;
-}
-
-/** A JSON object out of bytes; undefined when they are none. */
-export function readObject(body: Uint8Array): Json | undefined {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(body).toString('utf8'));
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : undefined;
-  } catch {
-    // The parser's message would quote the text
-    return undefined;
-  }
 }

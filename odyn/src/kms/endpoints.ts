@@ -27,9 +27,13 @@ const PARTITIONS: readonly Partition[] = [
   { regions: /^eusc-de-\w+-\d+$/, suffix: 'amazonaws.eu' },
 ];
 
-/** One label of a host name, so that nothing but the region stands in its place. */
 const REGION = /^[a-z]+(?:-[a-z0-9]+)+$/;
 const REGION_MAX = 32;
+
+/** Whether it can be a region: one label of a host name, so that nothing else stands in its place. */
+export function isRegion(text: string): boolean {
+  return text.length <= REGION_MAX && REGION.test(text);
+}
 
 export interface EndpointOptions {
   /** `HOST[:PORT]` by region, of the manifest. */
@@ -51,7 +55,7 @@ export function endpointOptions(
 export function kmsEndpoint(region: string, { overrides, fips, dualStack }: EndpointOptions): string {
   const own = Object.hasOwn(overrides, region) ? overrides[region] : undefined;
   if (own !== undefined) return own;
-  if (region.length > REGION_MAX || !REGION.test(region)) {
+  if (!isRegion(region)) {
     throw new KmsError('KMS_ENDPOINT', `${JSON.stringify(region.slice(0, REGION_MAX))} is no name of a region`, {
       remedy: 'set AWS_REGION to one such as us-east-1',
     });

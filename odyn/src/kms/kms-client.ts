@@ -1,7 +1,8 @@
 import * as z from 'zod';
 import { readBody } from '../egress/own-http.ts';
 import { limits } from '../limits.ts';
-import { isAttested, type Json, openAnswer, readObject, withRecipient } from './attested-action.ts';
+import { isAttested, openAnswer, withRecipient } from './attested-action.ts';
+import { type Json, readObject } from './json.ts';
 import { KmsError, reasonOf } from './kms-error.ts';
 import type { KmsSender } from './kms-sender.ts';
 import type { Recipient } from './recipient.ts';

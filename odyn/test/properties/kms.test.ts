@@ -5,11 +5,12 @@ import type { SignatureV4 } from '@smithy/signature-v4';
 import fc from 'fast-check';
 import { holds } from '../../../test/properties/cases.ts';
 import { mutationsOf, textMutationsOf } from '../../../test/properties/mutations.ts';
-import { openAnswer, readObject, withRecipient } from '../../src/kms/attested-action.ts';
+import { openAnswer, withRecipient } from '../../src/kms/attested-action.ts';
 import { checkCaller } from '../../src/kms/caller/caller-check.ts';
 import { CallerError } from '../../src/kms/caller/caller-error.ts';
 import { type ReceivedRequest, receive } from '../../src/kms/caller/received-request.ts';
 import { readSignature } from '../../src/kms/caller/signature.ts';
+import { readObject } from '../../src/kms/json.ts';
 import { signerFor } from '../../src/kms/signer.ts';
 
 const NOW = Date.parse('2026-01-15T12:00:00Z');

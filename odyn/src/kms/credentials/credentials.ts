@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { parseJson } from '../json.ts';
 import { KmsError } from '../kms-error.ts';
 
 /** What requests to AWS are signed with. */
@@ -45,13 +46,4 @@ export function readCredentials(body: string, from: string): Credentials {
   const fields = [...new Set(result.error.issues.map(({ path }) => path.join('.')))].filter((path) => path !== '');
   const what = fields.length === 0 ? 'no JSON object' : `no ${fields.join(', no ')}`;
   throw new KmsError('KMS_CREDENTIALS', `${from} answered with ${what} that can be used`);
-}
-
-function parseJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    // The parser's message would quote the text
-    return undefined;
-  }
 }

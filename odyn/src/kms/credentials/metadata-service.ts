@@ -1,13 +1,14 @@
 import * as z from 'zod';
 import type { OwnAnswer, OwnHttp, OwnRequest } from '../../egress/own-http.ts';
 import { limits } from '../../limits.ts';
+import { isRegion } from '../endpoints.ts';
+import { parseJson } from '../json.ts';
 import { KmsError, reasonOf } from '../kms-error.ts';
 import { type CredentialSource, type Credentials, readCredentials } from './credentials.ts';
 
 const TOKEN_TTL_S = 21_600;
 const TOKEN = /^[\x21-\x7e]{1,1024}$/;
 const ROLE = /^[\w+=,.@-]{1,128}$/;
-const REGION = /^[a-z]+(?:-[a-z0-9]+)+$/;
 const ROLES = '/latest/meta-data/iam/security-credentials/';
 
 const failure = z.object({ Code: z.string().max(100), Message: z.string().max(500).optional() });
@@ -43,7 +44,7 @@ export class MetadataService implements CredentialSource {
   /** Where the instance is. */
   async region(): Promise<string> {
     const region = (await this.#get('/latest/meta-data/placement/region')).trim();
-    if (!REGION.test(region)) throw unusable('its region');
+    if (!isRegion(region)) throw unusable('its region');
     return region;
   }
 
@@ -101,13 +102,4 @@ function refused(status: number): KmsError {
 
 function unusable(what: string): KmsError {
   return new KmsError('KMS_CREDENTIALS', `the metadata service answered with something that is not ${what}`);
-}
-
-function parseJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    // The parser's message would quote the text
-    return undefined;
-  }
 }
