@@ -16,6 +16,7 @@ export type OdynErrorCode =
   | 'NSM_MISSING'
   | 'REDIRECT_FAILED'
   | 'SIGNAL_UNKNOWN'
+  | 'STOPPED'
   | 'TLS_FETCH'
   | 'TLS_FILE'
   | 'TLS_KMS'

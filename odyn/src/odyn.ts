@@ -161,6 +161,7 @@ export class Odyn {
         transport,
         kms: kms?.client,
         log: this.#log,
+        stop: this.#stopAsked.signal,
       });
       const { app, outputs } = await this.#startApp(configuration, egress?.port, kms);
       const over = new AbortController();

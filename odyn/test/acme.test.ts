@@ -40,6 +40,26 @@ describe('certificates by ACME', function () {
     assert.ok(![...bench.store.values.values()].some(({ value }) => atob(value).includes('CERTIFICATE')));
   });
 
+  it('that do not come do not hold up a stop', async () => {
+    await using bench = await AcmeBench.start();
+    bench.world.routes.clear();
+    const parent = await bench.parent();
+    const files = { 'etc/acme-ca.pem': bench.pebble.ca, 'etc/kms-ca.pem': bench.world.ca };
+    const spec = { argv: ['/bin/true'], manifest: bench.manifestText, files };
+    const { finished } = await startOdyn(parent, spec, { nsm: bench.world.nsm });
+    const status = await StatusReader.open(parent);
+    const log = readLog(parent);
+    while (!parent.requests.some(({ host }) => host === 'acme.example')) await new Promise(setImmediate);
+    await bench.stop(parent);
+    const final = await status.final();
+    assert.match(
+      final.status === 'fatal' ? final.error : '',
+      /^STOPPED: .* before ingress port \d+ had its certificates/,
+    );
+    assert.match(linesOf(await log, 'odyn').join('\n'), /ACME_UNREACHABLE: acme\.example:\d+ cannot be reached/);
+    await finished;
+  });
+
   it('are ordered by one of several replicas, shown by all, and renewed under open connections', async () => {
     await using bench = await AcmeBench.start({ lifeSeconds: 15 });
     const app = createServer((socket) => socket.pipe(socket)).listen(bench.port, '127.0.0.1');

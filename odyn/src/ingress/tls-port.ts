@@ -5,6 +5,7 @@ import { type IngressPort, needsPeer, type Tls } from '@enclaver/manifest';
 import type { VsockStream, VsockTransport } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
 import type { OdynLog } from '../logs/odyn-log.ts';
+import { OdynError } from '../odyn-error.ts';
 import { AcmeChallenges } from './acme-challenges.ts';
 import { Admission, type AdmissionCounts } from './admission.ts';
 import { readAuthorities } from './certificates/files.ts';
@@ -93,7 +94,8 @@ export class TlsPort implements OpenPort {
     try {
       // A certificate authority may want to see the port before there is a certificate
       await opened.#admission.listen(transport, (stream, head) => opened.#accept(stream, head));
-      await Promise.all(sources.map((source, index) => opened.#follow(source, index)));
+      const ready = Promise.all(sources.map((source, index) => opened.#follow(source, index)));
+      await Promise.race([ready, untilStopped(context)]);
     } catch (error) {
       await opened.close();
       throw error;
@@ -162,5 +164,15 @@ export class TlsPort implements OpenPort {
 function idle(side: Socket, ms: number, ...all: readonly Socket[]): void {
   side.setTimeout(ms, () => {
     for (const each of all) each.destroy();
+  });
+}
+
+/** Rejects with STOPPED when the enclave is asked to end. */
+function untilStopped({ port, stop }: SourceContext): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const onStop = (): void =>
+      reject(new OdynError('STOPPED', `the enclave was stopped before ingress port ${port} had its certificates`));
+    if (stop?.aborted) onStop();
+    else stop?.addEventListener('abort', onStop, { once: true });
   });
 }

@@ -35,4 +35,6 @@ export interface SourceContext {
   /** Where the manifest needs it. */
   readonly kms?: KmsClient | undefined;
   readonly log: OdynLog;
+  /** Aborted when the enclave is asked to end: nobody waits for a certificate then. */
+  readonly stop?: AbortSignal | undefined;
 }
