@@ -20,6 +20,7 @@ import { loadRelease } from './release/load.ts';
 import { makeReleaseImage, type ReleaseImage } from './release/release-image.ts';
 import { loadRuntime, type Runtime } from './runtime.ts';
 import { checkScope } from './scope.ts';
+import { checkSealedKeys } from './sealed-keys.ts';
 import { sectionSigner } from './sign.ts';
 import { WorkDir } from './work-dir.ts';
 
@@ -54,6 +55,7 @@ export async function buildEnclave(options: BuildOptions): Promise<BuildResult> 
   const flattened = await flatten(image, work, (done, total) => progress({ stage: 'flatten', text: app, done, total }));
   warn(flattened, options.onWarning);
   for (const text of checkManifestFiles(flattened.tree, manifest)) options.onWarning?.(text);
+  await checkSealedKeys(flattened, manifest);
   completeTree(flattened.tree, Buffer.from(options.manifest, 'utf8'), image.config.config.Volumes);
   const written = await assemble(output.path, {
     runtime,

@@ -19,6 +19,9 @@ describe('builder: files that the manifest names', () => {
   const port = (number: number, tls: string): string =>
     manifest('oci:./image', `ingress:\n  - listen_port: ${number}\n    tls: { ${tls} }\n`);
 
+  const certificate = (fields: string): string =>
+    `certificates: [{ kms: { ${fields}, kms_key: "arn:aws:kms:eu-west-1:111122223333:key/1" } }]`;
+
   it('takes files at the paths of the manifest, or where the original has them, and says that the key is in the image', async () => {
     const warnings: string[] = [];
     const onWarning = (text: string): void => void warnings.push(text);
@@ -36,8 +39,23 @@ describe('builder: files that the manifest names', () => {
     ] as const) {
       await assert.rejects(bench.build({ manifest: port(8443, tls) }), refusal('TLS_FILE', missing));
     }
-    const certificate = (fields: string): string =>
-      `certificates: [{ kms: { ${fields}, kms_key: "arn:aws:kms:eu-west-1:111122223333:key/1" } }]`;
+    assert.deepEqual(await bench.leavings(), []);
+  });
+
+  it('refuses a key for KMS that is not sealed, and takes one that is', async () => {
+    await bench.writeImage([
+      { name: 'srv/plain', content: '-----BEGIN PRIVATE KEY-----\n' },
+      { name: 'srv/sealed', content: Buffer.from('AQICAHg=') },
+    ]);
+    const tls = (key: string): string => port(8443, certificate(`key: ${key}, cert: "https://host/cert.pem"`));
+    await assert.rejects(
+      bench.build({ manifest: tls('/srv/plain') }),
+      refusal('TLS_FILE', /8443: \/srv\/plain: .* not sealed at all/),
+    );
+    await bench.build({ manifest: tls('/srv/sealed') });
+  });
+
+  it('refuses an image without a file of a certificate by KMS, or of the proxy', async () => {
     for (const fields of [
       'key: /srv/none, cert: https://host/cert.pem',
       'key: https://host/key, cert: /srv/none',
