@@ -1,5 +1,5 @@
 // The egress proxy beside others: `node bench/egress/main.ts [rounds]`. Ours is both halves, odyn and the outer-proxy, with
-// a Unix socket in the place of the vsock: two hops, where the others have one. Clients, proxy and server share one CPU, so
+// a Unix socket in the place of the vsock: two hops; the others are measured with one and with two. Clients, proxy and server share one CPU, so
 // that a figure is the total cost; rounds alternate between the proxies. Prints a table in Markdown, with ratios, to stdout.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -53,10 +53,9 @@ async function answers(port: number): Promise<void> {
 }
 
 async function start(peer: Peer, port: number): Promise<Running> {
-  const commands = peer.commands(port, folder);
-  for (const command of commands) {
+  for (const command of peer.commands(port, folder)) {
     const child = pinned(command);
-    if (commands.length > 1) await once(child.stdout as NodeJS.ReadableStream, 'data');
+    if (peer.says) await once(child.stdout as NodeJS.ReadableStream, 'data');
   }
   await answers(port);
   return { name: peer.name, port, samples: { connect: [], bulk: [], kept: [], fresh: [] } };

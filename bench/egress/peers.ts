@@ -1,16 +1,24 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** A forward proxy under test: the processes it takes to listen at `port`, each started when the one before is ready. */
+/** A forward proxy under test: the processes it takes to listen at `port`. */
 export interface Peer {
   readonly name: string;
   readonly needs: string | undefined;
+  /** Its processes say on standard output when they are ready, and are started one after the other. */
+  readonly says: boolean;
   commands(port: number, folder: string): string[][];
 }
+
+const TINYPROXY = '/usr/bin/tinyproxy';
+const SQUID = '/usr/sbin/squid';
+/** From the port of a proxy to that of the one behind it. */
+const BEHIND = 100;
 
 const ours: Peer = {
   name: 'ours, two hops',
   needs: undefined,
+  says: true,
   commands: (port, folder) => {
     const socket = join(folder, 'parent_17002');
     const at = (room: string): string => join(import.meta.dirname, '../..', room, 'test/egress-process.ts');
@@ -21,27 +29,42 @@ const ours: Peer = {
   },
 };
 
-const tinyproxy: Peer = {
-  name: 'tinyproxy',
-  needs: existsSync('/usr/bin/tinyproxy') ? undefined : 'tinyproxy',
-  commands: (port, folder) => {
-    const file = join(folder, 'tinyproxy.conf');
-    writeFileSync(
-      file,
-      `Port ${port}\nListen 127.0.0.1\nTimeout 600\nMaxClients 300\nLogLevel Critical\nLogFile "${folder}/tinyproxy.log"\nAllow 127.0.0.1\n`,
-    );
-    return [['/usr/bin/tinyproxy', '-d', '-c', file]];
-  },
-};
+/** One of them, or two in a row as our halves are. */
+function peer(
+  name: string,
+  program: string,
+  hops: 1 | 2,
+  command: (port: number, folder: string, next?: number) => string[],
+): Peer {
+  return {
+    name: hops === 1 ? name : `${name}, two in a row`,
+    needs: existsSync(program) ? undefined : name,
+    says: false,
+    commands: (port, folder) =>
+      hops === 1 ? [command(port, folder)] : [command(port + BEHIND, folder), command(port, folder, port + BEHIND)],
+  };
+}
 
-const squid: Peer = {
-  name: 'squid',
-  needs: existsSync('/usr/sbin/squid') ? undefined : 'squid',
-  commands: (port, folder) => {
-    const file = join(folder, 'squid.conf');
-    writeFileSync(
-      file,
-      `http_port 127.0.0.1:${port}
+function tinyproxy(port: number, folder: string, next?: number): string[] {
+  const file = join(folder, `tinyproxy-${port}.conf`);
+  const upstream = next === undefined ? '' : `Upstream http 127.0.0.1:${next}\n`;
+  writeFileSync(
+    file,
+    `Port ${port}\nListen 127.0.0.1\nTimeout 600\nMaxClients 300\nLogLevel Critical\nLogFile "${folder}/tinyproxy.log"\nAllow 127.0.0.1\n${upstream}`,
+  );
+  return [TINYPROXY, '-d', '-c', file];
+}
+
+function squid(port: number, folder: string, next?: number): string[] {
+  const file = join(folder, `squid-${port}.conf`);
+  const parent =
+    next === undefined
+      ? ''
+      : `cache_peer 127.0.0.1 parent ${next} 0 no-query no-digest default\nnever_direct allow all\n`;
+  writeFileSync(
+    file,
+    `http_port 127.0.0.1:${port}
+visible_hostname bench-${port}
 http_access allow localhost
 cache deny all
 cache_mem 8 MB
@@ -51,10 +74,15 @@ pid_filename none
 max_filedescriptors 4096
 pinger_enable off
 coredump_dir ${folder}
-`,
-    );
-    return [['/usr/sbin/squid', '-N', '-f', file]];
-  },
-};
+${parent}`,
+  );
+  return [SQUID, '-N', '-n', `bench${port}`, '-f', file];
+}
 
-export const peers: readonly Peer[] = [ours, tinyproxy, squid];
+export const peers: readonly Peer[] = [
+  ours,
+  peer('tinyproxy', TINYPROXY, 1, tinyproxy),
+  peer('tinyproxy', TINYPROXY, 2, tinyproxy),
+  peer('squid', SQUID, 1, squid),
+  peer('squid', SQUID, 2, squid),
+];
