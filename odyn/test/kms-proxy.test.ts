@@ -64,6 +64,25 @@ describe('KMS proxy: the five attested actions, with the unmodified SDK', () => 
     assert.equal(documents, 1);
   });
 
+  it('gives no document from before a register was changed', async () => {
+    await using world = await KmsWorld.start();
+    let documents = 0;
+    const nsm = new Nsm(async (request) => {
+      const answer = await world.simulator.request(request);
+      if (answer.length > 1000) documents++;
+      return answer;
+    });
+    const client = sdk(world, localOf(await world.openKms({ nsm })));
+    const ask = () => client.send(new GenerateRandomCommand({ NumberOfBytes: 8 }));
+    await ask();
+    for (const change of [() => nsm.extendPcr(16, Buffer.from('x')), () => nsm.lockPcr(16), () => nsm.lockPcrs(20)]) {
+      await change();
+      await ask();
+      await ask();
+    }
+    assert.equal(documents, 4);
+  });
+
   it('leaves the Recipient of a caller that opens the answer itself', async () => {
     await using world = await KmsWorld.start();
     const client = sdk(world, localOf(await world.openKms()));

@@ -20,6 +20,8 @@ export class Recipient {
   readonly #now: () => number;
   #field: Promise<RecipientField> | undefined;
   #until = 0;
+  /** Of the NSM's registers, when the document was asked for. */
+  #changes = 0;
 
   private constructor(nsm: Nsm, keys: { publicKey: KeyObject; privateKey: KeyObject }, now: () => number) {
     this.#nsm = nsm;
@@ -33,9 +35,10 @@ export class Recipient {
     return new Recipient(nsm, await promisify(generateKeyPair)('rsa', { modulusLength: 2048 }), now);
   }
 
-  /** With a document of the last minute; one is asked for at a time. @throws KmsError KMS_ATTESTATION */
+  /** With a document of the last minute and of the registers as they are; one is asked for at a time. @throws KmsError KMS_ATTESTATION */
   async field(): Promise<RecipientField> {
-    if (this.#field === undefined || this.#now() >= this.#until) {
+    if (this.#field === undefined || this.#now() >= this.#until || this.#changes !== this.#nsm.changes) {
+      this.#changes = this.#nsm.changes;
       this.#until = this.#now() + limits.kmsDocumentMs;
       this.#field = this.#attest();
       this.#field.catch(() => {

@@ -38,12 +38,18 @@ export class Nsm {
   readonly #transport: NsmTransport;
   readonly #timeoutMs: number;
   #calls = 0;
+  #changes = 0;
   /** Settles, and never rejects, when the transport is free. */
   #free: Promise<unknown> = Promise.resolve();
 
   constructor(transport: NsmTransport, { timeoutMs = CALL_TIMEOUT_MS }: NsmOptions = {}) {
     this.#transport = transport;
     this.#timeoutMs = timeoutMs;
+  }
+
+  /** Another number whenever this client may have changed what documents say of the registers. */
+  get changes(): number {
+    return this.#changes;
   }
 
   async describe(): Promise<NsmDescription> {
@@ -64,17 +70,17 @@ export class Nsm {
 
   /** `new = SHA384(old ‖ data)`. Gives the new value. */
   async extendPcr(index: number, data: Uint8Array): Promise<Uint8Array> {
-    return (await this.#ask({ kind: 'ExtendPCR', index, data })).data;
+    return (await this.#change({ kind: 'ExtendPCR', index, data })).data;
   }
 
   /** From now on the register cannot change, and stands in every document. */
   async lockPcr(index: number): Promise<void> {
-    await this.#ask({ kind: 'LockPCR', index });
+    await this.#change({ kind: 'LockPCR', index });
   }
 
   /** Locks the registers 0 to `range` − 1. */
   async lockPcrs(range: number): Promise<void> {
-    await this.#ask({ kind: 'LockPCRs', range });
+    await this.#change({ kind: 'LockPCRs', range });
   }
 
   /** 1 to 256 random bytes; the device gives 256. */
@@ -90,6 +96,15 @@ export class Nsm {
   /** What time it is for the NSM: it writes that into every document. To the millisecond; QEMU's emulated device knows seconds. */
   async time(): Promise<Date> {
     return documentTime(await this.attest());
+  }
+
+  /** Without an answer the change may have been made all the same. */
+  async #change<Kind extends NsmRequest['kind']>(request: NsmRequest & { kind: Kind }): Promise<NsmAnswers[Kind]> {
+    try {
+      return await this.#ask<Kind>(request);
+    } finally {
+      this.#changes += 1;
+    }
   }
 
   async #ask<Kind extends NsmRequest['kind']>(request: NsmRequest & { kind: Kind }): Promise<NsmAnswers[Kind]> {
