@@ -341,6 +341,16 @@ describe('conflicts in a manifest', () => {
     ]);
   });
 
+  it('refuses the port of the resolver where egress is transparent, and only there', () => {
+    const egress = (transparent: boolean) => `egress: {transparent: ${transparent}}\ningress: [{listen_port: 53}]\n`;
+    assert.deepEqual(conflicts(egress(true)), [
+      ['CONFLICT', 'ingress[0].listen_port', 7, 'port 53, which egress.transparent already has'],
+    ]);
+    assert.equal(parseManifest(minimal(egress(false))).egress?.transparent, undefined);
+    assert.equal(parseManifest(minimal('egress: {transparent: true}')).egress?.transparent, true);
+    assert.equal(parseManifest(minimal('privileged: true')).privileged, true);
+  });
+
   it('refuses reserved vsock ports for ingress, and only there', () => {
     for (const port of [17000, 17001, 17002]) {
       assert.match(String(conflicts(`ingress: [{listen_port: ${port}}]`)[0]?.[3]), /which is reserved for/);
