@@ -39,7 +39,8 @@ export async function nodeLayer(): Promise<Buffer> {
 const run = promisify(execFile);
 const checkout = join(import.meta.dirname, '../..');
 
-async function strippedNode(): Promise<Buffer> {
+/** The Node of this checkout without its symbols. */
+export async function strippedNode(): Promise<Buffer> {
   const folder = await mkdtemp(join(tmpdir(), 'enclaver-node-'));
   try {
     const node = join(folder, 'node');
