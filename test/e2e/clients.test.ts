@@ -83,7 +83,7 @@ describe('clients that know nothing of an enclave, in one that is booted', funct
         '  listen_port: 9000',
         `  endpoints: { ${REGION}: "host:${ports[0]}", ${STALE_REGION}: "host:${ports[1]}" }`,
         '  ca_file: /etc/kms-ca.pem',
-        'egress: { allow: ["allowed.test", "127.0.0.9"] }',
+        'egress: { transparent: true, allow: ["allowed.test", "127.0.0.9"] }',
         '',
       ].join('\n'),
       calls: callsWith(CiphertextBlob, peer.publicKey.export({ type: 'spki', format: 'der' })),
@@ -184,8 +184,20 @@ describe('clients that know nothing of an enclave, in one that is booted', funct
   for (const name of ['curl', 'wget', 'python', 'go']) {
     it(`${name} reaches what is allowed by the proxy of its environment, and nothing else`, () => {
       const [allowed = '', denied = ''] = urls;
-      assert.match(resultOf(name, allowed).text ?? '', new RegExp(`answer to ${new URL(allowed).host}`));
-      assert.match(resultOf(name, denied).text ?? '', refusal);
+      assert.match(resultOf(name, `proxy ${allowed}`).text ?? '', new RegExp(`answer to ${new URL(allowed).host}`));
+      assert.match(resultOf(name, `proxy ${denied}`).text ?? '', refusal);
+    });
+  }
+
+  for (const name of ['curl', 'wget', 'python', 'go']) {
+    it(`${name} reaches the same without a proxy`, () => {
+      const [allowed = '', denied = ''] = urls;
+      assert.match(
+        resultOf(name, `transparent ${allowed}`).text ?? '',
+        new RegExp(`answer to ${new URL(allowed).host}`),
+      );
+      const { text = '' } = resultOf(name, `transparent ${denied}`);
+      assert.ok(text !== '' && !text.includes('answer to'), text);
     });
   }
 

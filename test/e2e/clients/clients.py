@@ -79,15 +79,22 @@ FETCHERS = {
 }
 
 
+def fetch(way):
+    for name, get in FETCHERS.items():
+        for url in plan["urls"]:
+            say(name, f"{way} {url}", text=get(url))
+
+
 for call in plan["calls"]:
     if "seal" in call:
         say("api", "seal", register=seal(call["seal"]))
         continue
     say("boto3", call["case"], **boto(call))
 say("boto3", "done")
-for name, get in FETCHERS.items():
-    for url in plan["urls"]:
-        say(name, url, text=get(url))
+fetch("proxy")
+for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+    os.environ.pop(name)
+fetch("transparent")
 sdk = subprocess.Popen(["node", "/app/sdk.cjs"])
 for call in plan["calls"]:
     if "seal" not in call and call.get("once") is None:
