@@ -338,6 +338,19 @@ describe('egress proxy', () => {
     );
   });
 
+  it('leaves a reason out that can be read and not written, and answers 502 for a status that is none', async () => {
+    let line = 'HTTP/1.1 200 a\x01b';
+    const odd = createTcp((socket) => socket.end(`${line}\r\nContent-Length: 0\r\n\r\n`));
+    servers.push(odd);
+    const to = await portOf(odd);
+    parent.answer = () => ({ reply: { Ok: { address: REACHED } }, to });
+    assert.match(await curl('-i', 'http://example.com/'), /^HTTP\/1.1 200 ?\r\n/);
+    const upgrade = 'Connection: Upgrade\r\nUpgrade: echo\r\n\r\n';
+    assert.match(await raw(`GET http://example.com/ HTTP/1.1\r\nHost: x\r\n${upgrade}`), /^HTTP\/1.1 200 ?\r\n/);
+    line = 'HTTP/1.1 099 Odd';
+    assert.match(await curl('-i', 'http://example.com/'), /^HTTP\/1.1 502 [\s\S]*its status is none$/);
+  });
+
   it('answers 431 to a head that is too large', async () => {
     assert.match(
       await raw(`GET http://example.com/ HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`),

@@ -154,7 +154,7 @@ export class FakeParent {
         socket.on('data', (bytes: Buffer) => this.stray.push(bytes));
         return;
       }
-      const out = connect(to, '127.0.0.1');
+      const out = connect({ port: to, host: '127.0.0.1', noDelay: true });
       this.#sockets.add(out);
       out.once('close', () => this.#sockets.delete(out));
       out.on('error', () => socket.destroy());

@@ -43,19 +43,31 @@ export function requestOver(
 export function answerOf(upstream: ClientRequest): Promise<IncomingMessage | undefined> {
   return new Promise((resolve, reject) => {
     upstream.once('response', (answered: IncomingMessage) => {
-      // The header ends here, and without it nobody could read the body
-      if (isChunked(answered.headers['transfer-encoding'] ?? 'chunked')) return resolve(answered);
+      const fault = faultOf(answered);
+      if (fault === undefined) return resolve(answered);
       upstream.destroy();
-      reject(new Refusal(502, 'the server broke off: its Transfer-Encoding is not chunked'));
+      reject(new Refusal(502, `the server broke off: its ${fault}`));
     });
     upstream.once('upgrade', () => resolve(undefined));
     upstream.on('error', (cause) => reject(new Refusal(502, `the server broke off: ${cause.message}`, { cause })));
   });
 }
 
+/** Why an answer cannot be passed on. */
+function faultOf({ statusCode = 0, headers }: IncomingMessage): string | undefined {
+  if (statusCode < 100) return 'status is none';
+  // The header ends here, and without it nobody could read the body
+  return isChunked(headers['transfer-encoding'] ?? 'chunked') ? undefined : 'Transfer-Encoding is not chunked';
+}
+
+/** The reason after the status; none when it holds bytes that Node's reader takes and its writer throws at. */
+export function reasonOf({ statusMessage = '' }: IncomingMessage): string {
+  return /[^\t\x20-\x7e\x80-\xff]/.test(statusMessage) ? '' : statusMessage;
+}
+
 export function reply(answered: IncomingMessage, response: ServerResponse): void {
   response.sendDate = false;
-  response.writeHead(answered.statusCode ?? 502, answered.statusMessage ?? '', endToEnd(answered.rawHeaders));
+  response.writeHead(answered.statusCode ?? 502, reasonOf(answered), endToEnd(answered.rawHeaders));
   pipeline(answered, response, (error) => {
     if (error) response.destroy();
   });
