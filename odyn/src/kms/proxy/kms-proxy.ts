@@ -138,7 +138,7 @@ export class KmsProxy {
     this.counts.kmsForwarded++;
     if ((answered.statusCode ?? 0) < 400) {
       response.sendDate = false;
-      response.writeHead(answered.statusCode ?? 502, answered.statusMessage, endToEnd(answered.rawHeaders));
+      response.writeHead(answered.statusCode ?? 502, endToEnd(answered.rawHeaders));
       return pipeline(answered, response).catch(brokeOff);
     }
     const body = await readAnswer(answered);

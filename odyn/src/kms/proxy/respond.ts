@@ -22,7 +22,7 @@ export function respond(response: ServerResponse, answered: IncomingMessage, bod
   }
   kept.push('Content-Length', String(body.length));
   response.sendDate = false;
-  response.writeHead(answered.statusCode ?? 502, answered.statusMessage, kept);
+  response.writeHead(answered.statusCode ?? 502, kept);
   response.end(body);
 }
 
