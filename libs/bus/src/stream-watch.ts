@@ -1,4 +1,4 @@
-import { type JetStreamSubscription, type JsMsg, NatsError } from 'nats';
+import { ErrorCode, type JetStreamSubscription, type JsMsg, NatsError } from 'nats';
 
 /** JetStream's error code for a consumer that does not exist (server/errors.json). */
 const CONSUMER_NOT_FOUND = 10014;
@@ -47,8 +47,12 @@ export class StreamWatch<T> implements AsyncIterable<T> {
   }
 }
 
-/** A server that was restarted has forgotten the consumer: then there is nothing left to end. */
+/**
+ * A server that was restarted has forgotten the consumer, and it forgets those of a connection that ends: then there is
+ * nothing left to end.
+ */
 function unlessGone(error: unknown): void {
-  if (error instanceof NatsError && error.api_error?.err_code === CONSUMER_NOT_FOUND) return;
-  throw error;
+  if (!(error instanceof NatsError)) throw error;
+  const isEnding = error.code === ErrorCode.ConnectionDraining || error.code === ErrorCode.ConnectionClosed;
+  if (!isEnding && error.api_error?.err_code !== CONSUMER_NOT_FOUND) throw error;
 }
