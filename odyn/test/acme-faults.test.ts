@@ -67,6 +67,7 @@ describe('a store that is hostile', function () {
   this.timeout(60_000);
 
   let bench: AcmeBench;
+  const keepers: AcmeKeeper[] = [];
 
   before(async () => {
     bench = await AcmeBench.start({ alwaysValid: true });
@@ -79,6 +80,17 @@ describe('a store that is hostile', function () {
     bench.store.answer = () => undefined;
   });
 
+  // One that goes on would take what the next test's keeper has stored
+  afterEach(() => {
+    for (const keeper of keepers.splice(0)) keeper.close();
+  });
+
+  async function open(options: { firstMs?: number } = {}): ReturnType<AcmeBench['keeper']> {
+    const opened = await bench.keeper(options);
+    keepers.push(opened.keeper);
+    return opened;
+  }
+
   function check(pair: KeyPair): string {
     const certificate = new X509Certificate(pair.certificates);
     assert.equal(certificate.subjectAltName, DOMAINS.map((name) => `DNS:${name}`).join(', '));
@@ -86,7 +98,7 @@ describe('a store that is hostile', function () {
   }
 
   async function issue(): Promise<{ keeper: AcmeKeeper; serial: string }> {
-    const { keeper } = await bench.keeper();
+    const { keeper } = await open();
     return { keeper, serial: check(await keeper.start(changedNever)) };
   }
 
@@ -143,7 +155,7 @@ describe('a store that is hostile', function () {
     first.keeper.close();
     const old = stored('state').value;
     bench.store.values.clear();
-    const { keeper, lines } = await bench.keeper();
+    const { keeper, lines } = await open();
     const serial = check(await keeper.start(changedNever));
     assert.notEqual(serial, first.serial);
     bench.store.values.set('state', { value: old, revision: 1_000 });
@@ -161,7 +173,7 @@ describe('a store that is hostile', function () {
     it(`and ${what} costs no order`, async () => {
       const before = bench.pebble.orders;
       bench.store.answer = ({ op }) => (op === 'put' || what === 'is silent' ? answer() : undefined);
-      const { keeper } = await bench.keeper({ firstMs: what === 'is silent' ? 6_000 : 1_000 });
+      const { keeper } = await open({ firstMs: what === 'is silent' ? 6_000 : 1_000 });
       await assert.rejects(keeper.start(changedNever), { code: 'ACME_FAILED', message: reason });
       assert.equal(bench.pebble.orders, before);
     });
