@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 
 /** What the demos share: headings with the time that has passed, and the `enclaver` command as a user calls it. */
@@ -11,15 +10,6 @@ const startedAt = performance.now();
 export function say(text: string): void {
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   process.stdout.write(`\n== ${text}  [${seconds} s]\n`);
-}
-
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }
 
 /** Runs a command to its end and shows what it prints; gives its stdout. Throws when it fails. */

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { command, freePort, runEnclave, say } from '../show.ts';
+import { freePort } from '../../test/stack/free-port.ts';
+import { command, runEnclave, say } from '../show.ts';
 import { makeHelloImage } from './make-image.ts';
 
 /** The one target that hello's manifest allows: port 9080 of the parent. */

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { AttestedAgent } from '@enclaver/attestation/tls';
 import { selfMadePair } from '@enclaver/kms-emulator';
-import { command, freePort, runEnclave, say } from '../show.ts';
+import { freePort } from '../../test/stack/free-port.ts';
+import { command, runEnclave, say } from '../show.ts';
 import { encrypt, METADATA_PORT, ROLE, startKms, startMetadataService } from './aws-stand-in.ts';
 import { makeSecretImage } from './make-image.ts';
 

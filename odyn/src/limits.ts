@@ -127,6 +127,8 @@ export const limits = {
   /** For the parent's answer: name lookup and TCP connect, whose kernel default gives up after 127 s. */
   egressReplyMs: 130_000,
   egressIdleMs: 3_600_000,
+  /** A program that tries a thousand datagrams a second costs one line. */
+  unroutableLogMs: 10_000,
   /** Connections to one server kept for its next request: what reverse proxies keep to theirs. */
   egressIdlePerServer: 32,
   /** ... and to all of them: a descriptor and some 20 KiB each on either side of the vsock. */

@@ -9,7 +9,7 @@ import { findInRoot } from './bootstrap/in-root.ts';
 import { readBounded } from './bootstrap/read-bounded.ts';
 import { Clock } from './clock/clock.ts';
 import type { Egress } from './egress/egress.ts';
-import { countUnroutable } from './egress/unroutable.ts';
+import { UnroutableLog } from './egress/unroutable.ts';
 import { type AppEnd, Events } from './events.ts';
 import { Ingress } from './ingress/ingress.ts';
 import { waitForListeners } from './ingress/listeners.ts';
@@ -164,16 +164,16 @@ export class Odyn {
         stop: this.#stopAsked.signal,
       });
       const { app, outputs } = await this.#startApp(configuration, egress?.port, kms);
+      const unroutable = new UnroutableLog(this.#log);
       const over = new AbortController();
       const watch = this.#watchApp(manifest, AbortSignal.any([over.signal, this.#stopAsked.signal]));
       const end = await app.ended;
       over.abort();
       app.killAll();
       await Promise.all([watch, ingress.close(), ...outputs.map((output) => output.drain(limits.outputDrainMs))]);
-      const unroutable = countUnroutable();
       this.#log.info('traffic', {
         ...egress?.counts(),
-        unroutable,
+        unroutable: unroutable.close(),
         ...kms?.counts(),
         ingress: JSON.stringify(ingress.stats()),
       });

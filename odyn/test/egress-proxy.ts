@@ -21,6 +21,14 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/** The lines of a log. */
+export function textOf(ring: LogRing): string {
+  const bytes = ring.cursor(0).take();
+  if (bytes === undefined) return '';
+  const records = new LogDecoder().push(bytes);
+  return records.map(({ payload }) => payload.toString()).join('\n');
+}
+
 /** odyn's egress without the rest of odyn. */
 export class EgressProxy {
   readonly egress: Egress;
@@ -50,10 +58,7 @@ export class EgressProxy {
 
   /** All that odyn has logged. */
   log(): string {
-    const bytes = this.#ring.cursor(0).take();
-    if (bytes === undefined) return '';
-    const records = new LogDecoder().push(bytes);
-    return records.map(({ payload }) => payload.toString()).join('\n');
+    return textOf(this.#ring);
   }
 
   async close(): Promise<void> {
