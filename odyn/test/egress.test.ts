@@ -287,6 +287,8 @@ describe('egress proxy', () => {
     'no Host': 'GET http://example.com/ HTTP/1.1\r\n\r\n',
     'a list of hosts': 'GET http://example.com,evil.com/ HTTP/1.1\r\nHost: x\r\n\r\n',
     'a length that repeats itself': 'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\nabc',
+    'a length that nobody can count':
+      'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nContent-Length: 8446744073709551621\r\n\r\nabc',
     'a length with a sign': 'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc',
     'an encoding twice':
       'POST http://example.com/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
@@ -320,10 +322,9 @@ describe('egress proxy', () => {
   }
 
   it('carries out nothing behind a request that can be read in two ways', async () => {
-    const answer = await raw(
-      `${bad['two encodings']}GET http://example.com/next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
-    );
-    assert.match(answer, /^HTTP\/1.1 400 [\s\S]*chunked, or with Content-Length$/);
+    const next = 'GET http://example.com/next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
+    assert.match(await raw(`${bad['two encodings']}${next}`), /^HTTP\/1.1 400 [\s\S]*chunked, or with Content-Length$/);
+    assert.match(await raw(`${bad['no Host']}${next}`), /^HTTP\/1.1 400 [\s\S]*no Host$/);
     assert.deepEqual(parent.requests, []);
   });
 
@@ -338,17 +339,21 @@ describe('egress proxy', () => {
     );
   });
 
-  it('leaves a reason out that can be read and not written, and answers 502 for a status that is none', async () => {
-    let line = 'HTTP/1.1 200 a\x01b';
+  it('answers 502 for a status line that can be read and not written, and goes on', async () => {
+    let line = '';
     const odd = createTcp((socket) => socket.end(`${line}\r\nContent-Length: 0\r\n\r\n`));
     servers.push(odd);
     const to = await portOf(odd);
     parent.answer = () => ({ reply: { Ok: { address: REACHED } }, to });
-    assert.match(await curl('-i', 'http://example.com/'), /^HTTP\/1.1 200 ?\r\n/);
     const upgrade = 'Connection: Upgrade\r\nUpgrade: echo\r\n\r\n';
-    assert.match(await raw(`GET http://example.com/ HTTP/1.1\r\nHost: x\r\n${upgrade}`), /^HTTP\/1.1 200 ?\r\n/);
-    line = 'HTTP/1.1 099 Odd';
-    assert.match(await curl('-i', 'http://example.com/'), /^HTTP\/1.1 502 [\s\S]*its status is none$/);
+    for (const [sent, fault] of [
+      ['HTTP/1.1 200 a\x01b', /^HTTP\/1.1 502 [\s\S]*its reason is no text$/],
+      ['HTTP/1.1 099 Odd', /^HTTP\/1.1 502 [\s\S]*its status is none$/],
+    ] as const) {
+      line = sent;
+      assert.match(await curl('-i', 'http://example.com/'), fault);
+      assert.match(await raw(`GET http://example.com/ HTTP/1.1\r\nHost: x\r\n${upgrade}`), fault);
+    }
   });
 
   it('answers 431 to a head that is too large', async () => {

@@ -14,9 +14,11 @@ export function isDoubtful({ socket }: IncomingMessage): boolean {
 
 /** Headers that frame the body on the next connection: as it came, and never twice. @throws Refusal 400 */
 export function framingOf(request: IncomingMessage): string[] {
-  checkHost(request);
+  const hosts = checkHosts(request);
   // Without a version (HTTP/0.9) a request has neither headers nor framing; Node reads them all the same
   if (request.httpVersionMajor !== 1) throw doubt(request, 'HTTP other than 1.0 and 1.1');
+  if (hosts === 0 && request.httpVersionMinor !== 0) throw doubt(request, 'no Host');
+  if (!isCountable(request)) throw doubt(request, 'a Content-Length that nobody can count');
   const encoding = request.headers['transfer-encoding'];
   if (encoding === undefined) {
     const unsaid = request.headers['content-length'] === undefined && !BODILESS.has(request.method ?? '');
@@ -31,7 +33,7 @@ export function framingOf(request: IncomingMessage): string[] {
 
 /** A CONNECT has no body: what follows its head belongs to the tunnel. @throws Refusal 400 */
 export function checkConnect(request: IncomingMessage): void {
-  checkHost(request);
+  checkHosts(request);
   if (hasBody(request)) throw doubt(request, 'a CONNECT has no body');
 }
 
@@ -43,10 +45,16 @@ export function isChunked(encoding: string): boolean {
   return encoding.trim().toLowerCase() === 'chunked';
 }
 
-/** Node keeps the first of several. */
-function checkHost(request: IncomingMessage): void {
+/** Beyond it Node and other readers count wrongly, or over the end of their numbers. */
+export function isCountable({ headers }: IncomingMessage): boolean {
+  return Number(headers['content-length'] ?? 0) <= Number.MAX_SAFE_INTEGER;
+}
+
+/** How many there are: Node keeps the first of several. */
+function checkHosts(request: IncomingMessage): number {
   const hosts = request.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host');
   if (hosts.length > 1) throw doubt(request, 'more than one Host');
+  return hosts.length;
 }
 
 function doubt(request: IncomingMessage, found: string): Refusal {

@@ -14,7 +14,8 @@ export function createProxy(gate: Gate, relay: Relay, connections: ServerConnect
   const server = createServer({
     maxHeaderSize: limits.egressHeaderBytes,
     insecureHTTPParser: false,
-    requireHostHeader: true,
+    // framing.ts asks for one: Node would refuse the request and go on with the next, wherever that begins
+    requireHostHeader: false,
     rejectNonStandardBodyWrites: false,
     headersTimeout: limits.egressHeadersMs,
     // Uploads may take any time; what does not move is cut by the idle time

@@ -2,7 +2,7 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage, type 
 import { pipeline } from 'node:stream';
 import type { VsockStream } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
-import { isChunked } from './framing.ts';
+import { isChunked, isCountable } from './framing.ts';
 import { type Gate, Refusal } from './gate.ts';
 import { endToEnd } from './headers.ts';
 import type { ForwardTarget } from './request-target.ts';
@@ -53,21 +53,19 @@ export function answerOf(upstream: ClientRequest): Promise<IncomingMessage | und
   });
 }
 
-/** Why an answer cannot be passed on. */
-function faultOf({ statusCode = 0, headers }: IncomingMessage): string | undefined {
+/** Why an answer cannot be passed on. Node's reader takes more in a status line than its writer does. */
+function faultOf(answered: IncomingMessage): string | undefined {
+  const { statusCode = 0, statusMessage = '', headers } = answered;
   if (statusCode < 100) return 'status is none';
+  if (/[^\t\x20-\x7e\x80-\xff]/.test(statusMessage)) return 'reason is no text';
+  if (!isCountable(answered)) return 'Content-Length is one that nobody can count';
   // The header ends here, and without it nobody could read the body
   return isChunked(headers['transfer-encoding'] ?? 'chunked') ? undefined : 'Transfer-Encoding is not chunked';
 }
 
-/** The reason after the status; none when it holds bytes that Node's reader takes and its writer throws at. */
-export function reasonOf({ statusMessage = '' }: IncomingMessage): string {
-  return /[^\t\x20-\x7e\x80-\xff]/.test(statusMessage) ? '' : statusMessage;
-}
-
 export function reply(answered: IncomingMessage, response: ServerResponse): void {
   response.sendDate = false;
-  response.writeHead(answered.statusCode ?? 502, reasonOf(answered), endToEnd(answered.rawHeaders));
+  response.writeHead(answered.statusCode ?? 502, answered.statusMessage ?? '', endToEnd(answered.rawHeaders));
   pipeline(answered, response, (error) => {
     if (error) response.destroy();
   });

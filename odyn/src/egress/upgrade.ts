@@ -7,7 +7,7 @@ import { framingOf } from './framing.ts';
 import type { Gate } from './gate.ts';
 import { endToEnd } from './headers.ts';
 import { forwardTarget } from './request-target.ts';
-import { answerOf, openStream, reasonOf, reply, requestOver } from './server-request.ts';
+import { answerOf, openStream, reply, requestOver } from './server-request.ts';
 import { joinStreams } from './tunnel.ts';
 
 /** Carries out a request that asks for another protocol, such as WebSocket: joins both sides when the server agrees. */
@@ -32,7 +32,7 @@ export async function forwardUpgrade(
       socket.off('close', onGone);
       const headers = [...endToEnd(answered.rawHeaders), ...upgradeTo(answered)];
       // Latin-1, as Node has read it: the bytes stay what they were
-      socket.write(rawHead(`HTTP/1.1 101 ${reasonOf(answered)}`, headers), 'latin1');
+      socket.write(rawHead('HTTP/1.1 101 Switching Protocols', headers), 'latin1');
       void joinStreams(relay, { stream: socket, head }, { stream: joined, head: first });
     });
     upstream.end();

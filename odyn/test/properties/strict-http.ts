@@ -106,7 +106,7 @@ class Reader {
     if (length !== 'chunked') return this.#take(length);
     let body = '';
     for (;;) {
-      const [, size = ''] = match(/^([0-9A-Fa-f]{1,8})(?:[\t ]*;[\t\x20-\x7e\x80-\xff]*)?$/, this.#line());
+      const [, size = ''] = match(/^0*([0-9A-Fa-f]{1,8})(?:[\t ]*;[\t\x20-\x7e\x80-\xff]*)?$/, this.#line());
       const count = Number.parseInt(size, 16);
       if (count === 0) break;
       body += this.#take(count);
@@ -159,6 +159,7 @@ function lengthOf(headers: Message['headers']): number | 'chunked' | undefined {
     if (codings[0]?.toLowerCase() !== 'chunked') throw new Bad();
     return 'chunked';
   }
-  if (!/^\d{1,15}$/.test(lengths[0] ?? '')) throw new Bad();
-  return Number(lengths[0]);
+  const length = Number(lengths[0]);
+  if (!/^\d+$/.test(lengths[0] ?? '') || length > Number.MAX_SAFE_INTEGER) throw new Bad();
+  return length;
 }
