@@ -41,8 +41,9 @@ export function hasBody({ headers }: IncomingMessage): boolean {
   return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
 }
 
+/** Blanks are those of HTTP: with others beside it, such as a no-break space, Node reads another coding. */
 export function isChunked(encoding: string): boolean {
-  return encoding.trim().toLowerCase() === 'chunked';
+  return /^[\t ]*chunked[\t ]*$/i.test(encoding);
 }
 
 /** Beyond it Node and other readers count wrongly, or over the end of their numbers. */
