@@ -67,6 +67,8 @@ describe('framing of HTTP through the egress proxy', () => {
           if (closes) socket.end();
         }
         count = messages.length;
+        // A kept connection brings thousands: what has been read is not read again with each
+        if (end === 'whole') [text, count] = ['', 0];
       });
     });
     const to = await portOf(server);
