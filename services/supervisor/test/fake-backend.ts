@@ -1,25 +1,18 @@
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { EnclaveRecord, VsockAddress } from '@enclaver/bus';
-import {
-  ControlDecoder,
-  type ControlRequest,
-  type EnclaveStatus,
-  encodeStatus,
-  HEARTBEAT_BYTE,
-  HEARTBEAT_PORT,
-  STATUS_PORT,
-} from '@enclaver/wire';
+import { ControlDecoder, type ControlRequest, type EnclaveStatus, encodeStatus, STATUS_PORT } from '@enclaver/wire';
 import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
 import type { Backend, LaunchRequest, Machine, MachineEnd } from '../src/backends/backend.ts';
 
 /** A machine without a machine: init and odyn as seen from outside, moved by the test. */
 export class FakeMachine implements Machine {
   readonly pid = process.pid;
+  readonly booted: Promise<void>;
   readonly gone: Promise<MachineEnd>;
   readonly controls: ControlRequest[] = [];
   readonly #gone = Promise.withResolvers<MachineEnd>();
+  readonly #booted = Promise.withResolvers<void>();
   readonly #guest: FakeGuest;
   readonly #readers = new Set<Socket>();
   #status: Buffer | undefined;
@@ -29,19 +22,16 @@ export class FakeMachine implements Machine {
   private constructor(guest: FakeGuest) {
     this.#guest = guest;
     this.gone = this.#gone.promise;
+    this.booted = this.#booted.promise;
   }
 
   static async start(path: string): Promise<FakeMachine> {
     return new FakeMachine(await FakeGuest.start(path));
   }
 
-  /** What init does once the kernel is up. Returns what the parent sent back. */
-  async heartbeat(): Promise<Buffer> {
-    const socket = connect(`${this.#guest.path}_${HEARTBEAT_PORT}`);
-    socket.write(Buffer.from([HEARTBEAT_BYTE]));
-    const [answer] = await once(socket, 'data');
-    socket.destroy();
-    return answer;
+  /** The kernel is up. */
+  boots(): void {
+    this.#booted.resolve();
   }
 
   /** Sends a status to whoever listens, and to whoever comes later. */

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Eif, readEif } from '@enclaver/eif';
+import { unixTransport } from '@enclaver/vsock';
+import { HEARTBEAT_BYTE, HEARTBEAT_PORT } from '@enclaver/wire';
 import { pino } from 'pino';
 import { qemuArguments } from '../src/backends/qemu/command-line.ts';
 import { enclaveFiles } from '../src/backends/qemu/files.ts';
+import { listenForHeartbeat } from '../src/backends/qemu/heartbeat.ts';
 import { neededMemoryMb, QemuBackend } from '../src/backends/qemu/qemu-backend.ts';
 import { writeSmallImage } from './small-image.ts';
 
@@ -96,6 +101,17 @@ describe('qemu backend', () => {
       code: 'MACHINE_FAILED',
       message: /vhost-device-vsock did not start: no such group/,
     });
+  });
+
+  it('gives the heartbeat back, and takes nothing else for one', async () => {
+    const path = join(folder, 'beating');
+    const heartbeat = await listenForHeartbeat(unixTransport({ path }));
+    const send = (byte: number) => connect(`${path}_${HEARTBEAT_PORT}`).end(Buffer.from([byte]));
+    await once(send(HEARTBEAT_BYTE + 1).resume(), 'close');
+    const [answer] = await once(send(HEARTBEAT_BYTE), 'data');
+    assert.deepEqual(answer, Buffer.from([HEARTBEAT_BYTE]));
+    await heartbeat.arrived;
+    await heartbeat.close();
   });
 
   it('takes up no process but its own', async () => {

@@ -101,7 +101,8 @@ describe('supervisor', () => {
 
   async function bootTo(phase: 'starting' | 'ready'): Promise<EnclaveRecord> {
     backend.onLaunch = (launched) => {
-      void launched.heartbeat().then(() => launched.say({ status: 'running', phase: 'starting', timings }));
+      launched.boots();
+      launched.say({ status: 'running', phase: 'starting', timings });
     };
     const record = await run();
     await until('starting');
@@ -258,7 +259,7 @@ describe('supervisor', () => {
   it('boots again once when the kernel hangs', async () => {
     await restartSupervisor({ heartbeatMs: 150 });
     backend.onLaunch = (launched, boot) => {
-      if (boot === 2) void launched.heartbeat();
+      if (boot === 2) launched.boots();
     };
     await run();
     await until('booting');
@@ -274,7 +275,7 @@ describe('supervisor', () => {
     assert.equal(backend.machines.length, 2);
     await goneFolder(seen[0]?.id ?? '');
     seen = [];
-    backend.onLaunch = (launched) => void launched.heartbeat();
+    backend.onLaunch = (launched) => launched.boots();
     await run();
     const second = (await until('failed')).data.result;
     assert.equal(second.kind === 'failed' && second.error.code, 'BOOT_TIMEOUT');
@@ -459,7 +460,7 @@ describe('supervisor', () => {
       });
     const boot = async (name: string): Promise<string> => {
       seen = [];
-      backend.onLaunch = (launched) => void launched.heartbeat();
+      backend.onLaunch = (launched) => launched.boots();
       const { vsock } = await run({ name });
       await until('booting');
       return vsock.type === 'unix' ? vsock.path : assert.fail('no Unix socket');

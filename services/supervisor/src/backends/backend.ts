@@ -13,6 +13,11 @@ export interface MachineEnd {
 export interface Machine {
   /** The process that is the machine, where there is one. */
   readonly pid: number | undefined;
+  /**
+   * Resolves when the kernel inside has reported. How is the backend's: on Nitro it is nitro-cli that listens for the heartbeat,
+   * and nobody else may. Never rejects; for a machine that was adopted it means nothing.
+   */
+  readonly booted: Promise<void>;
   /** Resolves when the machine is gone, within milliseconds and without asking. Never rejects. */
   readonly gone: Promise<MachineEnd>;
   /** Ends the machine and all that belongs to it. May be called at any time and again. */
@@ -37,7 +42,7 @@ export interface Backend {
   check(eif: Eif, memoryMb: number): Promise<void>;
   /** Where the enclave will be found; `used` are the addresses of the others. Throws `RUN_DIR_TOO_LONG`. */
   place(folder: string, used: readonly VsockAddress[]): { vsock: VsockAddress; console?: string };
-  /** Starts the machine. Throws `MACHINE_FAILED`. */
+  /** Starts the machine; it may have booted already when this returns. Throws `MACHINE_FAILED`. */
   launch(request: LaunchRequest): Promise<Machine>;
   /** Takes up a machine that another supervisor started; undefined when it is gone. */
   adopt(record: EnclaveRecord, folder: string): Promise<Machine | undefined>;

@@ -19,7 +19,6 @@ import { StoreServer } from '../store/store-server.ts';
 import { SupervisorError } from '../supervisor-error.ts';
 import { transportOf } from '../vsock-transport.ts';
 import { ConsoleTail, panicOf } from './console-tail.ts';
-import { listenForHeartbeat } from './heartbeat.ts';
 import { Journal } from './journal.ts';
 import { StatusLink } from './status-link.ts';
 import { type Input, transition } from './transitions.ts';
@@ -152,33 +151,28 @@ export class Enclave {
     const { cpuCount, memoryMb, vsock, debug } = this.#record;
     this.#console = new ConsoleTail(this.#tools.bus, this.#record.id);
     await this.#openStore();
-    const heartbeat = await listenForHeartbeat(this.#transport);
-    try {
-      for (let boot = 1; boot <= this.#limits.boots && !hasEnded(this.#record.state); boot += 1) {
-        const machine = await this.#tools.backend.launch({
-          folder: this.#tools.folder,
-          eif,
-          cpuCount,
-          memoryMb,
-          vsock,
-          debug,
-        });
-        this.#attach(machine);
-        if (await this.#beats(heartbeat.arrived)) {
-          if (this.#advance('booted')) this.#logger.info({ boot }, 'enclave booted');
-          void this.#followStatus();
-          return;
-        }
-        if (hasEnded(this.#record.state)) return;
-        this.#logger.warn({ boot, console: this.#console.lines }, 'no sign of life: the machine is ended');
-        this.#discarded.add(machine);
-        await machine.kill();
+    for (let boot = 1; boot <= this.#limits.boots && !hasEnded(this.#record.state); boot += 1) {
+      const machine = await this.#tools.backend.launch({
+        folder: this.#tools.folder,
+        eif,
+        cpuCount,
+        memoryMb,
+        vsock,
+        debug,
+      });
+      this.#attach(machine);
+      if (await this.#beats(machine.booted)) {
+        if (this.#advance('booted')) this.#logger.info({ boot }, 'enclave booted');
+        void this.#followStatus();
+        return;
       }
-      const message = `the enclave's kernel gave no sign of life within ${this.#limits.heartbeatMs} ms, ${this.#limits.boots} times`;
-      this.#fail(new SupervisorError('BOOT_TIMEOUT', message));
-    } finally {
-      await heartbeat.close();
+      if (hasEnded(this.#record.state)) return;
+      this.#logger.warn({ boot, console: this.#console.lines }, 'no sign of life: the machine is ended');
+      this.#discarded.add(machine);
+      await machine.kill();
     }
+    const message = `the enclave's kernel gave no sign of life within ${this.#limits.heartbeatMs} ms, ${this.#limits.boots} times`;
+    this.#fail(new SupervisorError('BOOT_TIMEOUT', message));
   }
 
   async #openStore(): Promise<void> {
@@ -189,11 +183,11 @@ export class Enclave {
   }
 
   /** True when init has reported, false when the machine or the enclave is gone or time is up. */
-  async #beats(arrived: Promise<void>): Promise<boolean> {
+  async #beats(booted: Promise<void>): Promise<boolean> {
     const late = Promise.withResolvers<false>();
     const timer = this.#timer(this.#limits.heartbeatMs, () => late.resolve(false));
     const over = this.#over.promise.then(() => false as const);
-    const beats = await Promise.race([arrived.then(() => true as const), over, late.promise]);
+    const beats = await Promise.race([booted.then(() => true as const), over, late.promise]);
     clearTimeout(timer);
     return beats;
   }

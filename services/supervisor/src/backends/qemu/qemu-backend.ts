@@ -15,6 +15,7 @@ import type { Backend, LaunchRequest, Machine } from '../backend.ts';
 import { accelerator, hasVhostVsock, hostTscKhz } from './accelerator.ts';
 import { type HostTraits, qemuArguments, vhostArguments } from './command-line.ts';
 import { checkSocketPaths, type EnclaveFiles, enclaveFiles, writeBootFiles } from './files.ts';
+import { type Heartbeat, listenForHeartbeat } from './heartbeat.ts';
 import { LocalNsm, type LocalNsmOptions } from './local-nsm.ts';
 import { QemuMachine } from './qemu-machine.ts';
 import { QmpClient } from './qmp-client.ts';
@@ -80,17 +81,20 @@ export class QemuBackend implements Backend {
       await rm(stale, { force: true });
     const vhost = request.vsock.type === 'unix' ? await this.#startVhost(files) : undefined;
     let nsm: LocalNsm | undefined;
+    let heartbeat: Heartbeat | undefined;
     try {
+      heartbeat = await listenForHeartbeat(transportOf(request.vsock));
       nsm = await this.#serveNsm({ ...request, measurements: request.eif.measurements }, files);
       const qemu = await this.#start(need(QEMU, 'QEMU_MISSING'), qemuArguments(request, files, traits), files);
       const qmp = await connectQmp(qemu, files);
       const pids = { qemu: qemu.pid as number, ...(vhost === undefined ? {} : { vhost: vhost.pid as number }) };
       await writeFile(files.machine, JSON.stringify(pids), { mode: 0o600 });
       const stand = vhost === undefined ? undefined : { pid: vhost.pid as number, child: vhost };
-      return new QemuMachine({ pid: pids.qemu, child: qemu }, stand, qmp, nsm);
+      return new QemuMachine({ pid: pids.qemu, child: qemu }, stand, { qmp, nsm, heartbeat });
     } catch (error) {
       vhost?.kill('SIGKILL');
       await nsm?.close();
+      await heartbeat?.close();
       throw error;
     }
   }
@@ -107,7 +111,7 @@ export class QemuBackend implements Backend {
       this.#nsm.logger.error({ err: error, enclave: record.id }, 'its NSM simulator cannot go on');
       return undefined;
     });
-    return new QemuMachine({ pid: pids.qemu }, vhost, qmp, nsm);
+    return new QemuMachine({ pid: pids.qemu }, vhost, { qmp, nsm });
   }
 
   #serveNsm(

@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Machine, MachineEnd } from '../backend.ts';
+import type { Heartbeat } from './heartbeat.ts';
 import type { LocalNsm } from './local-nsm.ts';
 import type { QmpClient } from './qmp-client.ts';
 
@@ -10,23 +11,34 @@ export interface MachineProcess {
   child?: ChildProcess;
 }
 
+/** What belongs to the machine and ends with it. */
+export interface MachineLinks {
+  qmp: QmpClient;
+  nsm: LocalNsm | undefined;
+  /** None for a machine that has booted before. */
+  heartbeat?: Heartbeat;
+}
+
 /**
  * A running QEMU. Its end is noticed by whichever comes first: the exit of the process, or the close of its QMP socket,
  * which also works for a process that is not our child. Nothing is polled.
  */
 export class QemuMachine implements Machine {
   readonly pid: number;
+  readonly booted: Promise<void>;
   readonly gone: Promise<MachineEnd>;
   readonly #qemu: MachineProcess;
   readonly #vhost: MachineProcess | undefined;
   readonly #qmp: QmpClient;
   #killed = false;
 
-  constructor(qemu: MachineProcess, vhost: MachineProcess | undefined, qmp: QmpClient, nsm: LocalNsm | undefined) {
+  constructor(qemu: MachineProcess, vhost: MachineProcess | undefined, { qmp, nsm, heartbeat }: MachineLinks) {
     this.#qemu = qemu;
     this.#vhost = vhost;
     this.#qmp = qmp;
     this.pid = qemu.pid;
+    this.booted = heartbeat?.arrived ?? Promise.resolve();
+    void heartbeat?.arrived.then(() => heartbeat.close());
     const gone = Promise.withResolvers<void>();
     qemu.child?.once('exit', () => gone.resolve());
     void qmp.closed.then(() => gone.resolve());
@@ -36,6 +48,7 @@ export class QemuMachine implements Machine {
       gone.resolve();
     });
     this.gone = gone.promise.then(async () => {
+      await heartbeat?.close();
       await nsm?.close();
       return this.#end();
     });
