@@ -67,6 +67,20 @@ export const bootTimingsSchema = z.object({
   readyMs: z.number().optional(),
 });
 
+/** When an enclave that ended is followed by a new one of its name: `max` bounds the restarts in a row of `on-failure`. */
+export const restartPolicySchema = z.discriminatedUnion('policy', [
+  z.object({ policy: z.literal('no') }),
+  z.object({ policy: z.literal('on-failure'), max: z.number().int().min(1).max(1_000_000).optional() }),
+  z.object({ policy: z.literal('always') }),
+]);
+
+/** The restart that follows an end: the id of the enclave to come, the pause before it, and which restart of its name it is. */
+export const plannedRestartSchema = z.object({
+  id: z.string().regex(/^e-[0-9a-f]{12}$/),
+  afterMs: z.number().int().min(0),
+  restarts: z.number().int().min(1),
+});
+
 export const enclaveRecordSchema = z.object({
   id: z.string().regex(/^e-[0-9a-f]{12}$/),
   name: z.string(),
@@ -92,6 +106,24 @@ export const enclaveRecordSchema = z.object({
   /** Why the enclave is unhealthy, while it is. */
   reason: z.string().optional(),
   result: enclaveResultSchema.optional(),
+  /** An enclave lives once: a restart is a new enclave of the same name and image. Absent: `no`. */
+  restart: restartPolicySchema.optional(),
+  /** How many enclaves of this name went before it by restarts, and which was the last. */
+  restarts: z.number().int().min(0).optional(),
+  previous: z.string().optional(),
+  /** Restarts in a row without an enclave that was well for a while: what the pause grows with and `max` bounds. */
+  streak: z.number().int().min(0).optional(),
+  /** Of an enclave that has ended: what follows it, until that is there or somebody stops it. */
+  next: plannedRestartSchema.optional(),
+  /** The enclave that this one was started to replace, by an update. */
+  replaces: z.string().optional(),
+  /**
+   * While the published ports are still those of this other enclave, `ingress` is empty and nothing may be opened. The write of
+   * the record that drops `takesOver` and fills `ingress` moves the ports: from then on an enclave in `replaces` has none.
+   */
+  takesOver: z.string().optional(),
+  /** Milliseconds from the request to `ready`, after which the enclave has failed. */
+  startTimeoutMs: z.number().int().min(1).optional(),
   /** ISO 8601 times at which each state was entered. */
   times: z.partialRecord(z.enum(enclaveStates), z.string()),
 });
@@ -99,6 +131,8 @@ export const enclaveRecordSchema = z.object({
 export type EnclaveState = (typeof enclaveStates)[number];
 export type VsockAddress = z.infer<typeof vsockAddressSchema>;
 export type PublishedPort = z.infer<typeof publishedPortSchema>;
+export type RestartPolicy = z.infer<typeof restartPolicySchema>;
+export type PlannedRestart = z.infer<typeof plannedRestartSchema>;
 export type EnclaveResult = z.infer<typeof enclaveResultSchema>;
 export type EnclaveRecord = z.infer<typeof enclaveRecordSchema>;
 export type Measurements = z.infer<typeof measurementsSchema>;

@@ -1,10 +1,24 @@
 import * as z from 'zod';
 import { errorDataSchema } from './bus-error.ts';
-import { bootTimingsSchema, enclaveRecordSchema, enclaveResultSchema, publishedPortSchema } from './enclave.ts';
+import {
+  bootTimingsSchema,
+  enclaveRecordSchema,
+  enclaveResultSchema,
+  plannedRestartSchema,
+  publishedPortSchema,
+} from './enclave.ts';
+
+/** Ports that go from one enclave to another by an update. */
+const handoverSchema = z.object({
+  from: z.string(),
+  to: z.string(),
+  ingress: z.array(publishedPortSchema),
+});
 
 /**
- * Lifecycle events, `enclaver.v1.enclave.<id>.<event>`. The supervisor publishes all but three: `egress-ready` and
- * `proxy-failed` are the outer-proxy's answer to `requested`, `log-ended` is the log-relay's word that no line will follow.
+ * Lifecycle events, `enclaver.v1.enclave.<id>.<event>`. The supervisor publishes all but these: `egress-ready` and
+ * `proxy-failed` are the outer-proxy's answer to `requested`; `handed-over`, `handover-failed` and `drained` its answers to
+ * `handover`; `log-ended` is the log-relay's word that no line will follow.
  */
 export const enclaveEventSchemas = {
   /** Accepted; the outer-proxy now opens its listeners, and nothing starts before it says `egress-ready`. */
@@ -26,11 +40,32 @@ export const enclaveEventSchemas = {
   /** A stop was asked for; the app has this long before it is killed. */
   stopping: z.object({ graceMs: z.number().int().min(0) }),
   /** The app ended by itself or by a stop. */
-  exited: z.object({ result: enclaveResultSchema }),
+  exited: z.object({ result: enclaveResultSchema, restart: plannedRestartSchema.optional() }),
   /** The enclave never got to run the app, or its inside reported a fatal error. */
-  failed: z.object({ result: enclaveResultSchema, console: z.array(z.string()) }),
+  failed: z.object({
+    result: enclaveResultSchema,
+    console: z.array(z.string()),
+    restart: plannedRestartSchema.optional(),
+  }),
   /** The machine died under the app. */
-  lost: z.object({ result: enclaveResultSchema, console: z.array(z.string()) }),
+  lost: z.object({
+    result: enclaveResultSchema,
+    console: z.array(z.string()),
+    restart: plannedRestartSchema.optional(),
+  }),
+  /** Told of the enclave that ended: the restart that its end announced will not come, since somebody stopped it. */
+  'restart-cancelled': z.object({ restart: plannedRestartSchema }),
+  /**
+   * Told of the new enclave of an update (`to`) once it is ready. From now on each of these ports shall lead to it: retargeted
+   * where the listener of `from` is open, opened anew where not. May come again, and asks for the same then.
+   */
+  handover: handoverSchema,
+  /** Told of the new enclave: new connections to these ports go to it, those that were open stay with `from`. */
+  'handed-over': handoverSchema,
+  /** Told of the new enclave: the ports are still those of `from`. */
+  'handover-failed': z.object({ from: z.string(), to: z.string(), error: errorDataSchema }),
+  /** Told of the new enclave, after `handed-over`: `from` has no open connection any more. */
+  drained: z.object({ from: z.string(), to: z.string() }),
   /** All log lines of this enclave have been published; `lost` counts those that were dropped inside or here. */
   'log-ended': z.object({ lines: z.number().int().min(0), lost: z.number().int().min(0) }),
 } as const;

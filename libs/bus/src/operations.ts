@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { enclaveRecordSchema, measurementsSchema, publishedPortSchema } from './enclave.ts';
+import { enclaveRecordSchema, measurementsSchema, publishedPortSchema, restartPolicySchema } from './enclave.ts';
 
 /**
  * Requests that a service answers, `enclaver.v1.<service>.<operation>`. Paths are on the machine of the service. `long` ones
@@ -17,6 +17,10 @@ const imageSchema = z.object({
 const platformSchema = z.enum(['linux/amd64', 'linux/arm64']);
 
 const buildId = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/);
+
+const graceMs = z.number().int().min(0).max(3_600_000);
+
+const startTimeoutMs = z.number().int().min(1).max(86_400_000);
 
 export const operations = {
   builder: {
@@ -134,12 +138,19 @@ export const operations = {
         debug: z.boolean().optional(),
         /** Start nothing unless the bytes measure so; registers that are left out may have any value. */
         expect: measurementsSchema.partial().optional(),
+        /** Default: `no`. */
+        restart: restartPolicySchema.optional(),
+        /** From the request to `ready`; default: as long as it takes. */
+        startTimeoutMs: startTimeoutMs.optional(),
       }),
       response: z.object({ enclave: enclaveRecordSchema }),
     },
-    /** Stops an enclave: SIGTERM to the app, SIGKILL after the grace time, then the machine. Answers once that has begun. */
+    /**
+     * Stops an enclave: SIGTERM to the app, SIGKILL after the grace time, then the machine. Answers once that has begun. A
+     * restart that is still to come is cancelled.
+     */
     stop: {
-      request: z.object({ id: z.string(), graceMs: z.number().int().min(0).max(3_600_000).optional() }),
+      request: z.object({ id: z.string(), graceMs: graceMs.optional() }),
       response: z.object({ enclave: enclaveRecordSchema }),
     },
     list: {
