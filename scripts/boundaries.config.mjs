@@ -10,6 +10,7 @@ const rooms = {
   'libs/eif': [],
   'libs/wire': [],
   'libs/cms': [],
+  'libs/http-forward': [],
   'libs/bus': ['libs/manifest'],
   'libs/signer': ['libs/eif'],
   'libs/provenance': ['libs/eif'],

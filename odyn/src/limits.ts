@@ -119,6 +119,8 @@ export const limits = {
   egressConnections: 8_192,
   /** Head of a proxied request: more than the servers behind it take (8 to 16 KiB). */
   egressHeaderBytes: 16 * KIB,
+  /** ... and of its answer: cookies and policies make those larger. */
+  egressAnswerHeaderBytes: 64 * KIB,
   egressHeadersMs: 30_000,
   /** Idle time of a client's kept connection. */
   egressKeepAliveMs: 65_000,

@@ -1,11 +1,12 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { HttpFault } from '@enclaver/http-forward';
 import { DestinationError } from './destination.ts';
 import { Refusal } from './gate.ts';
 
 /** What is answered for something thrown on the way out; other things than refusals are faults of ours. */
 export function refusalOf(error: unknown): { status: number; text: string } {
-  if (error instanceof Refusal) return { status: error.status, text: error.message };
+  if (error instanceof Refusal || error instanceof HttpFault) return { status: error.status, text: error.message };
   if (error instanceof DestinationError) return { status: 400, text: error.message };
   throw error;
 }

@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
+import { KeptConnections } from '@enclaver/http-forward';
 import type { Manifest } from '@enclaver/manifest';
 import type { Relay, VsockTransport } from '@enclaver/vsock';
+import { limits } from '../limits.ts';
 import type { OdynLog } from '../logs/odyn-log.ts';
 import { type EgressCounts, Gate } from './gate.ts';
 import { Policy } from './policy.ts';
 import { createProxy } from './proxy.ts';
-import { ServerConnections } from './server-connections.ts';
 import type { Transparent, TransparentOptions } from './transparent/transparent.ts';
 
 /** The app's way out: an HTTP proxy on the enclave's loopback, and in transparent mode whatever it connects to. */
@@ -14,7 +15,11 @@ export class Egress {
   readonly port: number;
   readonly #server: Server;
   readonly #gate: Gate;
-  readonly #connections = new ServerConnections();
+  readonly #connections = new KeptConnections({
+    each: limits.egressIdlePerServer,
+    all: limits.egressIdleServers,
+    idleMs: limits.egressIdleServerMs,
+  });
   #transparent: Transparent | undefined;
 
   private constructor(port: number, gate: Gate, relay: Relay) {

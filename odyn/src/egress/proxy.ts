@@ -1,15 +1,14 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { hasBody, type KeptConnections } from '@enclaver/http-forward';
 import type { Relay } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
 import { Forwarder } from './forward.ts';
-import { hasBody } from './framing.ts';
 import type { Gate } from './gate.ts';
-import type { ServerConnections } from './server-connections.ts';
 import { tunnel } from './tunnel.ts';
 import { forwardUpgrade } from './upgrade.ts';
 
 /** The HTTP proxy that the app's proxy variables name. It reads strictly: what could be read in two ways is refused. */
-export function createProxy(gate: Gate, relay: Relay, connections: ServerConnections): Server {
+export function createProxy(gate: Gate, relay: Relay, connections: KeptConnections): Server {
   const forwarder = new Forwarder(gate, connections);
   const server = createServer({
     maxHeaderSize: limits.egressHeaderBytes,

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { checkConnect } from '@enclaver/http-forward';
 import { type Relay, VsockError } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
 import { answerRaw, refusalOf } from './answers.ts';
-import { checkConnect } from './framing.ts';
 import type { Gate } from './gate.ts';
 import { connectTarget } from './request-target.ts';
 

@@ -1,13 +1,13 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { answerOf, endToEnd, framingOf, rawHead, reply, requestOver, upgradeTo } from '@enclaver/http-forward';
 import type { Relay } from '@enclaver/vsock';
+import { limits } from '../limits.ts';
 import { answerRaw, refusalOf } from './answers.ts';
-import { framingOf } from './framing.ts';
 import type { Gate } from './gate.ts';
-import { endToEnd } from './headers.ts';
 import { forwardTarget } from './request-target.ts';
-import { answerOf, openStream, reply, requestOver } from './server-request.ts';
+import { headFor, openStream } from './server-request.ts';
 import { joinStreams } from './tunnel.ts';
 
 /** Carries out a request that asks for another protocol, such as WebSocket: joins both sides when the server agrees. */
@@ -26,12 +26,16 @@ export async function forwardUpgrade(
     const framing = framingOf(request);
     const target = forwardTarget(request.method ?? '', request.url ?? '');
     const stream = await openStream(gate, target, gone.signal);
-    const upstream = requestOver(stream, request, target, [...upgradeTo(request), ...framing]);
+    const upstream = requestOver(
+      stream,
+      headFor(request, target, framing),
+      upgradeTo(request),
+      limits.egressAnswerHeaderBytes,
+    );
     gone.signal.addEventListener('abort', () => upstream.destroy());
     upstream.on('upgrade', (answered: IncomingMessage, joined: Duplex, first: Buffer) => {
       socket.off('close', onGone);
       const headers = [...endToEnd(answered.rawHeaders), ...upgradeTo(answered)];
-      // Latin-1, as Node has read it: the bytes stay what they were
       socket.write(rawHead('HTTP/1.1 101 Switching Protocols', headers), 'latin1');
       void joinStreams(relay, { stream: socket, head }, { stream: joined, head: first });
     });
@@ -47,14 +51,4 @@ export async function forwardUpgrade(
     const { status, text } = refusalOf(error);
     if (!socket.destroyed) answerRaw(socket, status, text);
   }
-}
-
-function upgradeTo({ headers }: IncomingMessage): string[] {
-  return ['Connection', 'Upgrade', 'Upgrade', headers.upgrade ?? ''];
-}
-
-function rawHead(firstLine: string, headers: readonly string[]): string {
-  const lines = [firstLine];
-  for (let i = 0; i + 1 < headers.length; i += 2) lines.push(`${headers[i]}: ${headers[i + 1]}`);
-  return `${lines.join('\r\n')}\r\n\r\n`;
 }

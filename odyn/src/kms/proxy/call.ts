@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { endToEnd } from '../../egress/headers.ts';
+import { endToEnd } from '@enclaver/http-forward';
 import { limits } from '../../limits.ts';
 import { CallerError } from '../caller/caller-error.ts';
 import type { ReceivedRequest } from '../caller/received-request.ts';

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { endToEnd } from '../../egress/headers.ts';
+import { endToEnd } from '@enclaver/http-forward';
 import { readBody } from '../../egress/own-http.ts';
 import { limits } from '../../limits.ts';
 import type { OdynLog } from '../../logs/odyn-log.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { endToEnd } from '../../egress/headers.ts';
+import { endToEnd } from '@enclaver/http-forward';
 import { limits } from '../../limits.ts';
 
 const CONTENT_TYPE = 'application/x-amz-json-1.1';

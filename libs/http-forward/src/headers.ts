@@ -29,6 +29,19 @@ export function endToEnd(rawHeaders: readonly string[], drop: readonly string[] 
     .flat();
 }
 
-function* pairs(rawHeaders: readonly string[]): Generator<[name: string, value: string]> {
+/** Name and value of each header, from Node's `rawHeaders`. */
+export function* pairs(rawHeaders: readonly string[]): Generator<[name: string, value: string]> {
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) yield [rawHeaders[i] ?? '', rawHeaders[i + 1] ?? ''];
+}
+
+/** The headers by which one side asks for, or agrees to, another protocol. */
+export function upgradeTo({ headers }: { headers: { upgrade?: string | undefined } }): string[] {
+  return ['Connection', 'Upgrade', 'Upgrade', headers.upgrade ?? ''];
+}
+
+/** A whole head as text, to be written as Latin-1: as Node has read it, the bytes stay what they were. */
+export function rawHead(firstLine: string, headers: readonly string[]): string {
+  const lines = [firstLine];
+  for (const [name, value] of pairs(headers)) lines.push(`${name}: ${value}`);
+  return `${lines.join('\r\n')}\r\n\r\n`;
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { Refusal } from './gate.ts';
+import { HttpFault } from './http-fault.ts';
 
 /** Methods that need no length when they have no body. */
 const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
@@ -12,7 +12,7 @@ export function isDoubtful({ socket }: IncomingMessage): boolean {
   return doubtful.has(socket);
 }
 
-/** Headers that frame the body on the next connection: as it came, and never twice. @throws Refusal 400 */
+/** Headers that frame the body on the next connection: as it came, and never twice. @throws HttpFault 400 */
 export function framingOf(request: IncomingMessage): string[] {
   const hosts = checkHosts(request);
   // Without a version (HTTP/0.9) a request has neither headers nor framing; Node reads them all the same
@@ -31,7 +31,7 @@ export function framingOf(request: IncomingMessage): string[] {
   return ['Transfer-Encoding', 'chunked'];
 }
 
-/** A CONNECT has no body: what follows its head belongs to the tunnel. @throws Refusal 400 */
+/** A CONNECT has no body: what follows its head belongs to the tunnel. @throws HttpFault 400 */
 export function checkConnect(request: IncomingMessage): void {
   checkHosts(request);
   if (hasBody(request)) throw doubt(request, 'a CONNECT has no body');
@@ -58,7 +58,7 @@ function checkHosts(request: IncomingMessage): number {
   return hosts.length;
 }
 
-function doubt(request: IncomingMessage, found: string): Refusal {
+function doubt(request: IncomingMessage, found: string): HttpFault {
   doubtful.add(request.socket);
-  return new Refusal(400, found);
+  return new HttpFault(400, found);
 }

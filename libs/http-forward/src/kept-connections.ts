@@ -1,22 +1,31 @@
-import type { VsockStream } from '@enclaver/vsock';
-import { limits } from '../limits.ts';
+import type { Duplex } from 'node:stream';
+
+export interface KeptLimits {
+  /** To one destination. */
+  readonly each: number;
+  readonly all: number;
+  /** How long one waits. */
+  readonly idleMs: number;
+}
 
 interface Idle {
-  readonly stream: VsockStream;
+  readonly stream: Duplex;
   /** Stops watching it. */
   release(): void;
 }
 
-/**
- * Connections to servers that wait for the next forwarded request to the same destination. What the policy has let
- * through once it lets through again, since it does not change.
- */
-export class ServerConnections {
+/** Connections to servers that wait for the next forwarded request to the same destination. */
+export class KeptConnections {
   readonly #idle = new Map<string, Idle[]>();
+  readonly #limits: KeptLimits;
   #count = 0;
 
-  /** The one that was used last, undefined when there is none. `destination` is `host:port`. */
-  take(destination: string): VsockStream | undefined {
+  constructor(bounds: KeptLimits) {
+    this.#limits = bounds;
+  }
+
+  /** The one that was used last, undefined when there is none. */
+  take(destination: string): Duplex | undefined {
     const found = this.#idle.get(destination)?.at(-1);
     if (found === undefined) return undefined;
     this.#remove(destination, found);
@@ -27,10 +36,10 @@ export class ServerConnections {
    * After a whole answer that leaves the connection open; `keepAlive` is its header of that name. Closed are one too many,
    * one that ends, and one on which anything comes that no request asked for.
    */
-  give(destination: string, stream: VsockStream, keepAlive: string | undefined): void {
+  give(destination: string, stream: Duplex, keepAlive: string | undefined): void {
     const others = this.#idle.get(destination) ?? [];
-    const idleMs = idleTime(keepAlive);
-    const isFull = others.length >= limits.egressIdlePerServer || this.#count >= limits.egressIdleServers;
+    const idleMs = Math.min(this.#limits.idleMs, waitOf(keepAlive));
+    const isFull = others.length >= this.#limits.each || this.#count >= this.#limits.all;
     if (stream.destroyed || stream.readableEnded || isFull || idleMs <= 0) {
       stream.destroy();
       return;
@@ -65,9 +74,8 @@ export class ServerConnections {
   }
 }
 
-/** Ours, or a second less than the server says that it waits. */
-function idleTime(keepAlive = ''): number {
+/** A second less than the server says that it waits. */
+function waitOf(keepAlive = ''): number {
   const seconds = /(?:^|[,\s])timeout\s*=\s*(\d{1,6})/i.exec(keepAlive)?.[1];
-  const serverMs = seconds === undefined ? Number.POSITIVE_INFINITY : (Number(seconds) - 1) * 1_000;
-  return Math.min(limits.egressIdleServerMs, serverMs);
+  return seconds === undefined ? Number.POSITIVE_INFINITY : (Number(seconds) - 1) * 1_000;
 }
