@@ -58,6 +58,8 @@ export class Stack {
     const log = this.#log?.fd ?? process.stderr.fd;
     const busDir = join(dir, 'bus');
     this.#bus = await startNatsServer({ dir: busDir, storeDir: join(dataDir, 'bus'), port: busPort, log, onRestart });
+    const httpDir = join(dir, 'http');
+    await mkdir(httpDir, { recursive: true, mode: 0o700 });
     for (const name of services) {
       const env = {
         ...process.env,
@@ -65,6 +67,7 @@ export class Stack {
         ENCLAVER_RUN_DIR: join(dir, 'run'),
         ENCLAVER_DATA_DIR: dataDir,
         ENCLAVER_NSM_DIR: nsmDir(),
+        ENCLAVER_HTTP: `unix:${join(httpDir, `${name}.sock`)}`,
         ...(stopEnclaves ? { ENCLAVER_STOP_ON_EXIT: '1' } : {}),
       };
       const main = fileURLToPath(import.meta.resolve(`@enclaver/${name}/main`));

@@ -37,6 +37,7 @@ import { untilStored } from './retry.ts';
 import { type OperationHandlers, SERVICE_PREFIX, serveOperations } from './service-host.ts';
 import { presentServices, whilePresent } from './service-presence.ts';
 import { BLOB_BUCKET, ENCLAVE_BUCKET, EVENT_STREAM, LOG_STREAM, subjects } from './subjects.ts';
+import { Warnings } from './warnings.ts';
 
 export interface BusOptions {
   /** Name of this process: the connection's name on the server and the `source` of what it publishes. */
@@ -56,7 +57,12 @@ export class Bus implements AsyncDisposable {
   readonly #manager: JetStreamManager;
   /** State of the enclaves, one key each. */
   readonly enclaves: EnclaveStore;
+  /** What is not as it should be, of this process and of all. */
+  readonly warnings: Warnings;
+  /** Since the start: connections taken up again, and what had to be sent again to be stored. */
+  readonly counts = { reconnects: 0, retries: 0 };
   #blobs: Promise<BlobStore> | undefined;
+  #connected = true;
 
   private constructor(source: string, connection: NatsConnection, manager: JetStreamManager, bucket: KV) {
     this.source = source;
@@ -64,6 +70,16 @@ export class Bus implements AsyncDisposable {
     this.#manager = manager;
     this.#jetStream = connection.jetstream();
     this.enclaves = new EnclaveStore(connection, bucket);
+    this.warnings = new Warnings(source, connection, this.#jetStream);
+    void this.onConnectionChange((connected) => {
+      this.#connected = connected;
+      if (connected) this.counts.reconnects += 1;
+    });
+  }
+
+  /** Whether the server is there, as far as this end knows. */
+  get isConnected(): boolean {
+    return this.#connected && !this.#connection.isClosed();
   }
 
   /** Connects, and makes streams and bucket where they are missing. Errors: `BUS_UNREACHABLE`, `BUS_REFUSED`, `BUS_CREDENTIALS_INVALID`. */
@@ -202,6 +218,7 @@ export class Bus implements AsyncDisposable {
 
   /** Finishes what is under way, then closes. */
   async close(): Promise<void> {
+    this.warnings.close();
     if (this.#connection.isClosed()) return;
     await this.#connection.drain();
   }
@@ -213,7 +230,10 @@ export class Bus implements AsyncDisposable {
   /** Publishes until the server has stored it. One message id for all attempts: the server keeps only the first that arrives. */
   async #publishStored(subject: string, payload: Buffer): Promise<void> {
     const msgID = randomUUID();
-    await untilStored(this.#connection, () => this.#jetStream.publish(subject, payload, { msgID }));
+    const store = () => this.#jetStream.publish(subject, payload, { msgID });
+    await untilStored(this.#connection, store, () => {
+      this.counts.retries += 1;
+    });
   }
 
   /** Calls `listener` with `false` when the server is lost and `true` when it is back. */

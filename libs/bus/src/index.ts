@@ -11,3 +11,5 @@ export * from './operations.ts';
 export { natsServerConfig, type ServerConfig } from './server-config.ts';
 export type { OperationHandlers } from './service-host.ts';
 export { subjects } from './subjects.ts';
+export * from './warning.ts';
+export type { Warnings } from './warnings.ts';

@@ -25,4 +25,12 @@ export const limits = {
   blobDays: 400,
   /** Pause before a state, event or log message that the server did not store is sent again. */
   storeRetryMs: 250,
+  /** Warnings of one process at a time: some kinds, a few of them for each enclave. */
+  warnings: 256,
+  /** A warning is written again each minute, and vanishes after three without that: its service is gone. */
+  warningRefreshMs: 60_000,
+  warningTtlMs: 180_000,
+  /** One has a sentence or two; all of a host's processes together come to far less. */
+  warningValueBytes: 8 * 1024,
+  warningBytes: 8 * 1024 * 1024,
 } as const;

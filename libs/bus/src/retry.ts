@@ -15,7 +15,11 @@ const PASSING: readonly string[] = [
  * Repeats `store` until the server has acknowledged it: state that was reached cannot be un-reached because the bus was
  * away. Fails when the connection is closed for good or the server refuses.
  */
-export async function untilStored(connection: NatsConnection, store: () => Promise<unknown>): Promise<void> {
+export async function untilStored(
+  connection: NatsConnection,
+  store: () => Promise<unknown>,
+  onRetry: () => void = () => undefined,
+): Promise<void> {
   for (;;) {
     try {
       await store();
@@ -23,6 +27,7 @@ export async function untilStored(connection: NatsConnection, store: () => Promi
     } catch (error) {
       const passing = error instanceof NatsError && PASSING.includes(error.code);
       if (!passing || connection.isClosed() || connection.isDraining()) throw error;
+      onRetry();
       await sleep(limits.storeRetryMs);
     }
   }

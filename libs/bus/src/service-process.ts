@@ -1,14 +1,36 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  addProcessMetrics,
+  type HttpAddress,
+  HttpListener,
+  Metrics,
+  parseHttpAddress,
+  telemetryLimits,
+} from '@enclaver/telemetry';
 import { destination, type Logger, pino } from 'pino';
 import * as z from 'zod';
 import { Bus } from './bus.ts';
 import { toErrorData } from './bus-error.ts';
+import { addBusMetrics } from './bus-metrics.ts';
 
 /** Environment that every service takes; a service extends it with its own names. */
 export const serviceEnvSchema = z.object({
   /** File with the bus credentials, see `readCredentials`. */
   ENCLAVER_BUS: z.string().min(1),
   ENCLAVER_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  /** Where `/metrics`, `/healthz` and `/readyz` are served: nowhere, unless it is set. */
+  ENCLAVER_HTTP: z
+    .string()
+    .transform((text, context): HttpAddress => {
+      const address = parseHttpAddress(text);
+      if (address !== undefined) return address;
+      context.addIssue({
+        code: 'custom',
+        message: 'allowed are a port (on 127.0.0.1), host:port and unix:/absolute/path',
+      });
+      return z.NEVER;
+    })
+    .optional(),
 });
 
 export type ServiceEnv = z.infer<typeof serviceEnvSchema>;
@@ -22,7 +44,9 @@ export interface ServiceDefinition<E extends ServiceEnv> {
   /** Name on the bus and in the logs. */
   name: string;
   env: z.ZodType<E>;
-  start(context: { bus: Bus; env: E; logger: Logger }): Promise<RunningService>;
+  version: string;
+  /** `metrics` takes what the service counts; `bus.warnings` what is not as it should be. */
+  start(context: { bus: Bus; env: E; logger: Logger; metrics: Metrics }): Promise<RunningService>;
 }
 
 /** A clean end takes the longest drain of any service and then some; what hangs past it is cut. */
@@ -55,14 +79,63 @@ export async function runService<E extends ServiceEnv>(definition: ServiceDefini
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
 
+  const metrics = new Metrics();
+  addProcessMetrics(metrics, { service: definition.name, version: definition.version });
+  const busMetrics = addBusMetrics(metrics);
+  const parts: { bus?: Bus; service?: RunningService } = {};
+  const notReady = (): string[] => [
+    ...(parts.bus?.isConnected === true ? [] : ['the bus is not connected']),
+    ...(parts.service === undefined ? ['the service starts, or ends'] : []),
+  ];
+  const http = listenWhenFree(env.data.ENCLAVER_HTTP, { metrics, notReady }, logger);
+
   const connecting = Bus.connect({ source: definition.name, credentials: env.data.ENCLAVER_BUS });
   const bus = await connecting.catch(fail);
-  const service = await definition.start({ bus, env: env.data, logger }).catch(fail);
+  parts.bus = bus;
+  busMetrics.follow(bus);
+  bus.warnings.onError = (error) => logger.error({ err: error }, 'warning not written to the bus');
+  const service = await definition.start({ bus, env: env.data, logger, metrics }).catch(fail);
+  parts.service = service;
   logger.info('service started');
   const lost = await Promise.race([stopped.promise.then(() => false), bus.closed().then(() => true)]);
+  delete parts.service;
   logger.info({ lost }, 'service ends');
   const ended = service.close().then(() => bus.close());
   const inTime = await Promise.race([ended.then(() => true), sleep(CLOSE_TIMEOUT_MS, false)]).catch(fail);
+  await http.close();
   if (!inTime) logger.error({ code: 'CLOSE_TIMEOUT' }, `not everything ended within ${CLOSE_TIMEOUT_MS} ms`);
   process.exit(lost || !inTime ? 1 : 0);
+}
+
+/**
+ * Serves there as soon as the address is free: an earlier process of this service may still drain. What is wrong with the
+ * address is no reason not to work.
+ */
+function listenWhenFree(
+  address: HttpAddress | undefined,
+  options: Parameters<typeof HttpListener.open>[1],
+  logger: Logger,
+): { close(): Promise<void> } {
+  let closed = false;
+  let told = false;
+  const open = async (): Promise<HttpListener | undefined> => {
+    while (address !== undefined && !closed) {
+      try {
+        return await HttpListener.open(address, options);
+      } catch (error) {
+        if (!told)
+          logger.error({ code: 'HTTP_LISTEN_FAILED', err: error, address }, 'metrics and health are not served yet');
+        told = true;
+        await sleep(telemetryLimits.httpRetryMs, undefined, { ref: false });
+      }
+    }
+    return undefined;
+  };
+  const listener = open();
+  return {
+    close: async () => {
+      closed = true;
+      await (await listener)?.close();
+    },
+  };
 }

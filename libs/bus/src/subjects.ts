@@ -13,6 +13,8 @@ export const subjects = {
   enclaveEvents: (id?: string) => `${ROOT}.enclave.${id === undefined ? '*' : token(id)}.*`,
   buildProgress: (buildId: string) => `${ROOT}.build.${token(buildId)}.progress`,
   log: (id: string, stream: string) => `${ROOT}.log.${token(id)}.${token(stream)}`,
+  warning: (service: string, code: string) => `${ROOT}.warning.${token(service)}.${token(code)}`,
+  warnings: () => `${ROOT}.warning.*.*`,
   logs: (id?: string) => `${ROOT}.log.${id === undefined ? '*' : token(id)}.*`,
 } as const;
 
@@ -20,3 +22,4 @@ export const EVENT_STREAM = 'ENCLAVER_EVENTS';
 export const LOG_STREAM = 'ENCLAVER_LOGS';
 export const ENCLAVE_BUCKET = 'enclaver_enclaves';
 export const BLOB_BUCKET = 'enclaver_blobs';
+export const WARNING_BUCKET = 'enclaver_warnings';

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { runService, serviceEnvSchema } from '@enclaver/bus/service';
 import * as z from 'zod';
+import packageJson from '../package.json' with { type: 'json' };
 import { startBuilder } from './service.ts';
 
 const CHECKOUT = join(import.meta.dirname, '../../..');
@@ -18,6 +19,7 @@ const envSchema = serviceEnvSchema.extend({
 
 await runService({
   name: 'builder',
+  version: packageJson.version,
   env: envSchema,
   start: ({ bus, env, logger }) =>
     startBuilder(bus, logger, {

@@ -5,6 +5,7 @@ import { VERSION } from './version.ts';
 
 await runService({
   name: 'log-relay',
+  version: VERSION,
   env: envSchema,
   start: async ({ bus, env, logger }) => {
     const relay = new LogRelay(bus, logger, env.ENCLAVER_LOG_STDOUT);

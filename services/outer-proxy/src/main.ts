@@ -4,6 +4,7 @@ import { VERSION } from './version.ts';
 
 await runService({
   name: 'outer-proxy',
+  version: VERSION,
   env: serviceEnvSchema,
   start: async ({ bus, logger }) => {
     // The egress sockets are for this user's machines only

@@ -6,6 +6,7 @@ import { VERSION } from './version.ts';
 
 await runService({
   name: 'supervisor',
+  version: VERSION,
   env: envSchema,
   start: async ({ bus, env, logger }) => {
     // Sockets of the machines are for this user only

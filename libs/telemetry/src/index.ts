@@ -1,0 +1,6 @@
+export { type HttpAddress, parseHttpAddress } from './http-address.ts';
+export { HttpListener } from './http-server.ts';
+export { limits as telemetryLimits } from './limits.ts';
+export type { Counter, Gauge, Histogram, MetricDefinition } from './metric.ts';
+export { Metrics } from './metrics.ts';
+export { addProcessMetrics } from './process-metrics.ts';

@@ -1,0 +1,17 @@
+/** Bounds of what a process keeps and serves for those who watch it. */
+export const limits = {
+  /** Series of one metric: an enclave has a handful of label values, a host at most 256 enclaves at a time. */
+  seriesPerMetric: 1_024,
+  /** A label value: the name of an enclave has at most 128 characters. */
+  labelLength: 128,
+  /** A Prometheus, a health check and a person with curl, some of each at once. */
+  httpConnections: 16,
+  /** A whole connection: one request and its answer, on the same machine. */
+  httpConnectionMs: 5_000,
+  /** Head of a request: scrapers send some 300 bytes. */
+  httpHeadBytes: 8 * 1024,
+  /** Until a taken address is tried again: an earlier process of this service may still drain. */
+  httpRetryMs: 1_000,
+  /** Between two looks at the event loop: seldom enough that an idle process stays idle. */
+  loopLagEveryMs: 1_000,
+} as const;
