@@ -1,17 +1,18 @@
 # shellcheck shell=bash
 # Programs that no one here wrote, for the tests of what an app in an enclave can do: AWS's command line and boto3, curl,
 # wget, and a Go program with Go's own HTTP. From Debian trixie, the first whose AWS clients know all five actions that
-# attest, with all they need, as one layer of an image. Nothing is installed on the machine. Memory of an enclave is dear
+# attest, and its SDKs for Go and Ruby with the programs of examples/kms, as one layer of an image. Nothing is installed on the machine. Memory of an enclave is dear
 # where it is emulated, so what no test needs is left out.
 
 CLIENTS_SUITE=trixie
 CLIENTS_GO=1.24
 CLIENTS_SOURCE=$ENCLAVER_ROOT/scripts/setup.d/clients/fetch.go
+CLIENTS_KMS_SOURCE=$ENCLAVER_ROOT/examples/kms/decrypt.go
 
 # clients_layer: where the layer is: another file for other programs.
 clients_layer() {
   local key
-  key=$(cat "$ENCLAVER_ROOT/scripts/setup.d/clients.sh" "$CLIENTS_SOURCE" | sha256sum | cut -c1-16)
+  key=$(cat "$ENCLAVER_ROOT/scripts/setup.d/clients.sh" "$CLIENTS_SOURCE" "$CLIENTS_KMS_SOURCE" | sha256sum | cut -c1-16)
   echo "$ENCLAVER_CACHE/clients/$key.tar"
 }
 
@@ -24,7 +25,9 @@ clients_ensure() {
   fi
   missing "AWS's clients, curl, wget and Go for tests (Debian $CLIENTS_SUITE)" || return 0
   clients_root "$WORK/clients"
-  clients_go "$WORK/clients/usr/bin/go-fetch"
+  clients_go_tree
+  clients_go "$CLIENTS_SOURCE" "$WORK/clients/usr/bin/go-fetch"
+  clients_go "$CLIENTS_KMS_SOURCE" "$WORK/clients/usr/bin/go-kms"
   mkdir -p "${layer%/*}"
   tar --create --file "$layer.part" --directory "$WORK/clients" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner .
   rm -f "${layer%/*}"/*.tar
@@ -36,7 +39,7 @@ clients_root() {
   local root=$1 conf package packages service
   conf=$(archive_open "$CLIENTS_SUITE") || fail "could not read the suite $CLIENTS_SUITE from the Debian mirror"
   retry apt-get -c "$conf" -qq -y --no-install-recommends --download-only install \
-    awscli python3-boto3 curl wget ca-certificates busybox-static >&2 || fail "could not download AWS's clients"
+    awscli python3-boto3 ruby-aws-sdk-kms curl wget ca-certificates busybox-static >&2 || fail "could not download AWS's clients"
   mkdir -p "$root"/usr/{bin,lib,lib64}
   for package in bin lib lib64; do ln -s "usr/$package" "$root/$package"; done
   for package in "${conf%/*}"/cache/archives/*.deb; do
@@ -67,15 +70,20 @@ clients_unknow() {
   done
 }
 
-# clients_go PROGRAM: compiles the Go program, static, with Debian's compiler.
-clients_go() {
-  local go=$WORK/go package version tree
-  mkdir -p "$go"
-  for package in "golang-$CLIENTS_GO-go" "golang-$CLIENTS_GO-src"; do
+# clients_go_tree: Debian's Go, and AWS's SDK with what it needs.
+clients_go_tree() {
+  local package version tree
+  mkdir -p "$WORK/go"
+  for package in "golang-$CLIENTS_GO-go" "golang-$CLIENTS_GO-src" golang-github-{aws-aws-sdk-go-v2,aws-smithy-go,jmespath-go-jmespath}-dev golang-golang-x-net-dev; do
     version=$(archive_newest "$CLIENTS_SUITE" "$package") || fail "could not read the suite $CLIENTS_SUITE"
     tree=$(archive_tree "$CLIENTS_SUITE" "$package" "$version") || fail "could not download $package"
-    cp -a "$tree/." "$go/"
+    cp -a "$tree/." "$WORK/go/"
   done
-  GOROOT=$go/usr/lib/go-$CLIENTS_GO GOCACHE=$WORK/go-cache GOPATH=$WORK/go-path GO111MODULE=off CGO_ENABLED=0 GOOS=linux \
-    "$go/usr/lib/go-$CLIENTS_GO/bin/go" build -trimpath -ldflags '-s -w' -o "$1" "$CLIENTS_SOURCE" >&2 || fail "could not compile $CLIENTS_SOURCE"
+}
+
+# clients_go SOURCE PROGRAM: compiles a Go program, static, with Debian's compiler.
+clients_go() {
+  local go=$WORK/go
+  GOROOT=$go/usr/lib/go-$CLIENTS_GO GOCACHE=$WORK/go-cache GOPATH=$go/usr/share/gocode GO111MODULE=off CGO_ENABLED=0 GOOS=linux \
+    "$go/usr/lib/go-$CLIENTS_GO/bin/go" build -trimpath -ldflags '-s -w' -o "$2" "$1" >&2 || fail "could not compile $1"
 }

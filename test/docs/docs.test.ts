@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, globSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseIpAddress } from '@enclaver/manifest';
@@ -189,6 +189,12 @@ describe('docs', () => {
         assert.ok(dialled !== undefined && policy.decide(destination).allowed, 'the name itself is open');
         assert.equal(policy.decideDialled(destination, dialled).allowed, allowed === 'yes');
       });
+    }
+  });
+
+  it('kms.md has the programs of examples/kms as they are', () => {
+    for (const name of readdirSync(join(root, 'examples/kms'))) {
+      assert.ok(read('docs/kms.md').includes(read(`examples/kms/${name}`)), name);
     }
   });
 

@@ -69,7 +69,7 @@ describe('clients that know nothing of an enclave, in one that is booted', funct
 
     const pair = selfMadePair();
     const key = { id: '6b1f2c3d-0a4e-4b5f-8c6d-7e8f9a0b1c2d', material: randomBytes(32) };
-    const CiphertextBlob = await encryptedBefore(key);
+    const [CiphertextBlob, secret] = await encryptedBefore(key);
     const ports = [await freePort(), await freePort()] as const;
     const built = await buildClients({
       work,
@@ -88,6 +88,7 @@ describe('clients that know nothing of an enclave, in one that is booted', funct
       ].join('\n'),
       calls: callsWith(CiphertextBlob, peer.publicKey.export({ type: 'spki', format: 'der' })),
       urls,
+      secret,
     });
     eif = built.eif;
 
@@ -174,6 +175,12 @@ describe('clients that know nothing of an enclave, in one that is booted', funct
     });
   }
 
+  for (const language of ['python', 'node', 'go', 'ruby']) {
+    it(`the program of docs/kms.md for ${language} prints the secret`, () => {
+      assert.equal(resultOf(language, 'decrypt').text, SECRET.toString());
+    });
+  }
+
   it('a register that the app has extended opens the key for its value, and no key for another', () => {
     assert.equal(bytesOf('boto3', 'register right', 'Plaintext').length, 32);
     assert.equal(resultOf('boto3', 'register other').error, 'AccessDeniedException');
@@ -211,8 +218,8 @@ describe('clients that know nothing of an enclave, in one that is booted', funct
   });
 });
 
-/** A secret under a key of the emulator, from before there was an image. */
-async function encryptedBefore(key: { id: string; material: Uint8Array }): Promise<Uint8Array> {
+/** A secret under a key of the emulator, from before there was an image: with an encryption context, and without. */
+async function encryptedBefore(key: { id: string; material: Uint8Array }): Promise<[Buffer, Buffer]> {
   await using emulator = await KmsEmulator.start({ credentials: [INSTANCE] });
   emulator.keys.createSymmetric(key);
   const { accessKeyId, secretAccessKey, sessionToken } = INSTANCE;
@@ -221,11 +228,13 @@ async function encryptedBefore(key: { id: string; material: Uint8Array }): Promi
     region: REGION,
     credentials: { accessKeyId, secretAccessKey, sessionToken },
   });
-  const { CiphertextBlob } = await client.send(
-    new EncryptCommand({ KeyId: key.id, Plaintext: SECRET, EncryptionContext: CONTEXT }),
-  );
-  assert.ok(CiphertextBlob);
-  return CiphertextBlob;
+  const encrypt = async (context: object): Promise<Buffer> => {
+    const { CiphertextBlob = [] } = await client.send(
+      new EncryptCommand({ KeyId: key.id, Plaintext: SECRET, ...context }),
+    );
+    return Buffer.from(CiphertextBlob);
+  };
+  return [await encrypt({ EncryptionContext: CONTEXT }), await encrypt({})];
 }
 
 function callsWith(ciphertext: Uint8Array, peer: Buffer): Call[] {

@@ -64,8 +64,8 @@ def python_get(url):
 
 
 def program(*command):
-    def get(url):
-        done = subprocess.run([*command, url], capture_output=True, text=True)
+    def get(*arguments):
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True)
         return (done.stdout + done.stderr).strip()
 
     return get
@@ -85,6 +85,14 @@ def fetch(way):
             say(name, f"{way} {url}", text=get(url))
 
 
+PROGRAMS = {
+    "python": ["python3", "/app/decrypt.py"],
+    "node": ["node", "/app/decrypt.mjs"],
+    "go": ["go-kms"],
+    "ruby": ["ruby", "/app/decrypt.rb"],
+}
+
+
 for call in plan["calls"]:
     if "seal" in call:
         say("api", "seal", register=seal(call["seal"]))
@@ -100,4 +108,6 @@ for call in plan["calls"]:
     if "seal" not in call and call.get("once") is None:
         say("aws", call["case"], **aws(call))
 sdk.wait()
+for name, command in PROGRAMS.items():
+    say(name, "decrypt", text=program(*command)())
 say("all", "done")

@@ -37,21 +37,20 @@ export async function buildClients(options: {
   manifest: string;
   calls: readonly Call[];
   urls: readonly string[];
+  /** What the programs of examples/kms decrypt. */
+  secret: Buffer;
 }): Promise<{ eif: string; measurements: Record<string, string> }> {
   const { work, calls, urls } = options;
-  const sdk = await build({
-    entryPoints: [join(import.meta.dirname, 'sdk.ts')],
-    bundle: true,
-    platform: 'node',
-    format: 'cjs',
-    minify: true,
-    write: false,
-  });
+  const example = (name: string) => join(checkout, 'examples/kms', name);
   const app = tar([
     { name: 'usr/bin/node', mode: 0o755, content: await strippedNode() },
     { name: 'app/' },
     { name: 'app/clients.py', content: await readFile(join(import.meta.dirname, 'clients.py')) },
-    { name: 'app/sdk.cjs', content: Buffer.from(sdk.outputFiles[0]?.contents ?? []) },
+    { name: 'app/sdk.cjs', content: await bundle(join(import.meta.dirname, 'sdk.ts'), 'cjs') },
+    { name: 'app/decrypt.py', content: await readFile(example('decrypt.py')) },
+    { name: 'app/decrypt.mjs', content: await bundle(example('decrypt.mjs'), 'esm') },
+    { name: 'app/decrypt.rb', content: await readFile(example('decrypt.rb')) },
+    { name: 'srv/secret.bin', content: options.secret },
     { name: 'app/plan.json', content: JSON.stringify({ binary: BINARY, calls, urls }) },
     { name: 'etc/kms-ca.pem', content: options.ca },
     // Python's client asks for the public authorities before it asks for anything else
@@ -71,6 +70,22 @@ export async function buildClients(options: {
   const built = await enclaver(['build', '-f', manifest, '--eif-only', eif, '-o', 'json'], options.env);
   if (built.code !== 0) throw new Error(`enclaver build ended with ${built.code}:\n${built.stderr}`);
   return { eif, measurements: JSON.parse(built.stdout).Measurements };
+}
+
+/** An app and all that it imports as one file. */
+async function bundle(entry: string, format: 'cjs' | 'esm'): Promise<Buffer> {
+  // What is CommonJS of the SDK asks for Node's own modules with `require`, which modules lack
+  const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+  const { outputFiles } = await build({
+    entryPoints: [entry],
+    bundle: true,
+    platform: 'node',
+    format,
+    minify: true,
+    write: false,
+    ...(format === 'esm' ? { banner: { js: banner } } : {}),
+  });
+  return Buffer.from(outputFiles[0]?.contents ?? []);
 }
 
 /** The results up to the one named, as the clients print them; fails when the command ends before. */
