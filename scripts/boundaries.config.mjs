@@ -16,6 +16,7 @@ const rooms = {
   'libs/signer': ['libs/eif'],
   'libs/provenance': ['libs/eif'],
   'libs/trust': ['libs/eif'],
+  'libs/machine': ['libs/attestation', 'libs/eif', 'libs/vsock', 'libs/wire'],
   'libs/attestation': ['libs/eif'],
   'services/builder': ['libs'],
   'services/supervisor': ['libs'],

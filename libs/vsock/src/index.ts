@@ -14,4 +14,4 @@ export { connectLine, parseConnectLine } from './hybrid.ts';
 export { type JoinOptions, Relay, type RelayPeer, type RelayResult } from './relay.ts';
 export type { RelayLimits, RelayRoute, RelayStats, Screen, Verdict } from './route.ts';
 export { VsockStream } from './stream.ts';
-export { nativeTransport, unixTransport, type VsockTransport } from './transport.ts';
+export { type GuestAddress, nativeTransport, transportTo, unixTransport, type VsockTransport } from './transport.ts';

@@ -73,3 +73,15 @@ export function unixTransport(options: { path: string }): VsockTransport {
     (port) => ({ type: 'unix', path: `${path}_${port}`, hybrid: true }),
   );
 }
+
+/** Where a guest's vsock is found on this host: the kernel's, by CID, or the socket of a vsock device. */
+export type GuestAddress =
+  | { readonly type: 'vsock'; readonly cid: number }
+  | { readonly type: 'unix'; readonly path: string };
+
+/** To and from one guest, and no other. */
+export function transportTo(guest: GuestAddress): VsockTransport {
+  return guest.type === 'unix'
+    ? unixTransport({ path: guest.path })
+    : nativeTransport({ cid: guest.cid, peerCids: [guest.cid] });
+}

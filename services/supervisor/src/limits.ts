@@ -33,15 +33,6 @@ export const limits = {
   graceExtraMs: 5_000,
   /** After the app's end: for the log-relay to publish what is left. */
   logMs: 10_000,
-  /** For vhost-device-vsock and QEMU to open their sockets. */
-  socketMs: 10_000,
-  socketRetryMs: 10,
-  /** Longest QMP line: events and the greeting take under 1 KiB. */
-  qmpLineBytes: 64 * 1024,
-  /** `sun_path` of a Unix socket is 108 bytes with its NUL (unix(7)). */
-  socketPathBytes: 107,
-  /** What QEMU wrote about a start that failed. */
-  logTailBytes: 2_000,
 } as const;
 
 /** The same bounds with other numbers, for tests that would otherwise wait for minutes. */

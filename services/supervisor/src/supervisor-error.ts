@@ -1,5 +1,4 @@
 export type SupervisorErrorCode =
-  | 'ARCH_UNSUPPORTED'
   | 'BOOT_TIMEOUT'
   | 'ENCLAVE_NOT_FOUND'
   | 'EIF_NOT_FOUND'
@@ -7,20 +6,15 @@ export type SupervisorErrorCode =
   | 'KERNEL_PANIC'
   | 'LAUNCH_INVALID'
   | 'MACHINE_ENDED'
-  | 'MACHINE_FAILED'
-  | 'MEMORY_TOO_SMALL'
   | 'NAME_IN_USE'
   | 'PORT_NOT_IN_MANIFEST'
   | 'PROXY_SILENT'
-  | 'QEMU_MISSING'
-  | 'RUN_DIR_TOO_LONG'
   | 'STATUS_INVALID'
   | 'STATUS_SILENT'
   | 'STOPPED'
   | 'SUPERVISOR_AWAY'
   | 'SUPERVISOR_STOPPING'
-  | 'TOO_MANY_ENCLAVES'
-  | 'VHOST_DEVICE_VSOCK_MISSING';
+  | 'TOO_MANY_ENCLAVES';
 
 /** What keeps an enclave from starting, or ended it. */
 export class SupervisorError extends Error {

@@ -1,13 +1,8 @@
 import type { EnclaveRecord, VsockAddress } from '@enclaver/bus';
 import type { Eif } from '@enclaver/eif';
+import type { MicrovmEnd } from '@enclaver/machine';
 
-/** How a machine ended. */
-export interface MachineEnd {
-  /** `power-off`: by its own will. `reset`: a panic or reboot. `died`: its process ended without a word. `killed`: by us. */
-  reason: 'power-off' | 'reset' | 'died' | 'killed';
-  /** For people. */
-  detail: string;
-}
+export type MachineEnd = MicrovmEnd;
 
 /** A machine that runs an enclave. */
 export interface Machine {
@@ -38,7 +33,7 @@ export interface LaunchRequest {
 /** A kind of machine. The lifecycle knows no other part of it. */
 export interface Backend {
   readonly name: EnclaveRecord['backend'];
-  /** Throws a SupervisorError when this host cannot run this image with so much memory. */
+  /** Throws an error with a code when this host cannot run this image with so much memory. */
   check(eif: Eif, memoryMb: number): Promise<void>;
   /** Where the enclave will be found; `used` are the addresses of the others. Throws `RUN_DIR_TOO_LONG`. */
   place(folder: string, used: readonly VsockAddress[]): { vsock: VsockAddress; console?: string };

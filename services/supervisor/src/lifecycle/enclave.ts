@@ -10,14 +10,13 @@ import {
   type PublishedPort,
   toErrorData,
 } from '@enclaver/bus';
-import type { VsockTransport } from '@enclaver/vsock';
+import { transportTo, type VsockTransport } from '@enclaver/vsock';
 import { type EnclaveStatus, WireError } from '@enclaver/wire';
 import type { Logger } from 'pino';
 import type { Backend, LaunchRequest, Machine, MachineEnd } from '../backends/backend.ts';
 import type { Limits } from '../limits.ts';
 import { StoreServer } from '../store/store-server.ts';
 import { SupervisorError } from '../supervisor-error.ts';
-import { transportOf } from '../vsock-transport.ts';
 import { ConsoleTail, panicOf } from './console-tail.ts';
 import { Journal } from './journal.ts';
 import { StatusLink } from './status-link.ts';
@@ -58,7 +57,7 @@ export class Enclave {
     this.#limits = tools.limits;
     this.#logger = tools.logger.child({ enclave: record.id });
     this.#journal = new Journal(tools.bus, this.#logger);
-    this.#transport = transportOf(record.vsock);
+    this.#transport = transportTo(record.vsock);
     this.#status = new StatusLink(this.#transport, this.#limits, this.#logger);
   }
 

@@ -1,218 +1,31 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { accessSync, constants } from 'node:fs';
-import { access, open, readFile, rm, writeFile } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import type { EnclaveRecord, VsockAddress } from '@enclaver/bus';
 import type { Eif } from '@enclaver/eif';
-import * as z from 'zod';
-import { limits } from '../../limits.ts';
-import { SupervisorError } from '../../supervisor-error.ts';
-import { transportOf } from '../../vsock-transport.ts';
+import { type LocalNsmOptions, Microvms } from '@enclaver/machine';
 import type { Backend, LaunchRequest, Machine } from '../backend.ts';
-import { accelerator, hasVhostVsock, hostTscKhz } from './accelerator.ts';
-import { type HostTraits, qemuArguments, vhostArguments } from './command-line.ts';
-import { checkSocketPaths, type EnclaveFiles, enclaveFiles, writeBootFiles } from './files.ts';
-import { type Heartbeat, listenForHeartbeat } from './heartbeat.ts';
-import { LocalNsm, type LocalNsmOptions } from './local-nsm.ts';
-import { QemuMachine } from './qemu-machine.ts';
-import { QmpClient } from './qmp-client.ts';
 
-const QEMU = 'qemu-system-x86_64';
-const VHOST = 'vhost-device-vsock';
-const MIB = 1024 * 1024;
-/** Lowest CID that is neither reserved nor the parent's on Nitro (linux/vm_sockets.h: 0 to 2). */
-const FIRST_CID = 16;
-
-const machineSchema = z.object({ qemu: z.number().int(), vhost: z.number().int().optional() });
-
-/** Runs an image in a `microvm` of stock QEMU: for development, with and without hardware virtualisation. */
+/** Runs enclaves in machines of QEMU: for development, where there is no Nitro. */
 export class QemuBackend implements Backend {
   readonly name = 'qemu';
-  readonly #dieWithUs: boolean;
-  readonly #nsm: LocalNsmOptions;
-  #sandbox: Promise<boolean> | undefined;
+  readonly #microvms: Microvms;
 
   /** `dieWithUs`: machines end with this process, however it ends. */
   constructor(options: { dieWithUs: boolean; nsm: LocalNsmOptions }) {
-    this.#dieWithUs = options.dieWithUs;
-    this.#nsm = options.nsm;
+    this.#microvms = new Microvms(options);
   }
 
-  async check(eif: Eif, memoryMb: number): Promise<void> {
-    if (eif.arch !== 'x86_64') {
-      throw new SupervisorError('ARCH_UNSUPPORTED', `the image is for ${eif.arch}; this backend runs x86_64`);
-    }
-    const needMb = neededMemoryMb(eif);
-    if (memoryMb < needMb) {
-      throw new SupervisorError(
-        'MEMORY_TOO_SMALL',
-        `${memoryMb} MiB of memory are too few for this image, which needs ${needMb} MiB to unpack`,
-        { remedy: `give it more: --memory-mb ${needMb + 256}, or defaults.memory_mb in the manifest` },
-      );
-    }
-    need(QEMU, 'QEMU_MISSING');
-    if (!hasVhostVsock()) need(VHOST, 'VHOST_DEVICE_VSOCK_MISSING');
-    await this.#hasSandbox();
+  check(eif: Eif, memoryMb: number): Promise<void> {
+    return this.#microvms.check(eif, memoryMb);
   }
 
   place(folder: string, used: readonly VsockAddress[]): { vsock: VsockAddress; console: string } {
-    checkSocketPaths(folder);
-    const files = enclaveFiles(folder);
-    if (!hasVhostVsock()) return { vsock: { type: 'unix', path: files.vsock }, console: files.console };
-    const taken = new Set(used.map((address) => (address.type === 'vsock' ? address.cid : 0)));
-    let cid = FIRST_CID;
-    while (taken.has(cid)) cid += 1;
-    return { vsock: { type: 'vsock', cid }, console: files.console };
+    return this.#microvms.place(folder, used);
   }
 
-  async launch(request: LaunchRequest): Promise<Machine> {
-    const files = enclaveFiles(request.folder);
-    const traits: HostTraits = {
-      accelerator: accelerator(),
-      tscKhz: hostTscKhz(),
-      sandbox: await this.#hasSandbox(),
-    };
-    await writeBootFiles(request.eif, files);
-    // Left from a boot that is tried again, they would be taken for the new ones
-    for (const stale of [files.vhost, files.vsock, files.qmp, files.console, files.nsm])
-      await rm(stale, { force: true });
-    const vhost = request.vsock.type === 'unix' ? await this.#startVhost(files) : undefined;
-    let nsm: LocalNsm | undefined;
-    let heartbeat: Heartbeat | undefined;
-    try {
-      heartbeat = await listenForHeartbeat(transportOf(request.vsock));
-      nsm = await this.#serveNsm({ ...request, measurements: request.eif.measurements }, files);
-      const qemu = await this.#start(need(QEMU, 'QEMU_MISSING'), qemuArguments(request, files, traits), files);
-      const qmp = await connectQmp(qemu, files);
-      const pids = { qemu: qemu.pid as number, ...(vhost === undefined ? {} : { vhost: vhost.pid as number }) };
-      await writeFile(files.machine, JSON.stringify(pids), { mode: 0o600 });
-      const stand = vhost === undefined ? undefined : { pid: vhost.pid as number, child: vhost };
-      return new QemuMachine({ pid: pids.qemu, child: qemu }, stand, { qmp, nsm, heartbeat });
-    } catch (error) {
-      vhost?.kill('SIGKILL');
-      await nsm?.close();
-      await heartbeat?.close();
-      throw error;
-    }
+  launch(request: LaunchRequest): Promise<Machine> {
+    return this.#microvms.launch(request);
   }
 
-  async adopt(record: EnclaveRecord, folder: string): Promise<Machine | undefined> {
-    const files = enclaveFiles(folder);
-    const pids = await readPids(files);
-    if (pids === undefined || record.pid !== pids.qemu || !(await isOurs(pids.qemu, folder))) return undefined;
-    const qmp = await QmpClient.connect(files.qmp, AbortSignal.timeout(limits.statusConnectMs));
-    if (qmp === undefined) return undefined;
-    const vhost = pids.vhost !== undefined && (await isOurs(pids.vhost, folder)) ? { pid: pids.vhost } : undefined;
-    const nsm = await this.#serveNsm(record, files).catch((error: unknown) => {
-      // The enclave runs on, and what needs the device fails; a supervisor that does not start would lose all of them
-      this.#nsm.logger.error({ err: error, enclave: record.id }, 'its NSM simulator cannot go on');
-      return undefined;
-    });
-    return new QemuMachine({ pid: pids.qemu }, vhost, { qmp, nsm });
+  adopt({ id, pid, vsock, measurements, debug }: EnclaveRecord, folder: string): Promise<Machine | undefined> {
+    return this.#microvms.adopt({ id, folder, pid, vsock, measurements, debug });
   }
-
-  #serveNsm(
-    { vsock, measurements, debug }: Pick<EnclaveRecord, 'vsock' | 'measurements' | 'debug'>,
-    { nsm }: EnclaveFiles,
-  ): Promise<LocalNsm> {
-    return LocalNsm.serve({ transport: transportOf(vsock), measurements, debug, stateFile: nsm }, this.#nsm);
-  }
-
-  async #startVhost(files: EnclaveFiles): Promise<ChildProcess> {
-    const child = await this.#start(need(VHOST, 'VHOST_DEVICE_VSOCK_MISSING'), vhostArguments(files), files);
-    const until = performance.now() + limits.socketMs;
-    while (performance.now() < until) {
-      if (child.exitCode !== null || child.signalCode !== null) break;
-      if (await exists(files.vhost)) return child;
-      await sleep(limits.socketRetryMs);
-    }
-    child.kill('SIGKILL');
-    throw await startError(VHOST, files);
-  }
-
-  /** Detached from our terminal and pipes: a Ctrl-C is for us to handle, and a machine may outlive us. */
-  async #start(program: string, args: readonly string[], files: EnclaveFiles): Promise<ChildProcess> {
-    const log = await open(files.log, 'a', 0o600);
-    try {
-      const [command, ...rest] = this.#dieWithUs
-        ? [need('setpriv', 'QEMU_MISSING'), '--pdeathsig', 'KILL', program, ...args]
-        : [program, ...args];
-      const child = spawn(command as string, rest, { stdio: ['ignore', log.fd, log.fd], detached: true });
-      await once(child, 'spawn');
-      return child;
-    } finally {
-      await log.close();
-    }
-  }
-
-  #hasSandbox(): Promise<boolean> {
-    this.#sandbox ??= promisify(execFile)(need(QEMU, 'QEMU_MISSING'), ['-help'], { maxBuffer: MIB }).then(
-      ({ stdout }) => stdout.includes('-sandbox on'),
-    );
-    return this.#sandbox;
-  }
-}
-
-/**
- * Least memory in MiB: the ramdisks as they are loaded, and their files in a tmpfs that may take half of what is left
- * (measured with this kernel: less than 3 × ramdisks + 64 MiB ends in "Initramfs unpacking failed: write error").
- */
-export function neededMemoryMb(eif: Pick<Eif, 'sections'>): number {
-  const ramdisks = eif.sections.filter(({ type }) => type === 'ramdisk').reduce((sum, { size }) => sum + size, 0);
-  return Math.ceil((3 * ramdisks) / MIB) + 64;
-}
-
-/** Full path of a program of this host. */
-function need(program: string, code: 'QEMU_MISSING' | 'VHOST_DEVICE_VSOCK_MISSING'): string {
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-    const path = join(folder, program);
-    try {
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch {
-      // The next folder may have it
-    }
-  }
-  throw new SupervisorError(code, `${program} is not in the PATH of the supervisor`, {
-    remedy: 'run scripts/setup, which installs what enclaves need on a machine without Nitro hardware',
-  });
-}
-
-async function connectQmp(qemu: ChildProcess, files: EnclaveFiles): Promise<QmpClient> {
-  const over = new AbortController();
-  const abort = (): void => over.abort();
-  qemu.once('exit', abort);
-  const timer = setTimeout(abort, limits.socketMs);
-  const qmp = await QmpClient.connect(files.qmp, over.signal);
-  clearTimeout(timer);
-  qemu.off('exit', abort);
-  if (qmp !== undefined) return qmp;
-  qemu.kill('SIGKILL');
-  throw await startError(QEMU, files);
-}
-
-async function startError(program: string, files: EnclaveFiles): Promise<SupervisorError> {
-  const said = (await readFile(files.log, 'utf8')).slice(-limits.logTailBytes).trim();
-  return new SupervisorError('MACHINE_FAILED', `${program} did not start: ${said === '' ? 'it said nothing' : said}`);
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-async function readPids(files: EnclaveFiles): Promise<z.infer<typeof machineSchema> | undefined> {
-  if (!(await exists(files.machine))) return undefined;
-  return machineSchema.parse(JSON.parse(await readFile(files.machine, 'utf8')));
-}
-
-/** Process ids are used again: it is our process only if its arguments name the enclave's folder. */
-async function isOurs(pid: number, folder: string): Promise<boolean> {
-  const cmdline = `/proc/${pid}/cmdline`;
-  return (await exists(cmdline)) && (await readFile(cmdline, 'utf8')).includes(folder);
 }

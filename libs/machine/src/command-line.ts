@@ -1,5 +1,5 @@
-import type { LaunchRequest } from '../backend.ts';
 import type { EnclaveFiles } from './files.ts';
+import type { MicrovmRequest } from './microvm-request.ts';
 
 /** CID of a guest behind vhost-device-vsock: every device has a world of its own, so all may have the same. */
 const UNIX_GUEST_CID = 16;
@@ -20,7 +20,7 @@ export function vhostArguments(files: EnclaveFiles): string[] {
 /** What only a local machine needs is appended to the image's own command line. It is not part of any measurement. */
 function kernelCommandLine(
   measured: string,
-  vsock: LaunchRequest['vsock'],
+  vsock: MicrovmRequest['vsock'],
   { accelerator, tscKhz }: HostTraits,
 ): string {
   return [
@@ -38,7 +38,7 @@ function kernelCommandLine(
 }
 
 /** Arguments of qemu-system-x86_64: a microvm with a serial console, vsock, QMP, and nothing else. */
-export function qemuArguments(request: LaunchRequest, files: EnclaveFiles, traits: HostTraits): string[] {
+export function qemuArguments(request: MicrovmRequest, files: EnclaveFiles, traits: HostTraits): string[] {
   const { cpuCount, memoryMb, vsock, eif } = request;
   const kvm = traits.accelerator === 'kvm';
   return [

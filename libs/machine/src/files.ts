@@ -2,10 +2,9 @@ import { createWriteStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import type { VsockAddress } from '@enclaver/bus';
 import type { Eif, EifSection } from '@enclaver/eif';
-import { limits } from '../../limits.ts';
-import { SupervisorError } from '../../supervisor-error.ts';
+import { limits } from './limits.ts';
+import { MachineError } from './machine-error.ts';
 
 /** Names in an enclave's folder. */
 export function enclaveFiles(folder: string) {
@@ -36,7 +35,7 @@ export function checkSocketPaths(folder: string): void {
   for (const path of [console, qmp, vhost, `${vsock}_65535`]) {
     const bytes = Buffer.byteLength(path);
     if (bytes <= limits.socketPathBytes) continue;
-    throw new SupervisorError(
+    throw new MachineError(
       'RUN_DIR_TOO_LONG',
       `the socket path ${path} has ${bytes} bytes, at most ${limits.socketPathBytes} are allowed`,
       { remedy: 'set ENCLAVER_RUN_DIR to a shorter path, such as /run/enclaver' },
@@ -58,8 +57,4 @@ export async function removeBootFiles(files: EnclaveFiles): Promise<void> {
 
 async function* sectionBytes(eif: Eif, sections: readonly EifSection[]): AsyncGenerator<Buffer> {
   for (const section of sections) yield* eif.data(section);
-}
-
-export function isUnix(vsock: VsockAddress): vsock is Extract<VsockAddress, { type: 'unix' }> {
-  return vsock.type === 'unix';
 }

@@ -10,7 +10,7 @@ import { instancePcr, rolePcr } from '@enclaver/eif';
 import { unixTransport } from '@enclaver/vsock';
 import { NSM_PORT } from '@enclaver/wire';
 import { pino } from 'pino';
-import { LocalNsm, type LocalNsmOptions } from '../src/backends/qemu/local-nsm.ts';
+import { LocalNsm, type LocalNsmOptions } from '../src/local-nsm.ts';
 
 const MEASUREMENTS = { PCR0: 'a0'.repeat(48), PCR1: 'b1'.repeat(48), PCR2: 'c2'.repeat(48), PCR8: 'd8'.repeat(48) };
 const ROLE = 'arn:aws:iam::123456789012:role/parent';

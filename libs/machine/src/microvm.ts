@@ -1,8 +1,15 @@
 import type { ChildProcess } from 'node:child_process';
-import type { Machine, MachineEnd } from '../backend.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { LocalNsm } from './local-nsm.ts';
 import type { QmpClient } from './qmp-client.ts';
+
+/** How a machine ended. */
+export interface MicrovmEnd {
+  /** `power-off`: by its own will. `reset`: a panic or reboot. `died`: its process ended without a word. `killed`: by us. */
+  reason: 'power-off' | 'reset' | 'died' | 'killed';
+  /** For people. */
+  detail: string;
+}
 
 /** A process of the machine: our child, or one that an earlier supervisor started. */
 export interface MachineProcess {
@@ -23,10 +30,13 @@ export interface MachineLinks {
  * A running QEMU. Its end is noticed by whichever comes first: the exit of the process, or the close of its QMP socket,
  * which also works for a process that is not our child. Nothing is polled.
  */
-export class QemuMachine implements Machine {
+export class Microvm {
+  /** QEMU's. */
   readonly pid: number;
+  /** Resolves when init has reported; at once for a machine that was adopted. */
   readonly booted: Promise<void>;
-  readonly gone: Promise<MachineEnd>;
+  /** Resolves when the machine is gone, within milliseconds. */
+  readonly gone: Promise<MicrovmEnd>;
   readonly #qemu: MachineProcess;
   readonly #vhost: MachineProcess | undefined;
   readonly #qmp: QmpClient;
@@ -54,6 +64,7 @@ export class QemuMachine implements Machine {
     });
   }
 
+  /** Ends the machine and all that belongs to it. May be called at any time and again. */
   async kill(): Promise<void> {
     this.#killed = true;
     signal(this.#qemu, 'SIGKILL');
@@ -62,9 +73,9 @@ export class QemuMachine implements Machine {
     this.#qmp.close();
   }
 
-  #end(): MachineEnd {
+  #end(): MicrovmEnd {
     const said = this.#qmp.shutdownReason;
-    if (this.#killed) return { reason: 'killed', detail: 'the machine was ended by the supervisor' };
+    if (this.#killed) return { reason: 'killed', detail: 'the machine was ended from outside' };
     if (said === 'guest-shutdown') return { reason: 'power-off', detail: 'the machine powered itself off' };
     if (said === 'guest-reset' || said === 'guest-panic') {
       return { reason: 'reset', detail: 'the kernel panicked or rebooted' };

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LineSplitter } from '@enclaver/wire';
 import * as z from 'zod';
-import { limits } from '../../limits.ts';
+import { limits } from './limits.ts';
 
 const shutdownSchema = z.object({ event: z.literal('SHUTDOWN'), data: z.object({ reason: z.string() }) });
 

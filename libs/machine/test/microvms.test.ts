@@ -8,21 +8,21 @@ import { type Eif, readEif } from '@enclaver/eif';
 import { unixTransport } from '@enclaver/vsock';
 import { HEARTBEAT_BYTE, HEARTBEAT_PORT } from '@enclaver/wire';
 import { pino } from 'pino';
-import { qemuArguments } from '../src/backends/qemu/command-line.ts';
-import { enclaveFiles } from '../src/backends/qemu/files.ts';
-import { listenForHeartbeat } from '../src/backends/qemu/heartbeat.ts';
-import { neededMemoryMb, QemuBackend } from '../src/backends/qemu/qemu-backend.ts';
-import { writeSmallImage } from './small-image.ts';
+import { writeSmallImage } from '../../../services/supervisor/test/small-image.ts';
+import { qemuArguments } from '../src/command-line.ts';
+import { enclaveFiles } from '../src/files.ts';
+import { listenForHeartbeat } from '../src/heartbeat.ts';
+import { Microvms, neededMemoryMb } from '../src/microvms.ts';
 
-describe('qemu backend', () => {
+describe('microvms', () => {
   const path = process.env.PATH;
-  let backend: QemuBackend;
+  let microvms: Microvms;
   let folder: string;
   let eif: Eif;
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'enclaver-qemu-'));
-    backend = new QemuBackend({
+    microvms = new Microvms({
       dieWithUs: false,
       nsm: { rootDir: join(folder, 'nsm'), logger: pino({ level: 'silent' }) },
     });
@@ -51,20 +51,20 @@ describe('qemu backend', () => {
       { type: 'ramdisk', offset: 0, size: 50 * 1024 * 1024 },
     ] as const;
     assert.equal(neededMemoryMb({ sections }), 514);
-    await assert.rejects(backend.check({ ...eif, sections }, 513), { code: 'MEMORY_TOO_SMALL', message: /513.*514/ });
+    await assert.rejects(microvms.check({ ...eif, sections }, 513), { code: 'MEMORY_TOO_SMALL', message: /513.*514/ });
   });
 
   it('refuses an image for another processor', async () => {
-    await assert.rejects(backend.check({ ...eif, arch: 'aarch64' }, 512), { code: 'ARCH_UNSUPPORTED' });
+    await assert.rejects(microvms.check({ ...eif, arch: 'aarch64' }, 512), { code: 'ARCH_UNSUPPORTED' });
   });
 
   it('says what is missing on the host, and what installs it', async () => {
     process.env.PATH = folder;
-    await assert.rejects(backend.check(eif, 512), { code: 'QEMU_MISSING', remedy: /scripts\/setup/ });
+    await assert.rejects(microvms.check(eif, 512), { code: 'QEMU_MISSING', remedy: /scripts\/setup/ });
   });
 
   it('refuses a run folder whose sockets would have no valid address', () => {
-    assert.throws(() => backend.place(`/run/${'x'.repeat(90)}/e-000000000000`, []), { code: 'RUN_DIR_TOO_LONG' });
+    assert.throws(() => microvms.place(`/run/${'x'.repeat(90)}/e-000000000000`, []), { code: 'RUN_DIR_TOO_LONG' });
   });
 
   it('appends what only a local machine needs, and gives the guest nothing that was not asked for', () => {
@@ -97,7 +97,7 @@ describe('qemu backend', () => {
     await fakeProgram('vhost-device-vsock', 'echo no such group >&2; exit 1');
     await fakeProgram('qemu-system-x86_64', 'exit 0');
     const vsock = { type: 'unix', path: join(folder, 'vsock') } as const;
-    await assert.rejects(backend.launch({ folder, eif, cpuCount: 1, memoryMb: 512, vsock, debug: false }), {
+    await assert.rejects(microvms.launch({ folder, eif, cpuCount: 1, memoryMb: 512, vsock, debug: false }), {
       code: 'MACHINE_FAILED',
       message: /vhost-device-vsock did not start: no such group/,
     });
@@ -115,9 +115,10 @@ describe('qemu backend', () => {
   });
 
   it('takes up no process but its own', async () => {
-    const record = { pid: process.pid } as Parameters<QemuBackend['adopt']>[0];
-    assert.equal(await backend.adopt(record, folder), undefined);
+    const running = { id: 'e', folder, pid: process.pid, vsock: { type: 'unix', path: folder }, debug: false } as const;
+    const { measurements } = eif;
+    assert.equal(await microvms.adopt({ ...running, measurements }), undefined);
     await writeFile(enclaveFiles(folder).machine, JSON.stringify({ qemu: process.pid }));
-    assert.equal(await backend.adopt(record, folder), undefined);
+    assert.equal(await microvms.adopt({ ...running, measurements }), undefined);
   });
 });
