@@ -1,11 +1,12 @@
 import { z } from 'zod';
+import { markdownTable } from '../../../scripts/doc-section.ts';
 import { manifestSchema } from '../src/schema/manifest.ts';
 import { keysOf, unwrap } from '../src/schema-walk.ts';
 
 /** The table of all keys in docs/manifest.md, in Markdown, made from the schema. */
 export function referenceTable(): string {
-  const rows = [...rowsOf(manifestSchema, '')].map((cells) => `| ${cells.map(cell).join(' | ')} |`);
-  return ['| Key | Required | Holds | Default | Meaning |', '| --- | --- | --- | --- | --- |', ...rows].join('\n');
+  const rows = [...rowsOf(manifestSchema, '')].map((cells) => cells.map(cell));
+  return markdownTable([['Key', 'Required', 'Holds', 'Default', 'Meaning'], ...rows]);
 }
 
 function* rowsOf(schema: z.ZodType, prefix: string): Generator<string[]> {
@@ -32,13 +33,5 @@ function cell(text: string): string {
   return text.replaceAll('|', '\\|').replaceAll(/(?<!`[^`]*)[*<]/g, (mark) => `\\${mark}`);
 }
 
-export const TABLE_START = '<!-- table: written by libs/manifest/scripts/generate.ts -->';
-export const TABLE_END = '<!-- end of table -->';
-
-/** The document with the table between its two marks replaced. */
-export function withTable(document: string, table: string): string {
-  const start = document.indexOf(TABLE_START);
-  const end = document.indexOf(TABLE_END);
-  if (start === -1 || end < start) throw new Error('docs/manifest.md has lost the marks around its table');
-  return `${document.slice(0, start + TABLE_START.length)}\n\n${table}\n\n${document.slice(end)}`;
-}
+/** Where the table stands in docs/manifest.md. */
+export const tableSection = { script: 'libs/manifest/scripts/generate.ts', name: 'table' } as const;

@@ -9,6 +9,7 @@ export type SupervisorErrorCode =
   | 'NAME_IN_USE'
   | 'PORT_NOT_IN_MANIFEST'
   | 'PROXY_SILENT'
+  | 'START_TIMEOUT'
   | 'STATUS_INVALID'
   | 'STATUS_SILENT'
   | 'STOPPED'

@@ -58,7 +58,7 @@ export class Supervisor {
     stop: async ({ id, graceMs }) => {
       const { enclave } = this.#find(id);
       enclave.stop(graceMs ?? this.#limits.graceMs);
-      await enclave.stored();
+      await enclave.life.written();
       return { enclave: enclave.record };
     },
     list: async ({ all }) => {
@@ -123,11 +123,19 @@ export class Supervisor {
         ingress,
         egress: needsEgress(manifest),
         ...(needsStore(manifest) ? { storeOwner: storeOwner(manifest, eif.measurements) } : {}),
+        ...(request.startTimeoutMs === undefined ? {} : { startTimeoutMs: request.startTimeoutMs }),
         times: { requested: new Date().toISOString() },
       };
-      const enclave = new Enclave(record, { bus, backend, logger, folder, limits: this.#limits });
-      this.#keep(enclave, enclave.run({ eif }));
-      await enclave.stored();
+      const enclave = new Enclave(record, {
+        bus,
+        backend,
+        logger,
+        folder,
+        limits: this.#limits,
+        planRestart: () => undefined,
+      });
+      this.#keep(enclave, enclave.run(Promise.resolve(eif)));
+      await enclave.life.written();
       return enclave.record;
     } catch (error) {
       this.#names.delete(name);
@@ -171,7 +179,14 @@ export class Supervisor {
       const folder = join(runDir, record.id);
       const machine = record.backend === backend.name ? await backend.adopt(record, folder) : undefined;
       logger.info({ enclave: record.id, adopted: machine !== undefined }, 'enclave of an earlier supervisor');
-      const enclave = new Enclave(record, { bus, backend, logger, folder, limits: this.#limits });
+      const enclave = new Enclave(record, {
+        bus,
+        backend,
+        logger,
+        folder,
+        limits: this.#limits,
+        planRestart: () => undefined,
+      });
       this.#keep(enclave, enclave.resume(machine));
     }
   }

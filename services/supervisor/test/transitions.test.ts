@@ -4,17 +4,17 @@ import { type Input, inputs, transition } from '../src/lifecycle/transitions.ts'
 
 /** The whole table as a second opinion: state, then the state after each input in the order of `inputs`; `.` stays. */
 const expected: Record<EnclaveState, string> = {
-  //          launch    booted  starting ready unhealthy stop     ended  fatal  abort  killed gone
-  requested: 'launching .       .        .     .         stopping .      .      failed .      .',
-  launching: '.         booting starting ready unhealthy stopping exited failed failed .      failed',
-  booting: '.         .       starting ready unhealthy stopping exited failed failed .      failed',
-  starting: '.         .       .        ready unhealthy stopping exited failed failed .      lost',
-  ready: '.         .       .        .     unhealthy stopping exited failed failed .      lost',
-  unhealthy: '.         .       .        ready .         stopping exited failed failed .      lost',
-  stopping: '.         .       .        .     .         .        exited failed failed exited lost',
-  exited: '. . . . . . . . . . .',
-  failed: '. . . . . . . . . . .',
-  lost: '. . . . . . . . . . .',
+  //          launch    booted  starting ready unhealthy stop     ended  fatal  abort  killed gone unseen
+  requested: 'launching .       .        .     .         stopping .      .      failed .      . lost',
+  launching: '.         booting starting ready unhealthy stopping exited failed failed .      failed lost',
+  booting: '.         .       starting ready unhealthy stopping exited failed failed .      failed lost',
+  starting: '.         .       .        ready unhealthy stopping exited failed failed .      lost lost',
+  ready: '.         .       .        .     unhealthy stopping exited failed failed .      lost lost',
+  unhealthy: '.         .       .        ready .         stopping exited failed failed .      lost lost',
+  stopping: '.         .       .        .     .         .        exited failed failed exited lost lost',
+  exited: '. . . . . . . . . . . .',
+  failed: '. . . . . . . . . . . .',
+  lost: '. . . . . . . . . . . .',
 };
 
 describe('transitions', () => {

@@ -28,9 +28,3 @@ export class ConsoleTail {
     }
   }
 }
-
-/** What the kernel said when it gave up (Linux `kernel/panic.c`); undefined when it did not. */
-export function panicOf(lines: readonly string[]): string | undefined {
-  const said = lines.map((line) => /Kernel panic - not syncing: (.*)$/.exec(line)?.[1]);
-  return said.find((text) => text !== undefined)?.trim();
-}

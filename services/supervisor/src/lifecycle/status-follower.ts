@@ -1,0 +1,84 @@
+import type { VsockTransport } from '@enclaver/vsock';
+import { type ControlRequest, type EnclaveStatus, WireError } from '@enclaver/wire';
+import type { Logger } from 'pino';
+import type { Limits } from '../limits.ts';
+import { SupervisorError } from '../supervisor-error.ts';
+import type { Life } from './life.ts';
+import { StatusLink } from './status-link.ts';
+
+/** Turns what an enclave's status port says, or that it says nothing, into inputs of its life. */
+export class StatusFollower {
+  readonly #life: Life;
+  readonly #limits: Limits;
+  readonly #link: StatusLink;
+  #closed = false;
+
+  constructor(life: Life, transport: VsockTransport, limits: Limits, logger: Logger) {
+    this.#life = life;
+    this.#limits = limits;
+    this.#link = new StatusLink(transport, limits, logger);
+  }
+
+  /** Whether the inside has ever spoken: before that there is no app that could be asked to end. */
+  get spoken(): boolean {
+    return this.#link.spoken;
+  }
+
+  /** Follows to the end of the enclave. Never rejects but for a fault of ours. */
+  async follow(): Promise<void> {
+    try {
+      if (await this.#link.follow((status) => this.#onStatus(status))) return;
+      if (this.#closed || this.#life.ended) return;
+      const waited = this.spoken ? this.#limits.statusSilenceMs : this.#limits.statusMs;
+      const message = `the enclave's status port was silent for ${waited} ms`;
+      if (this.spoken) this.#life.lose(new SupervisorError('STATUS_SILENT', message));
+      else this.#life.fail(new SupervisorError('BOOT_TIMEOUT', message));
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      const message = `the enclave's status is not valid: ${error.message}`;
+      this.#life.fail(new SupervisorError('STATUS_INVALID', message, { cause: error }));
+    }
+  }
+
+  send(control: ControlRequest): void {
+    this.#link.send(control);
+  }
+
+  /** Resolves when what the present connection still holds has been handled. */
+  settled(): Promise<void> {
+    return this.#link.settled();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#link.close();
+  }
+
+  async #onStatus(status: EnclaveStatus): Promise<void> {
+    switch (status.status) {
+      case 'exited': {
+        const { status: kind, ...end } = status;
+        this.#life.advance('app-ended', { result: { kind, ...end } });
+        break;
+      }
+      case 'signaled': {
+        const { status: kind, ...end } = status;
+        this.#life.advance('app-ended', { result: { kind, ...end } });
+        break;
+      }
+      case 'fatal':
+        this.#life.advance('fatal', { result: { kind: 'fatal', error: status.error } });
+        break;
+      case 'running': {
+        const { clock, phase } = status;
+        if (clock !== undefined && clock !== this.#life.record.clock) this.#life.note({ clock });
+        const timings = status.timings === undefined ? {} : { timings: status.timings };
+        if (phase === 'starting') this.#life.advance('app-starting', timings);
+        else if (phase === 'unhealthy') this.#life.advance('app-unhealthy', timings, { reason: status.reason ?? '' });
+        // The original knows no phases: what runs counts as ready
+        else if (phase !== 'stopping') this.#life.advance('app-ready', timings);
+      }
+    }
+    await this.#life.written();
+  }
+}
