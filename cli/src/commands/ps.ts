@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { describeResult } from '../output/events.ts';
 import { addOutputOption, type OutputFormat, writeJson } from '../output/format.ts';
 import { formatTable } from '../output/table.ts';
+import { formatProtocol } from '../publish.ts';
 import { openSession } from '../session.ts';
 
 export function addPs(program: Command): void {
@@ -23,7 +24,7 @@ async function ps(options: { all?: true; output: OutputFormat }): Promise<void> 
 
 function row(enclave: EnclaveRecord): string[] {
   const { id, name, cpuCount, memoryMb, ingress } = enclave;
-  const ports = ingress.map(({ host, port, listenPort }) => `${host}:${port}->${listenPort}`).join(', ');
+  const ports = ingress.map((one) => `${one.host}:${one.port}->${one.listenPort}${formatProtocol(one)}`).join(', ');
   return [id, name, stateOf(enclave), String(cpuCount), `${memoryMb} MiB`, ports];
 }
 

@@ -40,8 +40,8 @@ export function addRun(program: Command): void {
     .argument('[image]', 'release image, or path of an EIF; default: the target of ./enclaver.yaml')
     .option('-f, --file <manifest>', 'manifest whose target names the image')
     .option(
-      '-p, --publish <[ip:]host:enclave>',
-      'publish an ingress port (default: all of them on 127.0.0.1)',
+      '-p, --publish <[ip:]host:enclave[/http]>',
+      'publish an ingress port; /http[,host=NAME][,path=/PREFIX][,h2c] shares it by host and path (default: all of them on 127.0.0.1)',
       parsePublish,
     )
     .option('-P, --publish-all', 'publish all ingress ports under their own numbers on 0.0.0.0, for use in a container')

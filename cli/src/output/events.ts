@@ -1,4 +1,5 @@
-import type { EnclaveEvent, EnclaveResult } from '@enclaver/bus';
+import type { EnclaveEvent, EnclaveResult, PublishedPort } from '@enclaver/bus';
+import { formatProtocol } from '../publish.ts';
 
 /** A lifecycle event as one line for people. */
 export function describeEvent(event: EnclaveEvent): string {
@@ -54,8 +55,11 @@ function why({ cause, detail }: { cause?: string | undefined; detail?: string | 
   return detail === undefined ? `, ${cause}` : `, ${cause}: ${detail}`;
 }
 
-function ports(ingress: readonly { host: string; port: number; listenPort: number }[]): string {
+function ports(ingress: readonly PublishedPort[]): string {
   return ingress
-    .map(({ host, port, listenPort }) => `, ${host.includes(':') ? `[${host}]` : host}:${port} to ${listenPort}`)
+    .map(
+      (one) =>
+        `, ${one.host.includes(':') ? `[${one.host}]` : one.host}:${one.port} to ${one.listenPort}${formatProtocol(one)}`,
+    )
     .join('');
 }

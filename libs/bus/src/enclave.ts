@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { errorDataSchema } from './bus-error.ts';
+import { httpRouteSchema } from './http-route.ts';
 
 /**
  * What is known of one enclave: the value of its key in the KV bucket, and the answer of `supervisor.describe`.
@@ -45,6 +46,9 @@ export const publishedPortSchema = z.object({
   port: z.number().int().min(0).max(65535),
   /** The enclave is told who connects: the supervisor says so of the ports whose manifest needs it. */
   reportPeer: z.boolean().optional(),
+  /** `http`: the listener is shared, and `route` says which requests are this enclave's. Default: `tcp`, every connection. */
+  protocol: z.enum(['tcp', 'http']).optional(),
+  route: httpRouteSchema.optional(),
 });
 
 /** Why the app ended as it did, where that is known: a word for programs, and a text for people. */

@@ -5,6 +5,7 @@ export { type BusCredentials, readCredentials } from './credentials.ts';
 export * from './enclave.ts';
 export type { EventQuery } from './event-watch.ts';
 export * from './events.ts';
+export { type HttpRoute, httpRouteSchema } from './http-route.ts';
 export type { LogQuery } from './log-watch.ts';
 export * from './logs.ts';
 export * from './operations.ts';

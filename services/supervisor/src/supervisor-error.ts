@@ -7,6 +7,7 @@ export type SupervisorErrorCode =
   | 'LAUNCH_INVALID'
   | 'MACHINE_ENDED'
   | 'NAME_IN_USE'
+  | 'PORT_NOT_FOR_HTTP'
   | 'PORT_NOT_IN_MANIFEST'
   | 'PROXY_SILENT'
   | 'START_TIMEOUT'

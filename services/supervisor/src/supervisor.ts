@@ -10,7 +10,7 @@ import {
   type OperationRequest,
   type PublishedPort,
 } from '@enclaver/bus';
-import { type Manifest, needsEgress, needsPeer, needsStore } from '@enclaver/manifest';
+import { type IngressPort, type Manifest, needsEgress, needsPeer, needsStore } from '@enclaver/manifest';
 import { checkMeasurements } from '@enclaver/trust';
 import type { Logger } from 'pino';
 import type { Backend } from './backends/backend.ts';
@@ -224,16 +224,21 @@ function pick(records: readonly EnclaveRecord[], id: string): EnclaveRecord {
 function publishedPorts({ publish, publishAll }: RunRequest, manifest: Manifest): PublishedPort[] {
   const known = manifest.ingress.map(({ listenPort }) => listenPort);
   const reported = new Set(manifest.ingress.filter(needsPeer).map(({ listenPort }) => listenPort));
-  const complete = ({ listenPort, host, port }: PublishedPort): PublishedPort => ({
+  const complete = ({ listenPort, host, port, protocol, route }: PublishedPort): PublishedPort => ({
     ...{ listenPort, host, port },
+    ...(protocol === 'http' ? { protocol, route: route ?? {} } : {}),
     ...(reported.has(listenPort) ? { reportPeer: true } : {}),
   });
   if (publish === undefined) {
     const host = publishAll === true ? '0.0.0.0' : '127.0.0.1';
     return known.map((listenPort) => complete({ listenPort, host, port: listenPort }));
   }
-  for (const { listenPort } of publish) {
-    if (known.includes(listenPort)) continue;
+  for (const { listenPort, protocol } of publish) {
+    const port = manifest.ingress.find((each) => each.listenPort === listenPort);
+    if (port !== undefined) {
+      if (protocol === 'http') checkHttp(port);
+      continue;
+    }
     throw new SupervisorError(
       'PORT_NOT_IN_MANIFEST',
       `port ${listenPort} is no ingress of the manifest; it has ${known.length === 0 ? 'none' : known.join(', ')}`,
@@ -241,4 +246,18 @@ function publishedPorts({ publish, publishAll }: RunRequest, manifest: Manifest)
     );
   }
   return publish.map(complete);
+}
+
+/** The parent reads and shares out what comes in HTTP mode, over connections that are nobody's: both must suit the port. */
+function checkHttp(port: IngressPort): void {
+  const reason =
+    port.tls !== undefined
+      ? 'its TLS ends inside the enclave, where the outer-proxy cannot read'
+      : needsPeer(port)
+        ? 'its `clients` or `proxy_protocol` needs one connection for each client'
+        : undefined;
+  if (reason === undefined) return;
+  throw new SupervisorError('PORT_NOT_FOR_HTTP', `port ${port.listenPort} cannot be published as HTTP: ${reason}`, {
+    remedy: `publish it as TCP: leave out /http; or name an ingress without tls, clients and proxy_protocol`,
+  });
 }
