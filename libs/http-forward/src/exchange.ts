@@ -1,7 +1,7 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
-import { type Duplex, pipeline } from 'node:stream';
-import { hasBody, isChunked, isCountable } from './framing.ts';
-import { endToEnd } from './headers.ts';
+import { type Duplex, pipeline, type Readable } from 'node:stream';
+import { isChunked, isCountable } from './framing.ts';
+import { endToEnd, pairs } from './headers.ts';
 import { HttpFault } from './http-fault.ts';
 
 /** What may be sent again when a kept connection turns out to be closed (RFC 9110, section 9.2.2). */
@@ -14,6 +14,16 @@ export interface RequestHead {
   readonly headers: readonly string[];
   /** What frames its body: `framingOf`. */
   readonly framing: readonly string[];
+}
+
+/** What follows the head of a request. */
+export interface RequestBody {
+  /** Undefined where there is none. */
+  readonly body: Readable | undefined;
+  /** Fields behind the body, known at its end; they are passed on where it goes on in chunks. */
+  trailers?(): readonly string[];
+  /** The client waits for leave to send its body, and is told so when the server gives it. */
+  onContinue?(): void;
 }
 
 /** The connections that lead to the server of a request. */
@@ -34,7 +44,7 @@ export interface Way {
  * @throws HttpFault 502, and what `way.open` throws
  */
 export async function exchange(
-  request: IncomingMessage,
+  request: RequestBody,
   head: RequestHead,
   way: Way,
   signal: AbortSignal,
@@ -53,12 +63,12 @@ export function reply(answered: IncomingMessage, response: ServerResponse): void
 
 /** On a kept connection; undefined when there is none, or when it ended before an answer began. @throws HttpFault 502 */
 async function askAgain(
-  request: IncomingMessage,
+  request: RequestBody,
   head: RequestHead,
   way: Way,
   signal: AbortSignal,
 ): Promise<IncomingMessage | undefined> {
-  if (!REPEATABLE.has(head.method) || hasBody(request)) return undefined;
+  if (!REPEATABLE.has(head.method) || request.body !== undefined) return undefined;
   const stream = way.kept();
   if (stream === undefined) return undefined;
   let isSilent = true;
@@ -79,7 +89,7 @@ async function askAgain(
 /** @throws HttpFault 502 */
 async function ask(
   stream: Duplex,
-  request: IncomingMessage,
+  { body, trailers, onContinue }: RequestBody,
   head: RequestHead,
   way: Way,
   signal: AbortSignal,
@@ -89,8 +99,14 @@ async function ask(
   upstream.shouldKeepAlive = true;
   const onGone = (): void => void upstream.destroy();
   signal.addEventListener('abort', onGone);
-  if (hasBody(request)) {
-    pipeline(request, upstream, (error) => {
+  if (onContinue !== undefined) {
+    upstream.once('continue', onContinue);
+    upstream.flushHeaders();
+  }
+  if (body !== undefined) {
+    // Before the pipeline's listener, which ends the request
+    if (trailers !== undefined) body.once('end', () => upstream.addTrailers([...pairs(trailers())]));
+    pipeline(body, upstream, (error) => {
       if (error) upstream.destroy();
     });
   } else {

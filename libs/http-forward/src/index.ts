@@ -1,4 +1,4 @@
-export { answerOf, exchange, type RequestHead, reply, requestOver, type Way } from './exchange.ts';
+export { answerOf, exchange, type RequestBody, type RequestHead, reply, requestOver, type Way } from './exchange.ts';
 export { checkConnect, framingOf, hasBody, isDoubtful } from './framing.ts';
 export { endToEnd, pairs, rawHead, upgradeTo } from './headers.ts';
 export { HttpFault } from './http-fault.ts';

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { exchange, framingOf, isDoubtful, type KeptConnections, reply } from '@enclaver/http-forward';
+import { exchange, framingOf, hasBody, isDoubtful, type KeptConnections, reply } from '@enclaver/http-forward';
 import { limits } from '../limits.ts';
 import { answer, refusalOf } from './answers.ts';
 import { authorityOf } from './destination.ts';
@@ -36,7 +36,8 @@ export class Forwarder {
           this.#connections.give(destination, stream, keepAlive),
         maxHeaderSize: limits.egressAnswerHeaderBytes,
       };
-      reply(await exchange(request, headFor(request, target, framing), way, gone.signal), response);
+      const asked = { body: hasBody(request) ? request : undefined };
+      reply(await exchange(asked, headFor(request, target, framing), way, gone.signal), response);
     } catch (error) {
       const { status, text } = refusalOf(error);
       if (isDoubtful(request)) response.shouldKeepAlive = false;

@@ -6,12 +6,12 @@ import { limits } from './limits.ts';
 import { ProxyError } from './proxy-error.ts';
 
 /**
- * One TCP listener whose connections end at a port inside the enclave; bytes pass natively, untouched. With `reportPeer` the
+ * A published port: a share of an HTTP listener (`http/`), or one TCP listener whose connections end at a port inside the enclave; bytes pass natively, untouched. With `reportPeer` the
  * enclave first hears who connects (PROXY protocol v2), and decides.
  */
 export interface Ingress {
   readonly published: PublishedPort;
-  readonly route: RelayRoute;
+  readonly route: { stats(): object } & Pick<RelayRoute, 'close'>;
 }
 
 /**
@@ -43,7 +43,7 @@ export async function openIngress(
  * The listener itself is opened with SO_REUSEPORT, so that a successor can take over while this process drains. With that
  * option a port that another enclave or program has would be shared in silence: a bind without it finds out first.
  */
-async function freePort(asked: PublishedPort): Promise<number> {
+export async function freePort(asked: PublishedPort): Promise<number> {
   const probe = createServer();
   try {
     probe.listen({ host: asked.host, port: asked.port, exclusive: true });
@@ -57,7 +57,7 @@ async function freePort(asked: PublishedPort): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : asked.port;
 }
 
-function listenError({ host, port, listenPort }: PublishedPort, cause: unknown): ProxyError {
+export function listenError({ host, port, listenPort }: PublishedPort, cause: unknown): ProxyError {
   const place = `${host.includes(':') ? `[${host}]` : host}:${port}`;
   const code = (cause as { code?: unknown }).code;
   const options = { cause };

@@ -14,6 +14,29 @@ export const limits = {
   idleMs: 0,
   /** After the enclave's end, what it sent last is on its way to clients; after our last word to it, it may still close first. */
   drainMs: 2_000,
+  /** Requests of one route of an enclave under way, upgraded connections among them: each has a connection to the inside. */
+  httpRequests: 4_096,
+  /** Streams of one HTTP/2 connection: what servers commonly allow. */
+  httpStreams: 128,
+  /** Head of a request, more than most apps take; fields in it; and the head of an answer, which cookies make larger. */
+  httpHeaderBytes: 16 * 1024,
+  httpHeaders: 128,
+  httpAnswerHeaderBytes: 64 * 1024,
+  /** A client that sends its head byte by byte. */
+  httpHeadersMs: 30_000,
+  /** A body of which nothing moves. */
+  httpBodyMs: 60_000,
+  /** An enclave that does not begin to answer; what asks for more sends something first. */
+  httpAnswerMs: 60_000,
+  /** A client's connection without a request. */
+  httpKeepAliveMs: 65_000,
+  /** A connection with a request and without a byte: as long as inside. */
+  httpIdleMs: 3_600_000,
+  /** Connections to one port of an enclave kept for the next request, and how long. A request that cannot be sent twice uses none. */
+  httpKept: 64,
+  httpKeptMs: 30_000,
+  /** Connections that wait to be taken from the kernel: as many as it holds (`somaxconn`). */
+  httpBacklog: 4_096,
   /** Enclaves at a time; more than the supervisor starts on one host. */
   enclaves: 256,
   /** Longest text of a failure that an enclave is told; the frame has room for four times that. */

@@ -2,6 +2,7 @@ import { type Bus, type EnclaveRecord, hasEnded, toErrorData } from '@enclaver/b
 import { Relay } from '@enclaver/vsock';
 import type { Logger } from 'pino';
 import { EnclavePorts } from './enclave-ports.ts';
+import { HttpPorts } from './http/http-ports.ts';
 import { limits } from './limits.ts';
 import { ProxyError } from './proxy-error.ts';
 
@@ -11,12 +12,14 @@ export class OuterProxy {
   readonly #logger: Logger;
   readonly #relay = new Relay();
   readonly #events: ReturnType<Bus['events']>;
+  readonly #http: HttpPorts;
   readonly #enclaves = new Map<string, Promise<EnclavePorts | undefined>>();
   #stopping = false;
 
   constructor(bus: Bus, logger: Logger) {
     this.#bus = bus;
     this.#logger = logger;
+    this.#http = new HttpPorts(this.#relay, logger);
     this.#events = bus.events();
   }
 
@@ -49,6 +52,7 @@ export class OuterProxy {
   async #follow(): Promise<void> {
     for await (const event of this.#events) {
       if (event.name === 'requested') void this.#open(event.data.enclave);
+      else if (event.name === 'ready' || event.name === 'unhealthy') this.#http.setState(event.id, event.name);
       else if (event.name === 'exited' || event.name === 'failed' || event.name === 'lost') void this.#shut(event.id);
     }
   }
@@ -66,7 +70,7 @@ export class OuterProxy {
       if (this.#enclaves.size >= limits.enclaves) {
         throw new ProxyError('TOO_MANY_ENCLAVES', `the outer-proxy serves at most ${limits.enclaves} enclaves`);
       }
-      const ports = await EnclavePorts.open(this.#relay, record, logger);
+      const ports = await EnclavePorts.open(this.#relay, this.#http, record, logger);
       logger.info({ ingress: ports.ingress, egress: record.egress }, 'listeners are open');
       await this.#bus.publishEvent(record.id, 'egress-ready', { ingress: ports.ingress });
       return ports;

@@ -1,6 +1,12 @@
 /** A listener that cannot be opened; travels to the user as the enclave's failure. */
 export class ProxyError extends Error {
-  readonly code: 'PORT_IN_USE' | 'PORT_DENIED' | 'ADDRESS_UNAVAILABLE' | 'LISTEN_FAILED' | 'TOO_MANY_ENCLAVES';
+  readonly code:
+    | 'PORT_IN_USE'
+    | 'ROUTE_IN_USE'
+    | 'PORT_DENIED'
+    | 'ADDRESS_UNAVAILABLE'
+    | 'LISTEN_FAILED'
+    | 'TOO_MANY_ENCLAVES';
   readonly remedy: string | undefined;
 
   constructor(code: ProxyError['code'], message: string, remedy?: string, options?: ErrorOptions) {

@@ -1,0 +1,12 @@
+import type { Relay } from '@enclaver/vsock';
+import type { Logger } from 'pino';
+import type { RouteTable } from './route-table.ts';
+
+/** What both versions of HTTP serve a listener's requests with. */
+export interface Front {
+  readonly routes: RouteTable;
+  readonly relay: Relay;
+  readonly logger: Logger;
+  /** Connections are to end after the request that they carry. */
+  readonly isDraining: boolean;
+}

@@ -1,0 +1,193 @@
+import {
+  constants,
+  createServer,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { Socket } from 'node:net';
+import { pipeline } from 'node:stream/promises';
+import { endToEnd, pairs } from '@enclaver/http-forward';
+import { limits } from '../limits.ts';
+import { hostOf, targetOf } from './authority.ts';
+import { withForwarded } from './forwarded.ts';
+import type { Front } from './front.ts';
+import { clientOf, requestErrorOf, tooLarge } from './http1.ts';
+import type { Answer, Asked, Client } from './message.ts';
+import { RequestError } from './request-error.ts';
+
+/** Statuses whose answers have no body, whatever their headers say. */
+const BODILESS = new Set([204, 205, 304]);
+
+/** Serves HTTP/2 in clear. Each stream is a request like those of HTTP/1.1. */
+export class H2c {
+  readonly #front: Front;
+  readonly #server: Http2Server;
+  readonly #sessions = new Set<ServerHttp2Session>();
+
+  constructor(front: Front) {
+    this.#front = front;
+    this.#server = createServer({
+      maxHeaderListPairs: limits.httpHeaders,
+      maxSendHeaderBlockLength: limits.httpAnswerHeaderBytes,
+      settings: {
+        maxConcurrentStreams: limits.httpStreams,
+        maxHeaderListSize: limits.httpHeaderBytes,
+        enablePush: false,
+      },
+    });
+    this.#server.on('session', (session) => this.#onSession(session));
+    this.#server.on('sessionError', (error) => front.logger.debug({ err: error }, 'HTTP/2 connection broke'));
+  }
+
+  serve(socket: Socket): void {
+    socket.setNoDelay(true);
+    this.#server.emit('connection', socket);
+  }
+
+  /** GOAWAY: streams that are open may end. */
+  drain(): void {
+    for (const session of this.#sessions) session.close();
+  }
+
+  cut(): void {
+    for (const session of this.#sessions) session.destroy();
+  }
+
+  #onSession(session: ServerHttp2Session): void {
+    const { socket } = session;
+    const client = clientOf(socket);
+    let open = 0;
+    this.#sessions.add(session);
+    session.once('close', () => this.#sessions.delete(session));
+    session.setTimeout(limits.httpKeepAliveMs, () => {
+      if (open === 0) session.close();
+    });
+    session.on('stream', (stream, headers, _flags, rawHeaders) => {
+      open++;
+      stream.once('close', () => open--);
+      void this.#serveStream(stream, headers, rawHeaders as unknown as string[], client);
+    });
+    if (this.#front.isDraining) session.close();
+  }
+
+  async #serveStream(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    rawHeaders: readonly string[],
+    client: Client,
+  ): Promise<void> {
+    // What happens to a broken stream is decided where it is read and written
+    stream.on('error', (error) => this.#front.logger.debug({ err: error }, 'HTTP/2 stream broke'));
+    try {
+      const asked = askedOf(stream, headers, rawHeaders, client);
+      await this.#front.routes.find(hostOf(asked.authority), asked.target).run(async (running) => {
+        stream.once('close', () => {
+          if (!stream.writableFinished || stream.rstCode !== constants.NGHTTP2_NO_ERROR) running.abort();
+        });
+        if (asked.body !== undefined) {
+          stream.setTimeout(limits.httpBodyMs, () => {
+            if (!stream.readableEnded) {
+              running.abort(new RequestError(408, 'REQUEST_TIMEOUT', 'the body of the request stands still'));
+            }
+          });
+        }
+        await reply(stream, asked.method, await running.ask(asked));
+      });
+    } catch (error) {
+      this.#answerError(stream, headers, error);
+    }
+  }
+
+  #answerError(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, cause: unknown): void {
+    if (stream.destroyed) return;
+    if (stream.headersSent) {
+      // What has begun must not look like a whole answer
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      return;
+    }
+    const error = requestErrorOf(this.#front, cause);
+    const { headers: own, body } = error.answer();
+    stream.respond({ ...grouped(own), ':status': error.status });
+    if (headers[':method'] !== 'HEAD') stream.end(body);
+    // The rest of a body that nobody wants is not waited for
+    if (!stream.readableEnded) stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
+  }
+}
+
+/** @throws RequestError */
+function askedOf(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  rawHeaders: readonly string[],
+  client: Client,
+): Asked {
+  if (rawHeaders.length > limits.httpHeaders * 2) throw tooLarge();
+  const method = headers[':method'] ?? '';
+  if (method === 'CONNECT')
+    throw new RequestError(405, 'METHOD_REFUSED', 'this is no forward proxy: CONNECT leads nowhere');
+  const authority = headers[':authority'] ?? headers.host ?? '';
+  if (headers.host !== undefined && headers.host.toLowerCase() !== authority.toLowerCase()) {
+    throw new RequestError(400, 'HOST_INVALID', ':authority and Host name two hosts');
+  }
+  const fields = [...pairs(rawHeaders)].filter(([name]) => !name.startsWith(':')).flat();
+  const hasBody = !stream.endAfterHeaders;
+  let trailers: string[] = [];
+  stream.once('trailers', (_headers, _flags, raw: unknown) => {
+    trailers = endToEnd(raw as string[]);
+  });
+  return {
+    method,
+    authority,
+    target: targetOf(headers[':path'] ?? '', authority),
+    headers: withForwarded(oneCookie(endToEnd(fields, ['host', 'expect'])), authority, client),
+    framing: framingOf(headers, hasBody),
+    body: hasBody ? stream : undefined,
+    trailers: () => trailers,
+  };
+}
+
+/** HTTP/2 itself has the length of a body, and holds Content-Length to it. */
+function framingOf(headers: IncomingHttpHeaders, hasBody: boolean): string[] {
+  if (headers['content-length'] !== undefined) return [];
+  if (hasBody) return ['Transfer-Encoding', 'chunked'];
+  return ['POST', 'PUT', 'PATCH'].includes(headers[':method'] ?? '') ? ['Content-Length', '0'] : [];
+}
+
+/** HTTP/2 may split cookies over several fields; HTTP/1.1 has one (RFC 9113, section 8.2.3). */
+function oneCookie(headers: readonly string[]): string[] {
+  const isCookie = ([name]: readonly [string, string]): boolean => name.toLowerCase() === 'cookie';
+  const all = [...pairs(headers)];
+  const cookies = all.filter(isCookie).map(([, value]) => value);
+  if (cookies.length < 2) return [...headers];
+  return [...all.filter((one) => !isCookie(one)).flat(), 'Cookie', cookies.join('; ')];
+}
+
+async function reply(stream: ServerHttp2Stream, method: string, answer: Answer): Promise<void> {
+  const isBodiless = method === 'HEAD' || BODILESS.has(answer.status);
+  try {
+    const head = { ...grouped(answer.headers), ':status': answer.status };
+    stream.respond(head, isBodiless ? { endStream: true } : { waitForTrailers: true });
+  } catch (error) {
+    answer.body.destroy();
+    throw error;
+  }
+  if (isBodiless) {
+    answer.body.resume();
+    return;
+  }
+  stream.once('wantTrailers', () => stream.sendTrailers(grouped(answer.trailers())));
+  await pipeline(answer.body, stream);
+}
+
+function grouped(headers: readonly string[]): OutgoingHttpHeaders {
+  const all: Record<string, string | string[]> = {};
+  for (const [name, value] of pairs(headers)) {
+    const key = name.toLowerCase();
+    const before = all[key];
+    all[key] = before === undefined ? value : [before, value].flat();
+  }
+  return all;
+}

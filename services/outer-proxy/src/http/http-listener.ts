@@ -1,0 +1,101 @@
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Relay } from '@enclaver/vsock';
+import type { Logger } from 'pino';
+import { limits } from '../limits.ts';
+import type { Front } from './front.ts';
+import type { H2c } from './h2c.ts';
+import { createHttp1 } from './http1.ts';
+import { RouteTable } from './route-table.ts';
+
+/** What a connection of HTTP/2 starts with, as far as no method of HTTP/1.1 does. */
+const PREFACE = 'PRI';
+
+/** One address on which clients speak HTTP/1.1, or HTTP/2 in clear by prior knowledge, with the enclaves behind it. */
+export class HttpListener implements Front {
+  readonly routes = new RouteTable();
+  readonly relay: Relay;
+  readonly logger: Logger;
+  isDraining = false;
+  readonly #http1: Server;
+  #h2c: Promise<H2c> | undefined;
+
+  private constructor(relay: Relay, logger: Logger) {
+    this.relay = relay;
+    this.logger = logger;
+    this.#http1 = createHttp1(this);
+    this.#sniff();
+  }
+
+  /** Throws what `listen` gives. */
+  static async open(relay: Relay, logger: Logger, host: string, port: number): Promise<HttpListener> {
+    const listener = new HttpListener(relay, logger);
+    listener.#http1.listen({ host, port, reusePort: true, backlog: limits.httpBacklog });
+    await once(listener.#http1, 'listening');
+    listener.#http1.on('error', (error) => logger.error({ err: error, host, port }, 'HTTP listener failed'));
+    return listener;
+  }
+
+  get port(): number {
+    return (this.#http1.address() as AddressInfo).port;
+  }
+
+  /** Accepts no more, ends connections after the request that they carry, and cuts those that are left after `drainMs`. */
+  async close(drainMs: number): Promise<void> {
+    if (this.isDraining) return;
+    this.isDraining = true;
+    const closed = once(this.#http1, 'close');
+    this.#http1.close();
+    const h2c = await this.#h2c;
+    h2c?.drain();
+    const timer = setTimeout(() => {
+      this.#http1.closeAllConnections();
+      h2c?.cut();
+    }, drainMs);
+    await closed;
+    clearTimeout(timer);
+  }
+
+  /** Node's server for HTTP/1.1 has the socket; connections that begin otherwise go to the one for HTTP/2. */
+  #sniff(): void {
+    const [serve] = this.#http1.listeners('connection') as ((socket: Socket) => void)[];
+    this.#http1.removeAllListeners('connection');
+    this.#http1.on('connection', (socket: Socket) => {
+      const late = setTimeout(() => socket.destroy(), limits.httpKeepAliveMs);
+      let start = Buffer.alloc(0);
+      const onData = (chunk: Buffer): void => {
+        start = Buffer.concat([start, chunk]);
+        const text = start.toString('latin1', 0, PREFACE.length);
+        if (text.length < PREFACE.length && PREFACE.startsWith(text)) return;
+        settle();
+        socket.pause();
+        socket.unshift(start);
+        if (text === PREFACE) {
+          void this.#serveH2c(socket);
+          return;
+        }
+        serve?.call(this.#http1, socket);
+        process.nextTick(() => socket.resume());
+      };
+      const onEnd = (): void => {
+        settle();
+        socket.destroy();
+      };
+      const settle = (): void => {
+        clearTimeout(late);
+        socket.off('data', onData).off('end', onEnd).off('error', onEnd).off('close', settle);
+      };
+      socket.on('data', onData).on('end', onEnd).on('error', onEnd).on('close', settle);
+    });
+  }
+
+  async #serveH2c(socket: Socket): Promise<void> {
+    const onError = (): void => void socket.destroy();
+    socket.on('error', onError);
+    this.#h2c ??= import('./h2c.ts').then(({ H2c }) => new H2c(this));
+    const h2c = await this.#h2c;
+    socket.off('error', onError);
+    if (!socket.destroyed) h2c.serve(socket);
+  }
+}

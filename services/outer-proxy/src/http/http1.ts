@@ -1,0 +1,209 @@
+import { createServer, type IncomingMessage, type Server, ServerResponse, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { endToEnd, framingOf, HttpFault, hasBody, isDoubtful, pairs, rawHead } from '@enclaver/http-forward';
+import { limits } from '../limits.ts';
+import { hostOf, targetOf } from './authority.ts';
+import { withForwarded } from './forwarded.ts';
+import type { Front } from './front.ts';
+import type { Answer, Asked, Client } from './message.ts';
+import { RequestError } from './request-error.ts';
+import type { Running } from './target.ts';
+
+/** What a client is answered whose bytes are no request, by Node's code for it. */
+const FAULTS: Readonly<Record<string, RequestError>> = {
+  HPE_HEADER_OVERFLOW: tooLarge(),
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: new RequestError(413, 'REQUEST_TOO_LARGE', 'the chunk extensions are too long'),
+  ERR_HTTP_REQUEST_TIMEOUT: new RequestError(408, 'REQUEST_TIMEOUT', 'the head of the request took too long'),
+};
+const INVALID = new RequestError(400, 'REQUEST_INVALID', 'the bytes are no HTTP/1.1 request');
+
+/** Serves HTTP/1.1. It reads strictly: what could be read in two ways is refused, and its connection closed. */
+export function createHttp1(front: Front): Server {
+  /** Answers under way, by connection. */
+  const answers = new WeakMap<Duplex, ServerResponse>();
+  const server = createServer({
+    maxHeaderSize: limits.httpHeaderBytes,
+    insecureHTTPParser: false,
+    // framing.ts asks for one: Node would refuse the request and go on with the next, wherever that begins
+    requireHostHeader: false,
+    headersTimeout: limits.httpHeadersMs,
+    // Uploads may take any time; one that stands still is cut
+    requestTimeout: 0,
+    keepAliveTimeout: limits.httpKeepAliveMs,
+    connectionsCheckingInterval: 5_000,
+    noDelay: true,
+    keepAlive: true,
+    shouldUpgradeCallback: asksForUpgrade,
+  });
+  server.maxConnections = limits.ingressConnections;
+  // Node would leave out what is above its count, a Content-Length perhaps; we refuse
+  server.maxHeadersCount = 0;
+  server.timeout = limits.httpIdleMs;
+  const serve = (request: IncomingMessage, response: ServerResponse, onContinue?: () => void): void => {
+    answers.set(request.socket, response);
+    response.once('close', () => answers.delete(request.socket));
+    void serveRequest(front, request, response, onContinue);
+  };
+  server.on('request', (request, response) => serve(request, response));
+  server.on('checkContinue', (request, response) => serve(request, response, () => response.writeContinue()));
+  server.on('upgrade', (request, socket, head) => void serveUpgrade(front, request, socket, head));
+  server.on('connect', (_request, socket) => {
+    socket.on('error', () => socket.destroy());
+    answerRaw(socket, new RequestError(405, 'METHOD_REFUSED', 'this is no forward proxy: CONNECT leads nowhere'));
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    const hasBegun = answers.get(socket)?.headersSent === true;
+    if (hasBegun || error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
+    else answerRaw(socket, FAULTS[error.code ?? ''] ?? INVALID);
+  });
+  return server;
+}
+
+/** Others are answered as if they had not asked, which HTTP allows: a body is read, and h2c has no such way in any more. */
+function asksForUpgrade(request: IncomingMessage): boolean {
+  const { method, headers } = request;
+  return method === 'GET' && !hasBody(request) && headers.upgrade?.trim().toLowerCase() !== 'h2c';
+}
+
+async function serveRequest(
+  front: Front,
+  request: IncomingMessage,
+  response: ServerResponse,
+  onContinue: (() => void) | undefined,
+): Promise<void> {
+  // Node has read it out of the same bytes before the connection was closed
+  if (isDoubtful(request)) return;
+  try {
+    const asked = askedOf(request, onContinue);
+    await front.routes.find(hostOf(asked.authority), asked.target).run(async (running) => {
+      endWithClient(response, running);
+      if (asked.body !== undefined) cutStandstill(request, running);
+      await reply(front, await running.ask(asked), response);
+    });
+  } catch (error) {
+    if (isDoubtful(request)) response.shouldKeepAlive = false;
+    answerError(front, request, response, error);
+  }
+}
+
+async function serveUpgrade(front: Front, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+  socket.on('error', () => socket.destroy());
+  try {
+    const asked = askedOf(request);
+    await front.routes.find(hostOf(asked.authority), asked.target).run(async (running) => {
+      const onGone = (): void => running.abort();
+      socket.once('close', onGone);
+      const answered = await running.upgrade(asked, request.headers.upgrade ?? '');
+      if ('stream' in answered) {
+        socket.off('close', onGone);
+        socket.write(rawHead('HTTP/1.1 101 Switching Protocols', answered.headers), 'latin1');
+        const { signal } = running;
+        await front.relay.join({ stream: socket, head }, { stream: answered.stream, head: answered.first }, { signal });
+        return;
+      }
+      const response = new ServerResponse(request);
+      response.shouldKeepAlive = false;
+      response.assignSocket(socket as Socket);
+      response.once('finish', () => socket.end());
+      await reply(front, answered, response);
+    });
+  } catch (error) {
+    if (!socket.destroyed) answerRaw(socket, requestErrorOf(front, error));
+  }
+}
+
+/** @throws RequestError, HttpFault 400 */
+function askedOf(request: IncomingMessage, onContinue?: () => void): Asked {
+  const framing = framingOf(request);
+  if (request.rawHeaders.length > limits.httpHeaders * 2) throw tooLarge();
+  const authority = request.headers.host ?? '';
+  // Framing of its own follows; Expect is for this connection, unless the enclave is to answer it
+  const passed = endToEnd(request.rawHeaders, ['host', 'http2-settings', ...(onContinue ? [] : ['expect'])]);
+  return {
+    method: request.method ?? 'GET',
+    authority,
+    target: targetOf(request.url ?? '', authority),
+    headers: withForwarded(passed, authority, clientOf(request.socket)),
+    framing,
+    body: hasBody(request) ? request : undefined,
+    trailers: () => endToEnd(request.rawTrailers),
+    ...(onContinue ? { onContinue } : {}),
+  };
+}
+
+export function clientOf({ remoteAddress = '', localPort = 0 }: Socket): Client {
+  return { address: remoteAddress, localPort };
+}
+
+function endWithClient(response: ServerResponse, running: Running): void {
+  response.once('close', () => {
+    if (!response.writableFinished) running.abort();
+  });
+}
+
+/** While a body is on its way, something has to move. Node tells of it by `timeout`, before the request is complete. */
+function cutStandstill(request: IncomingMessage, running: Running): void {
+  request.socket.setTimeout(limits.httpBodyMs);
+  request.once('timeout', () =>
+    running.abort(new RequestError(408, 'REQUEST_TIMEOUT', 'the body of the request stands still')),
+  );
+  request.once('end', () => request.socket.setTimeout(limits.httpIdleMs));
+}
+
+async function reply(front: Front, answer: Answer, response: ServerResponse): Promise<void> {
+  response.sendDate = false;
+  if (front.isDraining) response.shouldKeepAlive = false;
+  try {
+    response.writeHead(answer.status, answer.reason, [...answer.headers]);
+  } catch (cause) {
+    answer.body.destroy();
+    throw new HttpFault(502, 'the head of the answer cannot be written', { cause });
+  }
+  // Before the pipeline's listener, which ends the answer
+  answer.body.once('end', () => response.addTrailers([...pairs(answer.trailers())]));
+  await pipeline(answer.body, response);
+}
+
+function answerError(front: Front, request: IncomingMessage, response: ServerResponse, cause: unknown): void {
+  if (response.headersSent || response.destroyed) {
+    // What has begun must not look like a whole answer
+    response.destroy();
+    return;
+  }
+  const error = requestErrorOf(front, cause);
+  const { headers, body } = error.answer();
+  // The rest of a body that nobody wants is not waited for
+  if (!request.complete || front.isDraining) response.shouldKeepAlive = false;
+  response.writeHead(error.status, headers);
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+/** On a connection that Node's server has let go of. */
+function answerRaw(socket: Duplex, error: RequestError): void {
+  const { headers, body } = error.answer();
+  const date = new Date().toUTCString();
+  const head = rawHead(`HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}`, [
+    ...headers,
+    ...['Date', date, 'Connection', 'close'],
+  ]);
+  socket.end(Buffer.concat([Buffer.from(head, 'latin1'), body]));
+}
+
+/** Whatever was thrown, as the client may know it. */
+export function requestErrorOf({ logger }: Front, error: unknown): RequestError {
+  if (error instanceof RequestError) {
+    if (error.cause !== undefined)
+      logger.debug({ err: error.cause, code: error.code }, 'request not answered by its enclave');
+    return error;
+  }
+  if (error instanceof HttpFault && error.status === 400)
+    return new RequestError(400, 'REQUEST_INVALID', error.message);
+  logger.error({ err: error }, 'request failed');
+  return new RequestError(500, 'INTERNAL', 'a fault of the outer-proxy');
+}
+
+export function tooLarge(): RequestError {
+  return new RequestError(431, 'REQUEST_TOO_LARGE', 'the headers are too many or too large');
+}

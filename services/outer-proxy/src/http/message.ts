@@ -1,0 +1,33 @@
+import type { Readable } from 'node:stream';
+import type { RequestBody } from '@enclaver/http-forward';
+
+/** Where a request came from. */
+export interface Client {
+  readonly address: string;
+  /** The port of ours that it came to. */
+  readonly localPort: number;
+}
+
+/** A request as it goes on to an enclave, whichever version of HTTP it came in. */
+export interface Asked extends RequestBody {
+  readonly method: string;
+  /** `Host` as the client sent it. */
+  readonly authority: string;
+  /** Path and query, byte for byte, or `*`. */
+  readonly target: string;
+  /** Name, value, …, without `Host` and without what belongs to the connection. */
+  readonly headers: readonly string[];
+  /** What frames the body towards HTTP/1.1. */
+  readonly framing: readonly string[];
+}
+
+/** The answer of an enclave. */
+export interface Answer {
+  readonly status: number;
+  /** Empty where the version has none. */
+  readonly reason: string;
+  readonly headers: readonly string[];
+  readonly body: Readable;
+  /** Known at the end of the body. */
+  trailers(): readonly string[];
+}

@@ -1,0 +1,36 @@
+/** What a client is answered in the place of an enclave: a status, a stable code, and words. */
+export class RequestError extends Error {
+  override readonly name = 'RequestError';
+  readonly status: number;
+  readonly code: RequestErrorCode;
+
+  constructor(status: number, code: RequestErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.status = status;
+    this.code = code;
+  }
+
+  /** The answer's headers and its body, which says no more than the client may know. */
+  answer(): { headers: string[]; body: Buffer } {
+    const body = Buffer.from(`${JSON.stringify({ code: this.code, message: this.message })}\n`);
+    const headers = ['Content-Type', 'application/json', 'Content-Length', String(body.length)];
+    headers.push('Enclaver-Error', this.code, 'Cache-Control', 'no-store');
+    if (this.status === 503) headers.push('Retry-After', '1');
+    return { headers, body };
+  }
+}
+
+export type RequestErrorCode =
+  | 'REQUEST_INVALID'
+  | 'REQUEST_TOO_LARGE'
+  | 'REQUEST_TIMEOUT'
+  | 'METHOD_REFUSED'
+  | 'HOST_INVALID'
+  | 'HOST_UNKNOWN'
+  | 'NO_ROUTE'
+  | 'ENCLAVE_BROKE_OFF'
+  | 'ENCLAVE_BUSY'
+  | 'ENCLAVE_NOT_READY'
+  | 'ENCLAVE_TIMEOUT'
+  | 'ENCLAVE_UNREACHABLE'
+  | 'INTERNAL';
