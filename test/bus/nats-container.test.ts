@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Bus, natsServerConfig } from '@enclaver/bus';
+import { Bus, everything, natsServerConfig } from '@enclaver/bus';
 import { GenericContainer, type StartedTestContainer, Wait } from 'testcontainers';
 import { freePort } from '../stack/free-port.ts';
 
@@ -21,7 +21,12 @@ describe('the bus on a NATS server in a container', function () {
     work = await mkdtemp(join(tmpdir(), 'enclaver-bus-'));
     // testcontainers leaves a lock file in the folder for temporary files
     process.env.TMPDIR = work;
-    const config = natsServerConfig({ host: '0.0.0.0', port: PORT, storeDir: '/data', users: [user] });
+    const config = natsServerConfig({
+      host: '0.0.0.0',
+      port: PORT,
+      storeDir: '/data',
+      users: [{ ...user, permissions: everything }],
+    });
     await writeFile(join(work, 'nats.conf'), config);
     container = await new GenericContainer('enclaver-test/nats:local')
       .withCopyContentToContainer([{ content: config, target: '/nats.conf' }])

@@ -1,11 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { natsServerConfig } from '@enclaver/bus';
-
-/** Who may log in to the bus of a stack: each part under its own name, so that the server's own views tell them apart. */
-const busUsers = ['builder', 'supervisor', 'outer-proxy', 'log-relay', 'cli'] as const;
-export type BusUser = (typeof busUsers)[number];
+import { type BusUser, busUsers, natsServerConfig, permissionsOf } from '@enclaver/bus';
 
 interface UserPassword {
   user: BusUser;
@@ -31,7 +27,9 @@ export async function writeServerConfig(
   await mkdir(storeDir, { recursive: true, mode: 0o700 });
   const users = busUsers.map((user) => ({ user, password: randomBytes(24).toString('base64url') }));
   const config = join(dir, 'nats.conf');
-  await writeFile(config, natsServerConfig({ host: '127.0.0.1', port, storeDir, portsDir, users }), { mode: 0o600 });
+  const permitted = users.map((each) => ({ ...each, permissions: permissionsOf(each.user) }));
+  const text = natsServerConfig({ host: '127.0.0.1', port, storeDir, portsDir, users: permitted });
+  await writeFile(config, text, { mode: 0o600 });
   return { config, users };
 }
 

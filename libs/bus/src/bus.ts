@@ -1,7 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import {
-  connect,
-  DiscardPolicy,
   ErrorCode,
   Events,
   type JetStreamClient,
@@ -9,14 +7,12 @@ import {
   type KV,
   type NatsConnection,
   NatsError,
-  RetentionPolicy,
-  StorageType,
-  type StreamConfig,
 } from 'nats';
 import type * as z from 'zod';
 import { BlobStore } from './blob-store.ts';
 import { BusError, errorDataSchema } from './bus-error.ts';
 import { decodeCloudEvent, encodeCloudEvent } from './cloud-event.ts';
+import { denied, openConnection, requestError } from './connection.ts';
 import { type BusCredentials, readCredentials } from './credentials.ts';
 import { EnclaveStore } from './enclave-store.ts';
 import { type EventQuery, watchEvents } from './event-watch.ts';
@@ -33,10 +29,12 @@ import {
   operations,
   type ServiceName,
 } from './operations.ts';
+import { isBusUser, mayMakeStorage, readableStorage } from './permissions.ts';
 import { untilStored } from './retry.ts';
 import { type OperationHandlers, SERVICE_PREFIX, serveOperations } from './service-host.ts';
 import { presentServices, whilePresent } from './service-presence.ts';
-import { BLOB_BUCKET, ENCLAVE_BUCKET, EVENT_STREAM, LOG_STREAM, subjects } from './subjects.ts';
+import { makeStorage, openBucket, waitForStorage } from './storage.ts';
+import { BLOB_BUCKET, ENCLAVE_BUCKET, subjects } from './subjects.ts';
 import { Warnings } from './warnings.ts';
 
 export interface BusOptions {
@@ -55,13 +53,13 @@ export class Bus implements AsyncDisposable {
   readonly #connection: NatsConnection;
   readonly #jetStream: JetStreamClient;
   readonly #manager: JetStreamManager;
+  readonly #listeners = new Set<(error: BusError) => void>();
   /** State of the enclaves, one key each. */
   readonly enclaves: EnclaveStore;
   /** What is not as it should be, of this process and of all. */
   readonly warnings: Warnings;
   /** Since the start: connections taken up again, and what had to be sent again to be stored. */
   readonly counts = { reconnects: 0, retries: 0 };
-  #blobs: Promise<BlobStore> | undefined;
   #connected = true;
 
   private constructor(source: string, connection: NatsConnection, manager: JetStreamManager, bucket: KV) {
@@ -75,6 +73,7 @@ export class Bus implements AsyncDisposable {
       this.#connected = connected;
       if (connected) this.counts.reconnects += 1;
     });
+    void this.#watchDenied();
   }
 
   /** Whether the server is there, as far as this end knows. */
@@ -82,18 +81,24 @@ export class Bus implements AsyncDisposable {
     return this.#connected && !this.#connection.isClosed();
   }
 
-  /** Connects, and makes streams and bucket where they are missing. Errors: `BUS_UNREACHABLE`, `BUS_REFUSED`, `BUS_CREDENTIALS_INVALID`. */
+  /**
+   * Connects. Who may make streams and buckets makes what is missing, the others wait for what they read.
+   * Errors: `BUS_UNREACHABLE`, `BUS_REFUSED`, `BUS_CREDENTIALS_INVALID`, `BUS_NOT_READY`.
+   */
   static async connect(options: BusOptions): Promise<Bus> {
     const credentials =
       typeof options.credentials === 'string' ? await readCredentials(options.credentials) : options.credentials;
-    const connection = await open(options.source, credentials);
+    const connection = await openConnection(options.source, credentials);
     try {
       const manager = await connection.jetstreamManager();
-      await ensureStreams(manager);
-      const bucket = await connection.jetstream().views.kv(ENCLAVE_BUCKET, { history: 1, storage: StorageType.File });
+      if (isBusUser(credentials.user) && !mayMakeStorage(credentials.user)) {
+        await waitForStorage(manager, readableStorage(credentials.user));
+      } else await makeStorage(manager);
+      const bucket = await openBucket(connection.jetstream(), ENCLAVE_BUCKET);
       return new Bus(options.source, connection, manager, bucket);
     } catch (cause) {
       await connection.close();
+      if (cause instanceof BusError) throw cause;
       throw new BusError(
         {
           code: 'BUS_REFUSED',
@@ -105,24 +110,9 @@ export class Bus implements AsyncDisposable {
     }
   }
 
-  /** What enclaves keep outside; the bucket is made with the first use. */
-  blobs(): Promise<BlobStore> {
-    this.#blobs ??= this.#openBlobs().catch((error) => {
-      this.#blobs = undefined;
-      throw error;
-    });
-    return this.#blobs;
-  }
-
-  async #openBlobs(): Promise<BlobStore> {
-    const bucket = await this.#jetStream.views.kv(BLOB_BUCKET, {
-      history: 1,
-      storage: StorageType.File,
-      ttl: limits.blobDays * 86_400_000,
-      max_bytes: limits.blobBytes,
-      maxValueSize: limits.blobValueBytes,
-    });
-    return new BlobStore(bucket, { maxKeys: limits.blobKeys });
+  /** What enclaves keep outside. */
+  async blobs(): Promise<BlobStore> {
+    return new BlobStore(await openBucket(this.#jetStream, BLOB_BUCKET), { maxKeys: limits.blobKeys });
   }
 
   /** Publishes a lifecycle event; resolves once the server has stored it. */
@@ -133,7 +123,7 @@ export class Bus implements AsyncDisposable {
 
   /** Lifecycle events from now on, or from the oldest kept with `replay`. Ends when the loop is left or the bus closes. */
   events(query: EventQuery = {}): AsyncIterable<EnclaveEvent> & { close(): Promise<void>; ready: Promise<void> } {
-    return watchEvents(this.#jetStream, query);
+    return watchEvents(this.#jetStream, query, (error) => this.#refused(error));
   }
 
   /** Publishes log lines; resolves once the server has stored them. */
@@ -163,7 +153,9 @@ export class Bus implements AsyncDisposable {
   async onBuildProgress(buildId: string, onProgress: (progress: BuildProgress) => void): Promise<() => void> {
     const subscription = this.#connection.subscribe(subjects.buildProgress(buildId), {
       callback: (error, message) => {
-        if (error === null) onProgress(decodeCloudEvent(message.data, buildProgressSchema).data);
+        if (error === null && message.subject === subjects.buildProgress(buildId)) {
+          onProgress(decodeCloudEvent(message.data, buildProgressSchema).data);
+        }
       },
     });
     // A request sent right after must not overtake the subscription
@@ -231,9 +223,32 @@ export class Bus implements AsyncDisposable {
   async #publishStored(subject: string, payload: Buffer): Promise<void> {
     const msgID = randomUUID();
     const store = () => this.#jetStream.publish(subject, payload, { msgID });
-    await untilStored(this.#connection, store, () => {
+    const retried = () => {
       this.counts.retries += 1;
+    };
+    await untilStored(this.#connection, store, retried).catch((error: unknown) => {
+      if (!(error instanceof NatsError) || error.code !== ErrorCode.PermissionsViolation) throw error;
+      throw denied(error.permissionContext, error);
     });
+  }
+
+  /**
+   * Calls `listener` with what nobody waits for and was refused: `BUS_DENIED`, the server's refusal of a subject;
+   * `BUS_MESSAGE_INVALID`, an event that is none. Returns how to end that.
+   */
+  onRefused(listener: (error: BusError) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #refused(error: BusError): void {
+    for (const listener of this.#listeners) listener(error);
+  }
+
+  async #watchDenied(): Promise<void> {
+    for await (const { type, data, permissionContext } of this.#connection.status()) {
+      if (type === Events.Error && data === ErrorCode.PermissionsViolation) this.#refused(denied(permissionContext));
+    }
   }
 
   /** Calls `listener` with `false` when the server is lost and `true` when it is back. */
@@ -243,83 +258,4 @@ export class Bus implements AsyncDisposable {
       if (status.type === Events.Reconnect) listener(true);
     }
   }
-}
-
-async function open(source: string, credentials: BusCredentials): Promise<NatsConnection> {
-  try {
-    return await connect({
-      servers: credentials.url,
-      name: source,
-      ...(credentials.user === undefined ? {} : { user: credentials.user }),
-      ...(credentials.password === undefined ? {} : { pass: credentials.password }),
-      timeout: limits.connectTimeoutMs,
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: 250,
-    });
-  } catch (cause) {
-    const refused = cause instanceof NatsError && cause.code === ErrorCode.AuthorizationViolation;
-    throw new BusError(
-      refused
-        ? {
-            code: 'BUS_REFUSED',
-            message: `the NATS server at ${credentials.url} refused the credentials`,
-            remedy: 'use the credentials file of the stack that runs this server',
-          }
-        : {
-            code: 'BUS_UNREACHABLE',
-            message: `no NATS server answers at ${credentials.url}: ${(cause as Error).message}`,
-            remedy:
-              'start the stack with `enclaver up`, or leave ENCLAVER_BUS unset to have `enclaver run` start its own',
-          },
-      { cause },
-    );
-  }
-}
-
-async function ensureStreams(manager: JetStreamManager): Promise<void> {
-  await ensureStream(manager, {
-    name: EVENT_STREAM,
-    subjects: [subjects.enclaveEvents()],
-    max_msgs: limits.eventMessages,
-    max_bytes: limits.eventBytes,
-  });
-  await ensureStream(manager, { name: LOG_STREAM, subjects: [subjects.logs()], max_bytes: limits.logBytes });
-}
-
-async function ensureStream(
-  manager: JetStreamManager,
-  config: Partial<StreamConfig> & { name: string },
-): Promise<void> {
-  const wanted = {
-    retention: RetentionPolicy.Limits,
-    discard: DiscardPolicy.Old,
-    storage: StorageType.File,
-    ...config,
-  };
-  // Several services start at once: adding a stream that is there with the same configuration is no error to the server
-  await manager.streams.add(wanted);
-}
-
-function requestError(service: string, operation: string, timeoutMs: number, cause: unknown): BusError {
-  const code = cause instanceof NatsError ? cause.code : undefined;
-  if (code === ErrorCode.NoResponders) {
-    return new BusError(
-      {
-        code: 'BUS_NO_SERVICE',
-        message: `no ${service} answers on the bus`,
-        remedy: `start it: \`enclaver up\` runs all services, \`docker compose up ${service}\` this one`,
-      },
-      { cause },
-    );
-  }
-  if (code === ErrorCode.Timeout) {
-    return new BusError(
-      { code: 'BUS_TIMEOUT', message: `${service} did not answer ${operation} within ${timeoutMs} ms` },
-      { cause },
-    );
-  }
-  return new BusError(
-    { code: 'BUS_UNREACHABLE', message: `request to ${service} failed: ${(cause as Error).message}` },
-    { cause },
-  );
 }

@@ -5,7 +5,11 @@ import { BusError } from './bus-error.ts';
 /** How one process reaches the bus; kept in a file that only its user can read, never in an argument or a log. */
 const credentialsSchema = z.strictObject({
   url: z.string().regex(/^(nats|tls):\/\//),
-  user: z.string().optional(),
+  /** Becomes part of subjects: `_INBOX_<user>.…` is where its answers come in. */
+  user: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]+$/)
+    .optional(),
   password: z.string().optional(),
 });
 

@@ -43,8 +43,11 @@ export class EnclaveStore {
   }
 }
 
-function parseRecord(id: string, text: string): EnclaveRecord {
-  const result = enclaveRecordSchema.safeParse(JSON.parse(text));
+/** Undefined for what no version of the supervisor has written: the server's answers can be sent to a key by anybody. */
+function parseRecord(id: string, text: string): EnclaveRecord | undefined {
+  const json = jsonOf(text);
+  if (typeof json !== 'object' || json === null || !('id' in json) || json.id !== id) return undefined;
+  const result = enclaveRecordSchema.safeParse(json);
   if (!result.success) {
     throw new BusError({
       code: 'BUS_STATE_INVALID',
@@ -53,4 +56,12 @@ function parseRecord(id: string, text: string): EnclaveRecord {
     });
   }
   return result.data;
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,9 +1,10 @@
 import { consumerOpts, type JetStreamClient } from 'nats';
 import type * as z from 'zod';
+import { BusError } from './bus-error.ts';
 import { decodeCloudEvent } from './cloud-event.ts';
 import { type EnclaveEvent, enclaveEventSchemas, isEnclaveEventName } from './events.ts';
 import { StreamWatch } from './stream-watch.ts';
-import { subjects } from './subjects.ts';
+import { EVENT_STREAM, subjects } from './subjects.ts';
 
 export interface EventQuery {
   /** Only this enclave's. */
@@ -12,18 +13,33 @@ export interface EventQuery {
   replay?: boolean;
 }
 
-export function watchEvents(jetStream: JetStreamClient, query: EventQuery): StreamWatch<EnclaveEvent> {
-  const options = consumerOpts().orderedConsumer();
+/** `refused` is told of each message under these subjects that is no event of ours; the watch goes on behind it. */
+export function watchEvents(
+  jetStream: JetStreamClient,
+  query: EventQuery,
+  refused: (error: BusError) => void,
+): StreamWatch<EnclaveEvent> {
+  const options = consumerOpts().bindStream(EVENT_STREAM).orderedConsumer();
   const open = () =>
     jetStream.subscribe(
       subjects.enclaveEvents(query.id),
       query.replay === true ? options.deliverAll() : options.deliverNew(),
     );
   return new StreamWatch(open, (message) => {
-    const [id, name] = message.subject.split('.').slice(-2);
-    // A newer supervisor may publish events that this reader does not know: they are not for it
-    if (id === undefined || name === undefined || !isEnclaveEventName(name)) return undefined;
-    const event = decodeCloudEvent(message.data, enclaveEventSchemas[name] as z.ZodType);
-    return { id, name, time: event.time, source: event.source, data: event.data } as EnclaveEvent;
+    try {
+      return decodeEvent(message.subject, message.data);
+    } catch (error) {
+      if (!(error instanceof BusError)) throw error;
+      refused(error);
+      return undefined;
+    }
   });
+}
+
+/** Undefined for events that this version does not know: those of a newer supervisor are not for it. */
+function decodeEvent(subject: string, data: Uint8Array): EnclaveEvent | undefined {
+  const [id, name] = subject.split('.').slice(-2);
+  if (id === undefined || name === undefined || !isEnclaveEventName(name)) return undefined;
+  const event = decodeCloudEvent(data, enclaveEventSchemas[name] as z.ZodType);
+  return { id, name, time: event.time, source: event.source, data: event.data } as EnclaveEvent;
 }

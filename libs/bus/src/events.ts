@@ -16,9 +16,7 @@ const handoverSchema = z.object({
 });
 
 /**
- * Lifecycle events, `enclaver.v1.enclave.<id>.<event>`. The supervisor publishes all but these: `egress-ready` and
- * `proxy-failed` are the outer-proxy's answer to `requested`; `handed-over`, `handover-failed` and `drained` its answers to
- * `handover`; `log-ended` is the log-relay's word that no line will follow.
+ * Lifecycle events, `enclaver.v1.enclave.<id>.<event>`. `enclaveEventSources` says who publishes which.
  */
 export const enclaveEventSchemas = {
   /** Accepted; the outer-proxy now opens its listeners, and nothing starts before it says `egress-ready`. */
@@ -71,6 +69,30 @@ export const enclaveEventSchemas = {
 } as const;
 
 export type EnclaveEventName = keyof typeof enclaveEventSchemas;
+export const enclaveEventNames = Object.keys(enclaveEventSchemas) as EnclaveEventName[];
+
+/** The one service that publishes an event: the server lets no other do so (`permissions.ts`). */
+export const enclaveEventSources: Readonly<Record<EnclaveEventName, 'supervisor' | 'outer-proxy' | 'log-relay'>> = {
+  requested: 'supervisor',
+  'egress-ready': 'outer-proxy',
+  'proxy-failed': 'outer-proxy',
+  launching: 'supervisor',
+  booting: 'supervisor',
+  starting: 'supervisor',
+  ready: 'supervisor',
+  unhealthy: 'supervisor',
+  stopping: 'supervisor',
+  exited: 'supervisor',
+  failed: 'supervisor',
+  lost: 'supervisor',
+  'restart-cancelled': 'supervisor',
+  handover: 'supervisor',
+  'handed-over': 'outer-proxy',
+  'handover-failed': 'outer-proxy',
+  drained: 'outer-proxy',
+  'log-ended': 'log-relay',
+};
+
 export type EnclaveEventData<N extends EnclaveEventName> = z.infer<(typeof enclaveEventSchemas)[N]>;
 
 /** One event as a subscriber gets it; narrow on `name`. */

@@ -16,6 +16,8 @@ export const limits = {
   eventBytes: 64 * 1024 * 1024,
   /** Log bytes kept for `enclaver logs`: the oldest go first. */
   logBytes: 256 * 1024 * 1024,
+  /** Records of enclaves, some 4 KiB each: thousands, where a host runs tens and keeps the last 50 that ended. */
+  enclaveBytes: 32 * 1024 * 1024,
   /** What enclaves keep outside: of one 64 KiB (libs/wire, store.ts) and the bus's own header, of one image a few ... */
   blobValueBytes: 66 * 1024,
   blobKeys: 16,
@@ -23,6 +25,9 @@ export const limits = {
   blobBytes: 64 * 1024 * 1024,
   /** ... and what nobody has written for longer than a certificate lives (398 days) is of no use. */
   blobDays: 400,
+  /** The supervisor makes streams and buckets; the others wait for it this long before they end, and are started again. */
+  storageWaitMs: 15_000,
+  storagePollMs: 100,
   /** Pause before a state, event or log message that the server did not store is sent again. */
   storeRetryMs: 250,
   /** Warnings of one process at a time: some kinds, a few of them for each enclave. */

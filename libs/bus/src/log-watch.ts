@@ -24,7 +24,7 @@ export function watchLogs(
       last = await lastSequence(manager, filter);
       if (last === 0) return undefined;
     }
-    return jetStream.subscribe(filter, consumerOpts().orderedConsumer().deliverAll());
+    return jetStream.subscribe(filter, consumerOpts().bindStream(LOG_STREAM).orderedConsumer().deliverAll());
   };
   return new StreamWatch(open, decodeLog, (message) => message.seq >= last);
 }

@@ -1,4 +1,10 @@
-import type { BusCredentials } from './credentials.ts';
+import type { Permissions } from './permissions.ts';
+
+export interface ServerUser {
+  user: string;
+  password: string;
+  permissions: Permissions;
+}
 
 export interface ServerConfig {
   /** IP address to listen on: loopback, unless the machine's own network keeps others out. */
@@ -9,7 +15,7 @@ export interface ServerConfig {
   storeDir: string;
   /** Folder in which nats-server writes the ports it took. */
   portsDir?: string | undefined;
-  users: readonly Required<Pick<BusCredentials, 'user' | 'password'>>[];
+  users: readonly ServerUser[];
 }
 
 /** Largest bus message in bytes. A build request carries a manifest of at most 1 MiB, escaped and wrapped. */
@@ -21,7 +27,10 @@ const MAX_MEMORY_STORE = 64 * 1024 * 1024;
 /** Configuration text for nats-server 2.9 and later. Its strings are quoted as JSON, which its format takes. */
 export function natsServerConfig(config: ServerConfig): string {
   const text = JSON.stringify;
-  const users = config.users.map((user) => `    { user: ${text(user.user)}, password: ${text(user.password)} }`);
+  const users = config.users.map(
+    ({ user, password, permissions }) =>
+      `    { user: ${text(user)}, password: ${text(password)}, permissions: {\n${permissionText(permissions)}\n    } }`,
+  );
   return [
     `host: ${text(config.host)}`,
     `port: ${config.port === 0 ? -1 : config.port}`,
@@ -34,5 +43,16 @@ export function natsServerConfig(config: ServerConfig): string {
     '  ]',
     '}',
     '',
+  ].join('\n');
+}
+
+/** `allow` without `deny`: what is not named is refused. */
+function permissionText({ publish, subscribe, answersForMs }: Permissions): string {
+  const list = (subjects: readonly string[]) =>
+    `{ allow: [${subjects.map((each) => JSON.stringify(each)).join(', ')}] }`;
+  return [
+    `      publish: ${list(publish)}`,
+    `      subscribe: ${list(subscribe)}`,
+    ...(answersForMs === undefined ? [] : [`      allow_responses: { max: 1, expires: "${answersForMs}ms" }`]),
   ].join('\n');
 }

@@ -35,7 +35,8 @@ export async function serveOperations<S extends ServiceName>(
     registered.addEndpoint(operation, {
       subject,
       handler: (error, message) => {
-        if (error !== null) return;
+        // What JetStream was made to send here came in under another subject: its sender may not publish to this one
+        if (error !== null || message.subject !== subject) return;
         void answer(message, source, subject, schemas, handler as (request: unknown) => Promise<unknown>);
       },
     });

@@ -93,6 +93,7 @@ export async function runService<E extends ServiceEnv>(definition: ServiceDefini
   const bus = await connecting.catch(fail);
   parts.bus = bus;
   busMetrics.follow(bus);
+  bus.onRefused((error) => logger.error(toErrorData(error), 'refused'));
   bus.warnings.onError = (error) => logger.error({ err: error }, 'warning not written to the bus');
   const service = await definition.start({ bus, env: env.data, logger, metrics }).catch(fail);
   parts.service = service;

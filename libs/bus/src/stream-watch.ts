@@ -1,8 +1,5 @@
 import { ErrorCode, type JetStreamSubscription, type JsMsg, NatsError } from 'nats';
 
-/** JetStream's error code for a consumer that does not exist (server/errors.json). */
-const CONSUMER_NOT_FOUND = 10014;
-
 /**
  * A typed view of an ordered JetStream consumer: an async iterable that ends when its loop is left, when `close` is
  * called, or after the message for which `isLast` is true. `ready` resolves once the server has the consumer, so that what
@@ -40,19 +37,15 @@ export class StreamWatch<T> implements AsyncIterable<T> {
     }
   }
 
-  /** Ends the loop, if one runs. */
+  /** Ends the loop, if one runs. The server forgets the consumer a few seconds after nobody listens to it. */
   close(): Promise<void> {
-    this.#closed ??= this.#opened.then((messages) => messages?.destroy()).catch(unlessGone);
+    this.#closed ??= this.#opened.then((messages) => messages?.drain()).catch(unlessGone);
     return this.#closed;
   }
 }
 
-/**
- * A server that was restarted has forgotten the consumer, and it forgets those of a connection that ends: then there is
- * nothing left to end.
- */
+/** Where the connection ends, or the loop has ended, nothing is left to end. */
 function unlessGone(error: unknown): void {
-  if (!(error instanceof NatsError)) throw error;
-  const isEnding = error.code === ErrorCode.ConnectionDraining || error.code === ErrorCode.ConnectionClosed;
-  if (!isEnding && error.api_error?.err_code !== CONSUMER_NOT_FOUND) throw error;
+  const gone: readonly string[] = [ErrorCode.ConnectionDraining, ErrorCode.ConnectionClosed, ErrorCode.SubClosed];
+  if (!(error instanceof NatsError) || !gone.includes(error.code)) throw error;
 }

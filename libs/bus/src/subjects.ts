@@ -11,11 +11,18 @@ export const subjects = {
   operation: (service: string, operation: string) => `${ROOT}.${token(service)}.${token(operation)}`,
   enclaveEvent: (id: string, event: string) => `${ROOT}.enclave.${token(id)}.${token(event)}`,
   enclaveEvents: (id?: string) => `${ROOT}.enclave.${id === undefined ? '*' : token(id)}.*`,
+  /** One event of every enclave: for permissions. */
+  enclaveEventOfAll: (event: string) => `${ROOT}.enclave.*.${token(event)}`,
+  buildProgresses: () => `${ROOT}.build.*.progress`,
   buildProgress: (buildId: string) => `${ROOT}.build.${token(buildId)}.progress`,
   log: (id: string, stream: string) => `${ROOT}.log.${token(id)}.${token(stream)}`,
   warning: (service: string, code: string) => `${ROOT}.warning.${token(service)}.${token(code)}`,
+  warningsOf: (service: string) => `${ROOT}.warning.${token(service)}.*`,
   warnings: () => `${ROOT}.warning.*.*`,
+  logOfAll: (stream: string) => `${ROOT}.log.*.${token(stream)}`,
   logs: (id?: string) => `${ROOT}.log.${id === undefined ? '*' : token(id)}.*`,
+  /** What a user's requests are answered on: under its own name, so that nobody can read another's answers. */
+  inboxPrefix: (user: string) => `_INBOX_${token(user)}`,
 } as const;
 
 export const EVENT_STREAM = 'ENCLAVER_EVENTS';

@@ -2,6 +2,7 @@ import type { JetStreamClient, KV, NatsConnection } from 'nats';
 import { encodeCloudEvent } from './cloud-event.ts';
 import { limits } from './limits.ts';
 import { untilStored } from './retry.ts';
+import { openBucket } from './storage.ts';
 import { subjects, WARNING_BUCKET } from './subjects.ts';
 import { type RaisedWarning, raisedWarningSchema, type Warning, warningEventSchema, warningSchema } from './warning.ts';
 
@@ -130,17 +131,10 @@ export class Warnings {
   }
 
   #open(): Promise<KV> {
-    this.#bucket ??= this.#jetStream.views
-      .kv(WARNING_BUCKET, {
-        history: 1,
-        ttl: limits.warningTtlMs,
-        max_bytes: limits.warningBytes,
-        maxValueSize: limits.warningValueBytes,
-      })
-      .catch((error: unknown) => {
-        this.#bucket = undefined;
-        throw error;
-      });
+    this.#bucket ??= openBucket(this.#jetStream, WARNING_BUCKET).catch((error: unknown) => {
+      this.#bucket = undefined;
+      throw error;
+    });
     return this.#bucket;
   }
 }

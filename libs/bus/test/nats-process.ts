@@ -4,10 +4,21 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type BusCredentials, natsServerConfig } from '../src/index.ts';
+import {
+  type BusCredentials,
+  type BusUser,
+  busUsers,
+  everything,
+  natsServerConfig,
+  permissionsOf,
+} from '../src/index.ts';
+
+const TESTER = { user: 'test', password: 'only-in-this-test' };
+const passwordOf = (user: BusUser): string => `only-in-this-test-${user}`;
 
 /** A real nats-server process on a free loopback port, with the configuration that the product generates. */
 export class NatsProcess implements AsyncDisposable {
+  /** May do everything. */
   readonly credentials: BusCredentials;
   #process: ChildProcess;
   readonly #folder: string;
@@ -20,15 +31,23 @@ export class NatsProcess implements AsyncDisposable {
 
   static async start(): Promise<NatsProcess> {
     const folder = await mkdtemp(join(tmpdir(), 'enclaver-nats-'));
-    const user = { user: 'test', password: 'only-in-this-test' };
+    const users = [
+      { ...TESTER, permissions: everything },
+      ...busUsers.map((user) => ({ user, password: passwordOf(user), permissions: permissionsOf(user) })),
+    ];
     const config = join(folder, 'nats.conf');
     await writeFile(
       config,
-      natsServerConfig({ host: '127.0.0.1', port: 0, storeDir: folder, portsDir: folder, users: [user] }),
+      natsServerConfig({ host: '127.0.0.1', port: 0, storeDir: folder, portsDir: folder, users }),
     );
     const process = spawn('nats-server', ['-c', config], { stdio: 'ignore' });
     const url = await portOf(folder, process);
-    return new NatsProcess(process, folder, { url, ...user });
+    return new NatsProcess(process, folder, { url, ...TESTER });
+  }
+
+  /** Credentials of a user of the product, with its permissions. */
+  as(user: BusUser): BusCredentials {
+    return { url: this.credentials.url, user, password: passwordOf(user) };
   }
 
   /** Ends the server as a crash does; what it has stored stays. */

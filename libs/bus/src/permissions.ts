@@ -1,0 +1,173 @@
+import { enclaveEventNames, enclaveEventSources } from './events.ts';
+import { limits } from './limits.ts';
+import { logStreams } from './logs.ts';
+import { operations, type ServiceName } from './operations.ts';
+import { bucketStream, storage } from './storage.ts';
+import { BLOB_BUCKET, ENCLAVE_BUCKET, EVENT_STREAM, LOG_STREAM, subjects, WARNING_BUCKET } from './subjects.ts';
+
+/** What a user of the bus may do; the server refuses everything else. */
+export interface Permissions {
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+  /** May answer each request it was sent, once, for this long. */
+  readonly answersForMs?: number;
+}
+
+/** For an administrator with a server of their own, and for tests. */
+export const everything: Permissions = { publish: ['>'], subscribe: ['>'] };
+
+/** Takes part at all: asks whether JetStream is there, and gets answers. */
+const takesPart = (user: string): Permissions => ({
+  publish: ['$JS.API.INFO'],
+  subscribe: [`${subjects.inboxPrefix(user)}.>`],
+});
+
+/** Is seen by `nats micro ls`: answers for its own name alone. */
+const isSeen = (service: string): Permissions => ({
+  publish: [],
+  subscribe: ['PING', 'INFO', 'STATS'].flatMap((verb) => [
+    `$SRV.${verb}`,
+    `$SRV.${verb}.enclaver-${service}`,
+    `$SRV.${verb}.enclaver-${service}.*`,
+  ]),
+  answersForMs: limits.requestTimeoutMs,
+});
+
+/** Sees who is there. */
+const sees: Permissions = { publish: ['$SRV.>'], subscribe: [] };
+
+const serves = (service: ServiceName): Permissions => ({
+  publish: [],
+  subscribe: Object.keys(operations[service]).map((operation) => subjects.operation(service, operation)),
+  answersForMs: limits.longTimeoutMs,
+});
+
+const asks = (service: ServiceName): Permissions => ({ publish: serves(service).subscribe, subscribe: [] });
+
+/** Publishes the events that are this service's to publish, of every enclave. */
+const tells = (source: (typeof enclaveEventSources)[keyof typeof enclaveEventSources]): Permissions => ({
+  publish: enclaveEventNames.filter((name) => enclaveEventSources[name] === source).map(subjects.enclaveEventOfAll),
+  subscribe: [],
+});
+
+/**
+ * Reads what a stream has and gets, with ephemeral push consumers; flow control is answered. Nobody deletes a consumer: it
+ * might be another's, and ephemeral ones go by themselves. Nobody who writes a stream pulls from it (`CONSUMER.MSG.NEXT`):
+ * the server sends what is pulled to any subject that the request names as its reply, and so past these permissions.
+ */
+const reads = (stream: string): Permissions => ({
+  publish: [
+    `$JS.API.STREAM.INFO.${stream}`,
+    `$JS.API.STREAM.MSG.GET.${stream}`,
+    `$JS.API.CONSUMER.CREATE.${stream}`,
+    `$JS.FC.${stream}.>`,
+  ],
+  subscribe: [],
+});
+
+const readsBucket = (bucket: string): Permissions => reads(bucketStream(bucket));
+
+/** Raises warnings under its own name. */
+const warns = (service: string): Permissions => ({
+  publish: [
+    ...reads(bucketStream(WARNING_BUCKET)).publish,
+    `$KV.${WARNING_BUCKET}.${service}.>`,
+    subjects.warningsOf(service),
+  ],
+  subscribe: [],
+});
+
+const seesWarnings: Permissions = {
+  publish: reads(bucketStream(WARNING_BUCKET)).publish,
+  subscribe: [subjects.warnings()],
+};
+
+const writesBucket = (bucket: string): Permissions => ({ publish: [`$KV.${bucket}.>`], subscribe: [] });
+
+/** Makes streams and buckets and changes their bounds. Nobody deletes or purges one. */
+const makesStorage: Permissions = {
+  publish: storage.flatMap(({ name }) => [`$JS.API.STREAM.CREATE.${name}`, `$JS.API.STREAM.UPDATE.${name}`]),
+  subscribe: [],
+};
+
+/** Rows of the table: every user with the least that its work needs. */
+const rows = {
+  supervisor: [
+    makesStorage,
+    isSeen('supervisor'),
+    warns('supervisor'),
+    serves('supervisor'),
+    tells('supervisor'),
+    reads(EVENT_STREAM),
+    reads(LOG_STREAM),
+    readsBucket(ENCLAVE_BUCKET),
+    writesBucket(ENCLAVE_BUCKET),
+    readsBucket(BLOB_BUCKET),
+    writesBucket(BLOB_BUCKET),
+  ],
+  builder: [
+    isSeen('builder'),
+    warns('builder'),
+    serves('builder'),
+    { publish: [subjects.buildProgresses()], subscribe: [] },
+  ],
+  'outer-proxy': [
+    isSeen('outer-proxy'),
+    warns('outer-proxy'),
+    tells('outer-proxy'),
+    reads(EVENT_STREAM),
+    readsBucket(ENCLAVE_BUCKET),
+  ],
+  'log-relay': [
+    isSeen('log-relay'),
+    warns('log-relay'),
+    tells('log-relay'),
+    { publish: logStreams.map(subjects.logOfAll), subscribe: [] },
+    reads(EVENT_STREAM),
+    reads(LOG_STREAM),
+    readsBucket(ENCLAVE_BUCKET),
+  ],
+  /** Who starts and stops enclaves: the person at the machine. */
+  cli: [
+    sees,
+    seesWarnings,
+    asks('supervisor'),
+    asks('builder'),
+    { publish: [], subscribe: [subjects.buildProgresses()] },
+    reads(EVENT_STREAM),
+    reads(LOG_STREAM),
+    readsBucket(ENCLAVE_BUCKET),
+  ],
+  /** Other people's programs: events and state. No log, which may hold what an app should not have said. */
+  reader: [sees, seesWarnings, reads(EVENT_STREAM), readsBucket(ENCLAVE_BUCKET)],
+} as const satisfies Record<string, readonly Permissions[]>;
+
+export type BusUser = keyof typeof rows;
+
+export const busUsers = Object.keys(rows) as BusUser[];
+
+export function isBusUser(user: string | undefined): user is BusUser {
+  return user !== undefined && Object.hasOwn(rows, user);
+}
+
+/** What `user` may do: its rows together. */
+export function permissionsOf(user: BusUser): Permissions {
+  const all: readonly Permissions[] = [takesPart(user), ...rows[user]];
+  const longest = Math.max(...all.map(({ answersForMs = 0 }) => answersForMs));
+  return {
+    publish: [...new Set(all.flatMap(({ publish }) => publish))],
+    subscribe: [...new Set(all.flatMap(({ subscribe }) => subscribe))],
+    ...(longest === 0 ? {} : { answersForMs: longest }),
+  };
+}
+
+/** Whether it is this user's work to make streams and buckets: the supervisor's, and that of an administrator of their own. */
+export function mayMakeStorage(user: string | undefined): boolean {
+  return !isBusUser(user) || (rows[user] as readonly Permissions[]).includes(makesStorage);
+}
+
+/** The streams, of buckets too, that this user reads. */
+export function readableStorage(user: BusUser): string[] {
+  const { publish } = permissionsOf(user);
+  return storage.map(({ name }) => name).filter((name) => publish.includes(`$JS.API.STREAM.INFO.${name}`));
+}

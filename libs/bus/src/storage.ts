@@ -1,0 +1,115 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  DiscardPolicy,
+  type JetStreamClient,
+  type JetStreamManager,
+  type KV,
+  NatsError,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+} from 'nats';
+import { BusError } from './bus-error.ts';
+import { limits } from './limits.ts';
+import { BLOB_BUCKET, ENCLAVE_BUCKET, EVENT_STREAM, LOG_STREAM, subjects, WARNING_BUCKET } from './subjects.ts';
+
+/** Name of the stream that is behind a KV bucket (ADR-8 of NATS). */
+export function bucketStream(bucket: string): string {
+  return `KV_${bucket}`;
+}
+
+/** JetStream counts its times in nanoseconds. */
+const NANOSECONDS = 1_000_000;
+
+const stream = {
+  retention: RetentionPolicy.Limits,
+  // What is new matters more than what is old: a full stream never stops its writer
+  discard: DiscardPolicy.Old,
+  storage: StorageType.File,
+} as const;
+
+/**
+ * ADR-8: what makes a stream a bucket. A full one refuses, since to drop a key silently would lose state. `allow_direct` is
+ * off: its answers are bare values, which a user could have sent to a subject that it may not publish to itself.
+ */
+const bucket = (name: string) => ({
+  ...stream,
+  name: bucketStream(name),
+  subjects: [`$KV.${name}.>`],
+  discard: DiscardPolicy.New,
+  max_msgs_per_subject: 1,
+  allow_rollup_hdrs: true,
+  allow_direct: false,
+  deny_delete: true,
+});
+
+/** Everything that the bus keeps, and its bounds. The supervisor makes it, `permissions.ts` says who uses it. */
+export const storage: readonly (Partial<StreamConfig> & { name: string; max_bytes: number })[] = [
+  {
+    ...stream,
+    name: EVENT_STREAM,
+    subjects: [subjects.enclaveEvents()],
+    max_msgs: limits.eventMessages,
+    max_bytes: limits.eventBytes,
+  },
+  { ...stream, name: LOG_STREAM, subjects: [subjects.logs()], max_bytes: limits.logBytes },
+  { ...bucket(ENCLAVE_BUCKET), max_bytes: limits.enclaveBytes },
+  {
+    ...bucket(BLOB_BUCKET),
+    max_bytes: limits.blobBytes,
+    max_msg_size: limits.blobValueBytes,
+    max_age: limits.blobDays * 86_400_000 * NANOSECONDS,
+  },
+  {
+    ...bucket(WARNING_BUCKET),
+    max_bytes: limits.warningBytes,
+    max_msg_size: limits.warningValueBytes,
+    max_age: limits.warningTtlMs * NANOSECONDS,
+  },
+];
+
+/** "stream name already in use with a different configuration" (server/errors.json of nats-server). */
+const OTHER_CONFIGURATION = 10058;
+const STREAM_NOT_FOUND = 10059;
+
+/** Makes what is missing, and gives what an older version has made the bounds of this one. */
+export async function makeStorage(manager: JetStreamManager): Promise<void> {
+  for (const config of storage) {
+    await manager.streams.add(config).catch((error: unknown) => {
+      if (!(error instanceof NatsError) || error.api_error?.err_code !== OTHER_CONFIGURATION) throw error;
+      return manager.streams.update(config.name, config);
+    });
+  }
+}
+
+/** Waits until the supervisor has made `names`. Errors: `BUS_NOT_READY`. */
+export async function waitForStorage(manager: JetStreamManager, names: readonly string[]): Promise<void> {
+  const until = performance.now() + limits.storageWaitMs;
+  for (const name of names) {
+    while (!(await exists(manager, name))) {
+      if (performance.now() > until) {
+        throw new BusError({
+          code: 'BUS_NOT_READY',
+          message: `${name} was not on the bus within ${limits.storageWaitMs} ms`,
+          remedy: 'start the supervisor, which makes it: `enclaver up`, `docker compose up supervisor`',
+        });
+      }
+      await sleep(limits.storagePollMs);
+    }
+  }
+}
+
+async function exists(manager: JetStreamManager, name: string): Promise<boolean> {
+  try {
+    await manager.streams.info(name);
+    return true;
+  } catch (error) {
+    if (error instanceof NatsError && error.api_error?.err_code === STREAM_NOT_FOUND) return false;
+    throw error;
+  }
+}
+
+/** A bucket that is there; nothing is asked or made. */
+export function openBucket(jetStream: JetStreamClient, name: string): Promise<KV> {
+  return jetStream.views.kv(name, { bindOnly: true, allow_direct: false });
+}

@@ -1,0 +1,276 @@
+import assert from 'node:assert/strict';
+import { connect, ErrorCode, type Msg, type NatsConnection, NatsError } from 'nats';
+import { Bus, type BusUser, busUsers, toErrorData } from '../src/index.ts';
+import { NatsProcess } from './nats-process.ts';
+import { record } from './record.ts';
+
+const line = { sequence: 0, time: '2026-01-01T00:00:00.000Z', text: 'line' };
+
+describe('permissions of the bus', () => {
+  let nats: NatsProcess;
+  const buses = new Map<BusUser, Bus>();
+  const refused: unknown[] = [];
+  let stopped: string[];
+
+  const as = (user: BusUser): Bus => {
+    const bus = buses.get(user);
+    assert.ok(bus !== undefined);
+    return bus;
+  };
+
+  before(async () => {
+    nats = await NatsProcess.start();
+    // All at once, as a stack starts: the others wait until the supervisor has made what they read
+    const opening = busUsers.map(async (user) => {
+      const bus = await Bus.connect({ source: user, credentials: nats.as(user) });
+      bus.onRefused((error) => refused.push(toErrorData(error)));
+      buses.set(user, bus);
+    });
+    await Promise.all(opening);
+    const enclave = record;
+    await as('supervisor').serve('supervisor', '0.1.0', {
+      run: async () => ({ enclave }),
+      stop: async ({ id }) => {
+        stopped.push(id);
+        return { enclave };
+      },
+      list: async () => ({ enclaves: [enclave] }),
+      describe: async () => ({ enclave }),
+    });
+    await as('builder').serve('builder', '0.1.0', {
+      build: () => Promise.reject(new Error('not asked for')),
+      verifyBuild: () => Promise.reject(new Error('not asked for')),
+      cancel: async () => ({ cancelled: false }),
+      extract: () => Promise.reject(new Error('not asked for')),
+    });
+    await as('outer-proxy').announce('outer-proxy', '0.1.0');
+    await as('log-relay').announce('log-relay', '0.1.0');
+  });
+
+  beforeEach(() => {
+    stopped = [];
+    refused.length = 0;
+  });
+
+  after(async () => {
+    for (const bus of buses.values()) await bus.close();
+    await nats[Symbol.asyncDispose]();
+  });
+
+  it('lets every part do its work', async () => {
+    const readers: BusUser[] = ['supervisor', 'outer-proxy', 'log-relay', 'cli', 'reader'];
+    const watches = readers.map((user) => as(user).events());
+    for (const watch of watches) await watch.ready;
+    await as('supervisor').enclaves.put(record);
+    await as('supervisor').publishEvent(record.id, 'requested', { enclave: record });
+    await as('outer-proxy').publishEvent(record.id, 'egress-ready', { ingress: record.ingress });
+    await as('log-relay').publishEvent(record.id, 'log-ended', { lines: 1, lost: 0 });
+    for (const watch of watches) {
+      const names: string[] = [];
+      for await (const { name } of watch) {
+        names.push(name);
+        if (names.length === 3) break;
+      }
+      assert.deepEqual(names, ['requested', 'egress-ready', 'log-ended']);
+    }
+    for (const user of readers) assert.deepEqual(await as(user).enclaves.list(), [record], user);
+
+    await as('log-relay').publishLog(record.id, 'stdout', { lines: [line] });
+    assert.equal((await as('log-relay').lastLogs(record.id)).length, 1);
+    for (const user of ['supervisor', 'cli'] as const) {
+      const lines: string[] = [];
+      for await (const batch of as(user).logs({ id: record.id })) lines.push(...batch.lines.map(({ text }) => text));
+      assert.deepEqual(lines, ['line'], user);
+    }
+
+    const blobs = await as('supervisor').blobs();
+    const revision = await blobs.put('owner', 'key', Buffer.from('sealed'), 0);
+    assert.equal((await blobs.get('owner', 'key'))?.revision, revision);
+
+    await as('cli').request('supervisor', 'stop', { id: record.id });
+    assert.deepEqual(stopped, [record.id]);
+    await as('cli').request('builder', 'cancel', { buildId: 'b' });
+    const progress = Promise.withResolvers<string>();
+    const end = await as('cli').onBuildProgress('b', ({ stage }) => progress.resolve(stage));
+    as('builder').publishBuildProgress('b', { stage: 'pull' });
+    assert.equal(await progress.promise, 'pull');
+    end();
+    for (const user of ['cli', 'reader'] as const) {
+      assert.deepEqual((await as(user).services()).sort(), ['builder', 'log-relay', 'outer-proxy', 'supervisor'], user);
+    }
+    for (const user of ['supervisor', 'builder', 'outer-proxy', 'log-relay'] as const) {
+      as(user).warnings.raise({ code: 'TRIED', severity: 'info', message: 'x' });
+      await as(user).warnings.written();
+      for (const reader of ['cli', 'reader'] as const) {
+        assert.deepEqual(
+          (await as(reader).warnings.list()).map(({ service }) => service),
+          [user],
+        );
+      }
+      as(user).warnings.clear('TRIED');
+      await as(user).warnings.written();
+    }
+    assert.deepEqual(refused, []);
+  });
+
+  describe('refuse', () => {
+    const denied = { code: 'BUS_DENIED' };
+
+    it('a start or stop from all but the command', async () => {
+      for (const user of busUsers.filter((each) => each !== 'cli')) {
+        await assert.rejects(as(user).request('supervisor', 'stop', { id: record.id }), denied, user);
+        await assert.rejects(as(user).request('builder', 'cancel', { buildId: 'b' }), denied, user);
+      }
+      assert.deepEqual(stopped, []);
+    });
+
+    it("events that are another one's to tell", async () => {
+      await assert.rejects(as('outer-proxy').publishEvent(record.id, 'ready', { ingress: [] }), denied);
+      await assert.rejects(as('outer-proxy').publishEvent(record.id, 'log-ended', { lines: 0, lost: 0 }), denied);
+      await assert.rejects(as('log-relay').publishEvent(record.id, 'egress-ready', { ingress: [] }), denied);
+      await assert.rejects(as('supervisor').publishEvent(record.id, 'log-ended', { lines: 0, lost: 0 }), denied);
+      for (const user of busUsers.filter((each) => each !== 'supervisor')) {
+        await assert.rejects(as(user).publishEvent(record.id, 'stopping', { graceMs: 0 }), denied, user);
+      }
+    });
+
+    it('state and log lines from all but their writer', async () => {
+      for (const user of busUsers) {
+        if (user !== 'supervisor') await assert.rejects(as(user).enclaves.put(record), user);
+        if (user !== 'log-relay') {
+          await assert.rejects(as(user).publishLog(record.id, 'stdout', { lines: [line] }), denied, user);
+        }
+      }
+    });
+
+    it('sealed values and log lines to those who need none', async () => {
+      for (const user of busUsers.filter((each) => each !== 'supervisor')) {
+        const blobs = await as(user).blobs();
+        await assert.rejects(blobs.get('owner', 'key'), user);
+        await assert.rejects(blobs.put('owner', 'key', Buffer.from('x'), 1), user);
+      }
+      await assert.rejects(as('reader').lastLogs(record.id));
+      await assert.rejects(as('outer-proxy').lastLogs(record.id));
+      await assert.rejects(as('builder').enclaves.list());
+    });
+  });
+
+  describe('hold against what knows the protocol', () => {
+    const connections: NatsConnection[] = [];
+    const raw = async (user: BusUser): Promise<NatsConnection> => {
+      const { url, user: name, password } = nats.as(user);
+      const connection = await connect({ servers: url, user: name, pass: password, inboxPrefix: `_INBOX_${user}` });
+      connections.push(connection);
+      return connection;
+    };
+    const administrator = async (): Promise<NatsConnection> => {
+      const { url, user = '', password = '' } = nats.credentials;
+      const connection = await connect({ servers: url, user, pass: password });
+      connections.push(connection);
+      return connection;
+    };
+    const isDenied = (error: unknown): boolean =>
+      error instanceof NatsError && error.code === ErrorCode.PermissionsViolation;
+
+    afterEach(async () => {
+      for (const connection of connections.splice(0)) await connection.close();
+    });
+
+    it('streams are deleted, purged and changed by nobody', async () => {
+      for (const user of busUsers) {
+        const connection = await raw(user);
+        for (const stream of ['ENCLAVER_EVENTS', 'ENCLAVER_LOGS', 'KV_enclaver_enclaves', 'KV_enclaver_blobs']) {
+          for (const verb of ['DELETE', 'PURGE', 'MSG.DELETE', 'SNAPSHOT', 'RESTORE', 'LEADER.STEPDOWN']) {
+            await assert.rejects(connection.request(`$JS.API.STREAM.${verb}.${stream}`, '{}'), isDenied);
+          }
+          if (user === 'supervisor') continue;
+          for (const verb of ['CREATE', 'UPDATE']) {
+            await assert.rejects(connection.request(`$JS.API.STREAM.${verb}.${stream}`, '{}'), isDenied);
+          }
+        }
+        await assert.rejects(connection.request('$JS.API.CONSUMER.DELETE.ENCLAVER_EVENTS.webhooks'), isDenied);
+      }
+    });
+
+    it("another's answers, requests and system subjects are not to be read", async () => {
+      const connection = await raw('log-relay');
+      const targets = [
+        '_INBOX_cli.>',
+        '_INBOX.>',
+        '>',
+        'enclaver.v1.supervisor.stop',
+        '$SYS.>',
+        '$KV.>',
+        '$SRV.PING.enclaver-supervisor',
+      ];
+      for (const subject of targets) {
+        const outcome = Promise.withResolvers<NatsError | null>();
+        connection.subscribe(subject, { callback: (error) => outcome.resolve(error) });
+        assert.ok(isDenied(await outcome.promise), subject);
+      }
+    });
+
+    it('no enclave is stopped by a request that JetStream is made to deliver', async () => {
+      const connection = await raw('log-relay');
+      const request = {
+        specversion: '1.0',
+        id: '1',
+        source: 'enclaver/cli',
+        type: 'enclaver.v1.supervisor.stop.request',
+        time: line.time,
+        datacontenttype: 'application/json',
+        data: { id: record.id },
+      };
+      await connection.request(`enclaver.v1.log.${record.id}.stdout`, JSON.stringify(request));
+      const api = (verb: string, name: string, body: unknown, reply?: string): Promise<Msg> | undefined => {
+        const payload = JSON.stringify(body);
+        const subject = `$JS.API.CONSUMER.${verb}.ENCLAVER_LOGS${name}`;
+        if (reply === undefined) return connection.request(subject, payload);
+        connection.publish(subject, payload, { reply });
+        return undefined;
+      };
+      const create = (config: object) => api('CREATE', '', { stream_name: 'ENCLAVER_LOGS', config });
+      const target = 'enclaver.v1.supervisor.stop';
+      await create({ deliver_subject: target, deliver_policy: 'all', ack_policy: 'none' });
+      await create({ name: 'pull', deliver_policy: 'all', ack_policy: 'explicit' });
+      api('MSG.NEXT', '.pull', 1, target);
+      // As if the table let it: a user of full rights pulls into the subject
+      const admin = await administrator();
+      const deliveries: string[] = [];
+      admin.subscribe(target, { callback: (_, { subject }) => deliveries.push(subject) });
+      admin.publish('$JS.API.CONSUMER.MSG.NEXT.ENCLAVER_LOGS.pull', '10', { reply: target });
+      while (deliveries.length < 2) await as('cli').services();
+      assert.deepEqual(new Set(deliveries), new Set([`enclaver.v1.log.${record.id}.stdout`]));
+      await as('cli').request('supervisor', 'list', {});
+      assert.deepEqual(stopped, []);
+    });
+
+    it('what the server answers to a foreign subject is believed by nobody', async () => {
+      const connection = await raw('log-relay');
+      const watch = as('supervisor').events({ id: record.id, replay: true });
+      const log = `enclaver.v1.log.${record.id}.stdout`;
+      const misled = Promise.withResolvers<void>();
+      const admin = await administrator();
+      admin.subscribe(`enclaver.v1.enclave.${record.id}.exited`, { callback: () => misled.resolve() });
+      await admin.flush();
+      connection.publish(log, 'x', { reply: `enclaver.v1.enclave.${record.id}.exited` });
+      connection.publish('$JS.API.STREAM.MSG.GET.ENCLAVER_LOGS', '{"seq":1}', { reply: '$KV.enclaver_enclaves.e-0' });
+      await misled.promise;
+      await as('supervisor').publishEvent(record.id, 'booting', {});
+      const names: string[] = [];
+      for await (const { name } of watch) {
+        names.push(name);
+        if (name === 'booting') break;
+      }
+      assert.deepEqual(names, ['requested', 'egress-ready', 'log-ended', 'booting']);
+      assert.deepEqual(
+        refused.map((error) => (error as { code: string }).code),
+        ['BUS_MESSAGE_INVALID'],
+      );
+      assert.deepEqual(
+        (await as('cli').enclaves.list()).map(({ id }) => id),
+        [record.id],
+      );
+    });
+  });
+});
