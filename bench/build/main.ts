@@ -23,7 +23,11 @@ const run = promisify(execFile);
 const runtime = new URL('../../dist/runtime', import.meta.url).pathname;
 const buildProcess = new URL('./build-process.ts', import.meta.url).pathname;
 // As the command does for its services
-const env = { NODE_COMPILE_CACHE: new URL('../../dist/compile-cache', import.meta.url).pathname, ...process.env };
+const env = {
+  NODE_COMPILE_CACHE: new URL('../../dist/compile-cache', import.meta.url).pathname,
+  NODE_OPTIONS: '--max-semi-space-size=1',
+  ...process.env,
+};
 const runtimeFiles = ['kernel', 'ramdisk0.cpio'].map((name) => join(runtime, 'x86_64', name));
 
 const MB = 1_000_000;

@@ -125,7 +125,7 @@ function imageOptions({ options, work, progress }: Build, platform: Platform | u
 
 /** A release image goes to an engine; one that is pushed needs none. Throws ENGINE_UNREACHABLE. */
 async function findEngine(push: boolean): Promise<Engine | undefined> {
-  const engine = new Engine();
+  const engine = await Engine.find();
   try {
     await engine.ping();
     return engine;

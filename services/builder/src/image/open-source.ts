@@ -54,7 +54,7 @@ export async function locate(
 ): Promise<ImagePlace> {
   const isId = IMAGE_ID.test(reference);
   const name = isId ? reference : fullReference(reference);
-  const engine = new Engine();
+  const engine = await Engine.find();
   const local = pull && !isId ? undefined : await findLocal(engine, name, platform);
   if (local !== undefined && !(local instanceof BuilderError)) return { name, engine, found: local };
   if (isId) throw local ?? notFound(name);

@@ -55,7 +55,7 @@ describe('builder with a Docker Engine', () => {
   });
 
   async function load(name: string, spec: ImageSpec): Promise<void> {
-    await new Engine().load(Readable.from([dockerArchive(spec, [name])]));
+    await (await Engine.find()).load(Readable.from([dockerArchive(spec, [name])]));
   }
 
   async function fileOf(image: string, path: string): Promise<Buffer> {

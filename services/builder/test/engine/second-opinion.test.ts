@@ -98,7 +98,7 @@ describe('flatten, seen by a Docker Engine', () => {
         const link = mode.startsWith('12') ? data : '';
         return `${path.slice('rootfs/'.length)} ${mode.padStart(6, '0')} ${uid}:${gid} ${rdev} ${link}`;
       });
-    const engine = new Engine();
+    const engine = await Engine.find();
     await engine.load(Readable.from([archive]));
     try {
       const container = await docker.createContainer({ Image: name });
