@@ -1,7 +1,12 @@
-/** Writes what is made from the table of transitions: the tables of states in `docs/operate.md`. */
+/** Writes what is made from tables of the sources: states in `docs/operate.md`, codes of nitro-cli in `docs/nitro.md`. */
 import { readFile, writeFile } from 'node:fs/promises';
+import { withCodes } from './nitro-codes.ts';
 import { withSections } from './state-tables.ts';
 
-const document = new URL('../../../docs/operate.md', import.meta.url);
-
-await writeFile(document, withSections(await readFile(document, 'utf8')));
+for (const [name, made] of [
+  ['operate', withSections],
+  ['nitro', withCodes],
+] as const) {
+  const document = new URL(`../../../docs/${name}.md`, import.meta.url);
+  await writeFile(document, made(await readFile(document, 'utf8')));
+}

@@ -15,6 +15,10 @@ export const envSchema = serviceEnvSchema.extend({
     .string()
     .regex(/^i-(?:[0-9a-f]{17}|[0-9a-f]{8})$/, 'not an instance id, such as i-0123456789abcdef0')
     .optional(),
+  /** Kind of machine; `auto` is Nitro where its device is. */
+  ENCLAVER_BACKEND: z.enum(['auto', 'nitro', 'qemu']).default('auto'),
+  /** Folder that stands for a parent instance: for the emulator of nitro-cli, never for earnest. */
+  ENCLAVER_NITRO_EMULATED: z.string().startsWith('/').optional(),
   /** 1: a supervisor that ends stops its enclaves, as one that belongs to a single `enclaver run` must. */
   ENCLAVER_STOP_ON_EXIT: z.enum(['0', '1']).default('0'),
 });

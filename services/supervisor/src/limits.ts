@@ -33,6 +33,19 @@ export const limits = {
   graceExtraMs: 5_000,
   /** After the app's end: for the log-relay to publish what is left. */
   logMs: 10_000,
+  /** A command of nitro-cli but for the wait for the boot: it asks the process of each enclave, which answers in milliseconds. */
+  nitroCommandMs: 30_000,
+  /** After the end of a command, for what is left in its pipes. */
+  nitroPipeMs: 1_000,
+  /** What a command prints: a description of four enclaves with the inspection of their images takes some 40 KiB. */
+  nitroOutputBytes: 1024 * 1024,
+  /** Tries of a start that fails for what passes by itself, with pauses of 1, 2 and 3 s (aws-nitro-enclaves-cli 433). */
+  nitroStarts: 4,
+  nitroRetryMs: 1_000,
+  /** After `terminate-enclave` has said yes, for the process that held the enclave to end; then it is killed. */
+  nitroGoneMs: 5_000,
+  /** Between two looks at the process of an enclave: its end must be told within 100 ms. */
+  processLookMs: 25,
 } as const;
 
 /** The same bounds with other numbers, for tests that would otherwise wait for minutes. */

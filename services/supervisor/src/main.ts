@@ -1,5 +1,5 @@
 import { runService } from '@enclaver/bus/service';
-import { QemuBackend } from './backends/qemu/qemu-backend.ts';
+import { chooseBackend } from './backends/choose.ts';
 import { envSchema } from './config.ts';
 import { Supervisor } from './supervisor.ts';
 import { VERSION } from './version.ts';
@@ -17,10 +17,7 @@ await runService({
       ...(roleArn === undefined ? {} : { roleArn }),
       ...(instanceId === undefined ? {} : { instanceId }),
     };
-    const backend = new QemuBackend({
-      dieWithUs: stopOnExit,
-      nsm: { rootDir: env.ENCLAVER_NSM_DIR, logger, ...parent },
-    });
+    const backend = await chooseBackend(env, { rootDir: env.ENCLAVER_NSM_DIR, logger, ...parent }, logger);
     const supervisor = new Supervisor({ bus, backend, logger, runDir: env.ENCLAVER_RUN_DIR, stopOnExit });
     await supervisor.start();
     await bus.serve('supervisor', VERSION, supervisor.handlers);

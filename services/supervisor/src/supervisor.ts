@@ -101,13 +101,15 @@ export class Supervisor {
     const name = request.name ?? manifest.name;
     const memoryMb = request.memoryMb ?? manifest.defaults.memoryMb;
     const ingress = publishedPorts(request, manifest);
-    await backend.check(eif, memoryMb);
+    const cpuCount = request.cpuCount ?? manifest.defaults.cpuCount;
+    const debug = request.debug ?? false;
+    await backend.check(eif, memoryMb, cpuCount);
     this.#reserve(name);
     try {
       const id = `e-${randomBytes(6).toString('hex')}`;
       const folder = join(runDir, id);
       const used = [...this.#enclaves.values()].map(({ enclave }) => enclave.record.vsock);
-      const placed = backend.place(folder, used);
+      const placed = backend.place(folder, used, debug);
       await mkdir(folder, { mode: 0o700 });
       const record: EnclaveRecord = {
         id,
@@ -116,9 +118,9 @@ export class Supervisor {
         backend: backend.name,
         eif: request.eif,
         measurements: eif.measurements,
-        cpuCount: request.cpuCount ?? manifest.defaults.cpuCount,
+        cpuCount,
         memoryMb,
-        debug: request.debug ?? false,
+        debug,
         ...placed,
         ingress,
         egress: needsEgress(manifest),

@@ -23,6 +23,8 @@ export interface LaunchRequest {
   /** The enclave's own folder, private to this user. */
   folder: string;
   eif: Eif;
+  /** Where it was read; what runs must still measure so. */
+  eifPath: string;
   cpuCount: number;
   memoryMb: number;
   vsock: VsockAddress;
@@ -33,10 +35,10 @@ export interface LaunchRequest {
 /** A kind of machine. The lifecycle knows no other part of it. */
 export interface Backend {
   readonly name: EnclaveRecord['backend'];
-  /** Throws an error with a code when this host cannot run this image with so much memory. */
-  check(eif: Eif, memoryMb: number): Promise<void>;
+  /** Throws an error with a code when this host cannot run this image with so much memory and so many CPUs. */
+  check(eif: Eif, memoryMb: number, cpuCount: number): Promise<void>;
   /** Where the enclave will be found; `used` are the addresses of the others. Throws `RUN_DIR_TOO_LONG`. */
-  place(folder: string, used: readonly VsockAddress[]): { vsock: VsockAddress; console?: string };
+  place(folder: string, used: readonly VsockAddress[], debug: boolean): { vsock: VsockAddress; console?: string };
   /** Starts the machine; it may have booted already when this returns. Throws `MACHINE_FAILED`. */
   launch(request: LaunchRequest): Promise<Machine>;
   /** Takes up a machine that another supervisor started; undefined when it is gone. */

@@ -24,9 +24,9 @@ export interface BootOptions {
 /** Starts a machine, a second one if the first hangs. True when one has booted; an enclave that ended meanwhile starts nothing. */
 export async function boot(options: BootOptions): Promise<boolean> {
   const { life, backend, eif, folder, limits, logger } = options;
-  const { cpuCount, memoryMb, vsock, debug } = life.record;
+  const { cpuCount, memoryMb, vsock, debug, eif: eifPath } = life.record;
   for (let turn = 1; turn <= limits.boots && !life.ended; turn += 1) {
-    const machine = await backend.launch({ folder, eif, cpuCount, memoryMb, vsock, debug });
+    const machine = await backend.launch({ folder, eif, eifPath, cpuCount, memoryMb, vsock, debug });
     options.onMachine(machine);
     if (await beats(machine, options)) {
       if (life.advance('booted')) logger.info({ boot: turn }, 'enclave booted');
