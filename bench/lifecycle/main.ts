@@ -111,7 +111,7 @@ async function printMemory(bus: Bus, id: string): Promise<void> {
     const figures = [rss, pss, anonymous].map((value) => value.toFixed(1).padStart(8)).join('');
     process.stdout.write(`  ${name.padEnd(28)} rss, pss, anonymous: ${figures}\n`);
   }
-  for await (const { lines } of bus.logs({ id, stream: 'odyn', follow: true })) {
+  for await (const { lines } of bus.logs({ id, streams: ['odyn'], follow: true })) {
     const ready = lines.map(({ text }) => JSON.parse(text)).find(({ msg }) => msg === 'ready');
     if (ready === undefined) continue;
     const mib = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);

@@ -18,8 +18,9 @@ import { EnclaveStore } from './enclave-store.ts';
 import { type EventQuery, watchEvents } from './event-watch.ts';
 import { type EnclaveEvent, type EnclaveEventData, type EnclaveEventName, enclaveEventSchemas } from './events.ts';
 import { limits } from './limits.ts';
-import { type LogQuery, lastLogs, watchLogs } from './log-watch.ts';
-import { type LogBatch, type LogMessage, type LogStreamName, logBatchSchema } from './logs.ts';
+import { LogStore } from './log-store.ts';
+import { type LogQuery, LogWatch } from './log-watch.ts';
+import { type LogBatch, type LogStreamName, logBatchSchema } from './logs.ts';
 import {
   type BuildProgress,
   buildProgressSchema,
@@ -60,6 +61,8 @@ export class Bus implements AsyncDisposable {
   readonly warnings: Warnings;
   /** Since the start: connections taken up again, and what had to be sent again to be stored. */
   readonly counts = { reconnects: 0, retries: 0 };
+  /** The log messages kept of all enclaves, for the log-relay. */
+  readonly logStore: LogStore;
   #connected = true;
 
   private constructor(source: string, connection: NatsConnection, manager: JetStreamManager, bucket: KV) {
@@ -68,6 +71,7 @@ export class Bus implements AsyncDisposable {
     this.#manager = manager;
     this.#jetStream = connection.jetstream();
     this.enclaves = new EnclaveStore(connection, bucket);
+    this.logStore = new LogStore(connection, manager);
     this.warnings = new Warnings(source, connection, this.#jetStream);
     void this.onConnectionChange((connected) => {
       this.#connected = connected;
@@ -126,20 +130,16 @@ export class Bus implements AsyncDisposable {
     return watchEvents(this.#jetStream, query, (error) => this.#refused(error));
   }
 
-  /** Publishes log lines; resolves once the server has stored them. */
-  async publishLog(id: string, stream: LogStreamName, batch: LogBatch): Promise<void> {
+  /** Publishes log lines; resolves once the server has stored them, with their position and what they take there in bytes. */
+  async publishLog(id: string, stream: LogStreamName, batch: LogBatch): Promise<{ position: number; bytes: number }> {
     const payload = encodeCloudEvent(this.source, `enclaver.v1.log.${stream}`, logBatchSchema.parse(batch));
-    await this.#publishStored(subjects.log(id, stream), payload);
-  }
-
-  /** The newest batch kept of each stream of one enclave's log: where a reader that restarts goes on. */
-  lastLogs(id: string): Promise<LogMessage[]> {
-    return lastLogs(this.#manager, id);
+    const position = await this.#publishStored(subjects.log(id, stream), payload);
+    return { position, bytes: payload.length };
   }
 
   /** Log lines of one enclave, the kept ones first; with `follow` it goes on. */
-  logs(query: LogQuery): AsyncIterable<LogMessage> & { close(): Promise<void>; ready: Promise<void> } {
-    return watchLogs(this.#jetStream, this.#manager, query);
+  logs(query: LogQuery): LogWatch {
+    return new LogWatch(this.#connection, this.#manager, query);
   }
 
   publishBuildProgress(buildId: string, progress: BuildProgress): void {
@@ -220,16 +220,17 @@ export class Bus implements AsyncDisposable {
   }
 
   /** Publishes until the server has stored it. One message id for all attempts: the server keeps only the first that arrives. */
-  async #publishStored(subject: string, payload: Buffer): Promise<void> {
+  async #publishStored(subject: string, payload: Buffer): Promise<number> {
     const msgID = randomUUID();
     const store = () => this.#jetStream.publish(subject, payload, { msgID });
     const retried = () => {
       this.counts.retries += 1;
     };
-    await untilStored(this.#connection, store, retried).catch((error: unknown) => {
+    const { seq } = await untilStored(this.#connection, store, retried).catch((error: unknown) => {
       if (!(error instanceof NatsError) || error.code !== ErrorCode.PermissionsViolation) throw error;
       throw denied(error.permissionContext, error);
     });
+    return seq;
   }
 
   /**

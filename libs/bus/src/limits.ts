@@ -18,6 +18,21 @@ export const limits = {
   logBytes: 256 * 1024 * 1024,
   /** Records of enclaves, some 4 KiB each: thousands, where a host runs tens and keeps the last 50 that ended. */
   enclaveBytes: 32 * 1024 * 1024,
+  /** Log messages that a reader asks for at a time: some 100 KiB each under load, so a few MiB in its memory. */
+  logReaderMessages: 32,
+  /** How long the server waits for messages before the reader asks anew. */
+  logReaderWaitMs: 30_000,
+  /** A reader that has not asked for so long is forgotten by the server; it begins anew by itself. */
+  logReaderIdleMs: 60_000,
+  /** Messages that a sink asks for at once: each is a request of its own, and they go out together. */
+  logStoreMessages: 16,
+  /** Enclaves whose next line number a reader knows: more than run at a time, each some 60 bytes of a KV value. */
+  logPlaces: 512,
+  /** How far a sink has come: `logPlaces` enclaves of some 60 bytes; dozens of sinks. */
+  logCursorValueBytes: 64 * 1024,
+  logCursorBytes: 4 * 1024 * 1024,
+  /** `enclaver logs --tail`: what is counted is two numbers for a message. */
+  logTail: 1_000_000,
   /** What enclaves keep outside: of one 64 KiB (libs/wire, store.ts) and the bus's own header, of one image a few ... */
   blobValueBytes: 66 * 1024,
   blobKeys: 16,

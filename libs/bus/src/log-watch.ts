@@ -1,59 +1,175 @@
-import { consumerOpts, type JetStreamClient, type JetStreamManager, type JetStreamSubscription } from 'nats';
+import { type JetStreamManager, type JsMsg, type NatsConnection, NatsError, type StoredMsg } from 'nats';
 import { decodeCloudEvent } from './cloud-event.ts';
-import { isLogStreamName, type LogMessage, type LogStreamName, logBatchSchema } from './logs.ts';
-import { StreamWatch } from './stream-watch.ts';
+import { LogReader, type LogStart } from './log-reader.ts';
+import { isLogStreamName, type LogMessage, type LogStreamName, logBatchSchema, logStreams } from './logs.ts';
 import { LOG_STREAM, subjects } from './subjects.ts';
 
 export interface LogQuery {
   id: string;
   /** Go on with the lines to come; without it the watch ends with the last line kept. */
   follow?: boolean;
-  /** Only this stream; all of them without it. */
-  stream?: LogStreamName;
+  /** Only these streams; all of them without it. Unless it is one alone, `lost` is always among them. */
+  streams?: readonly LogStreamName[];
+  /** Only what was published then or later. */
+  since?: Date;
+  /** Only so many of the last lines kept, and those to come. */
+  tail?: number;
 }
 
-export function watchLogs(
-  jetStream: JetStreamClient,
-  manager: JetStreamManager,
-  query: LogQuery,
-): StreamWatch<LogMessage> {
-  let last = Number.POSITIVE_INFINITY;
-  const open = async (): Promise<JetStreamSubscription | undefined> => {
-    const filter = query.stream === undefined ? subjects.logs(query.id) : subjects.log(query.id, query.stream);
-    if (query.follow !== true) {
-      last = await lastSequence(manager, filter);
-      if (last === 0) return undefined;
+/** An enclave's log as messages in order: an async iterable that ends when its loop is left, or as `close` and `finish` say. */
+export class LogWatch implements AsyncIterable<LogMessage> {
+  /** Resolves once it is clear where the watch begins: what is published after it will be seen. */
+  readonly ready: Promise<void>;
+  readonly #connection: NatsConnection;
+  readonly #manager: JetStreamManager;
+  readonly #query: LogQuery;
+  readonly #filter: string;
+  #begin: Beginning = { start: { position: 1 }, skip: 0 };
+  #reader: LogReader | undefined;
+  #seen = 0;
+  #last = Number.POSITIVE_INFINITY;
+  #closed = false;
+
+  constructor(connection: NatsConnection, manager: JetStreamManager, query: LogQuery) {
+    this.#connection = connection;
+    this.#manager = manager;
+    this.#query = query;
+    const [stream, ...more] = query.streams ?? [];
+    this.#filter = stream === undefined || more.length > 0 ? subjects.logs(query.id) : subjects.log(query.id, stream);
+    this.ready = this.#prepare();
+    // Told to whoever iterates
+    this.ready.catch(() => undefined);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncIterator<LogMessage> {
+    await this.ready;
+    if (this.#closed || this.#last <= this.#seen) return;
+    const reader = this.#read(this.#begin.start);
+    this.#reader = reader;
+    let { skip } = this.#begin;
+    try {
+      for await (const stored of reader) {
+        if (this.#closed) return;
+        const message = this.#decode(stored);
+        if (message !== undefined) {
+          const lines = skip > 0 ? message.lines.slice(skip) : message.lines;
+          skip = 0;
+          yield { ...message, lines };
+        }
+        this.#seen = stored.seq;
+        if (this.#seen >= this.#last) return;
+      }
+    } finally {
+      await this.close();
     }
-    return jetStream.subscribe(filter, consumerOpts().bindStream(LOG_STREAM).orderedConsumer().deliverAll());
-  };
-  return new StreamWatch(open, decodeLog, (message) => message.seq >= last);
+  }
+
+  /** The enclave has said all: ends the loop after the last message that is kept now. */
+  async finish(): Promise<void> {
+    this.#last = await this.#lastPosition();
+    if (this.#seen >= this.#last) await this.close();
+  }
+
+  /** Ends the loop, if one runs. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#reader?.close();
+  }
+
+  async #prepare(): Promise<void> {
+    const { follow, tail, since } = this.#query;
+    if (follow !== true) this.#last = await this.#lastPosition();
+    if (since !== undefined) this.#begin = { start: { time: since }, skip: 0 };
+    if (tail !== undefined) this.#begin = await this.#tail(tail, since);
+  }
+
+  /**
+   * Where the last `wanted` lines begin. Reads the end of the stream, twice as much of it each time, until they are in it:
+   * what is read is in proportion to what is asked for, not to what is kept.
+   */
+  async #tail(wanted: number, since: Date | undefined): Promise<Beginning> {
+    const { state } = await this.#manager.streams.info(LOG_STREAM);
+    const end = await this.#lastPosition();
+    if (end === 0 || wanted === 0) return { start: { position: state.last_seq + 1 }, skip: 0 };
+    for (let reach = 64; ; reach *= 4) {
+      const from = Math.max(state.first_seq, end - reach + 1);
+      const counts: { position: number; lines: number }[] = [];
+      for await (const message of this.#upTo(from, end)) {
+        if (since !== undefined && Date.parse(message.published) < since.getTime()) continue;
+        counts.push({ position: message.position, lines: message.lines.length });
+      }
+      let lines = 0;
+      for (const count of counts.toReversed()) {
+        lines += count.lines;
+        if (lines >= wanted) return { start: { position: count.position }, skip: lines - wanted };
+      }
+      const first = counts[0]?.position ?? state.last_seq + 1;
+      if (from <= state.first_seq) return { start: { position: first }, skip: 0 };
+    }
+  }
+
+  async *#upTo(from: number, end: number): AsyncGenerator<LogMessage> {
+    const reader = this.#read({ position: from });
+    this.#reader = reader;
+    try {
+      for await (const stored of reader) {
+        const message = this.#decode(stored);
+        if (message !== undefined) yield message;
+        if (stored.seq >= end) return;
+      }
+    } finally {
+      reader.close();
+    }
+  }
+
+  /** Position of the last message kept, 0 for none. */
+  async #lastPosition(): Promise<number> {
+    return (await lastMessage(this.#manager, this.#filter))?.seq ?? 0;
+  }
+
+  #read(start: LogStart): LogReader {
+    return new LogReader(this.#connection, this.#manager, this.#filter, start);
+  }
+
+  #decode(stored: JsMsg): LogMessage | undefined {
+    const message = decodeLog(stored.subject, stored.seq, stored.data);
+    const { streams } = this.#query;
+    const isWanted = message !== undefined && (streams?.includes(message.stream) ?? true);
+    return isWanted || message?.stream === 'lost' ? message : undefined;
+  }
 }
 
-function decodeLog(message: { subject: string; data: Uint8Array }): LogMessage | undefined {
-  const [id, stream] = message.subject.split('.').slice(-2);
+interface Beginning {
+  start: LogStart;
+  /** Lines of the first message that are not shown. */
+  skip: number;
+}
+
+/** Undefined for a stream that a newer log-relay knows and this reader does not. Errors: `BUS_MESSAGE_INVALID`. */
+export function decodeLog(subject: string, position: number, data: Uint8Array): LogMessage | undefined {
+  const [id, stream] = subject.split('.').slice(-2);
   if (id === undefined || stream === undefined || !isLogStreamName(stream)) return undefined;
-  return { id, stream, ...decodeCloudEvent(message.data, logBatchSchema).data };
+  const event = decodeCloudEvent(data, logBatchSchema);
+  return { id, stream, position, published: event.time, ...event.data };
 }
 
 /** The newest batch kept of each stream of one enclave. */
 export async function lastLogs(manager: JetStreamManager, id: string): Promise<LogMessage[]> {
-  const info = await manager.streams.info(LOG_STREAM, { subjects_filter: subjects.logs(id) });
-  const newest: LogMessage[] = [];
-  for (const subject of Object.keys(info.state.subjects ?? {})) {
-    const stored = await manager.streams.getMessage(LOG_STREAM, { last_by_subj: subject });
-    const message = stored === null ? undefined : decodeLog(stored);
-    if (message !== undefined) newest.push(message);
-  }
-  return newest;
+  const stored = await Promise.all(logStreams.map((stream) => lastMessage(manager, subjects.log(id, stream))));
+  return stored
+    .filter((message) => message !== undefined)
+    .map(({ subject, seq, data }) => decodeLog(subject, seq, data))
+    .filter((message) => message !== undefined);
 }
 
-/** Stream sequence of the last message kept under `filter`, 0 for none. */
-async function lastSequence(manager: JetStreamManager, filter: string): Promise<number> {
-  const info = await manager.streams.info(LOG_STREAM, { subjects_filter: filter });
-  let last = 0;
-  for (const subject of Object.keys(info.state.subjects ?? {})) {
-    const message = await manager.streams.getMessage(LOG_STREAM, { last_by_subj: subject });
-    last = Math.max(last, message?.seq ?? 0);
+/** JetStream's error code where no message is kept under a subject (server/errors.json). */
+export const MESSAGE_NOT_FOUND = 10037;
+
+async function lastMessage(manager: JetStreamManager, filter: string): Promise<StoredMsg | undefined> {
+  try {
+    return await manager.streams.getMessage(LOG_STREAM, { last_by_subj: filter });
+  } catch (error) {
+    if (error instanceof NatsError && error.api_error?.err_code === MESSAGE_NOT_FOUND) return undefined;
+    throw error;
   }
-  return last;
 }

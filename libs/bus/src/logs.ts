@@ -6,7 +6,7 @@ import * as z from 'zod';
 export const logStreams = ['stdout', 'stderr', 'odyn', 'console', 'lost'] as const;
 
 export const logLineSchema = z.object({
-  /** Counts the enclave's records over all streams, without gaps except where a `lost` message says so. */
+  /** Counts the enclave's records over all streams, without gaps except where a `lost` message says so; the console has its own count. */
   sequence: z.number().int().min(0),
   /** ISO 8601, the enclave's clock (console: the parent's). */
   time: z.string(),
@@ -18,6 +18,8 @@ export const logLineSchema = z.object({
 });
 
 export const logBatchSchema = z.object({
+  /** The enclave's name, so that a reader needs no record of an enclave that is long gone. */
+  name: z.string().optional(),
   lines: z.array(logLineSchema),
   /** Records dropped before these lines. */
   lost: z.number().int().min(1).optional(),
@@ -31,6 +33,10 @@ export type LogBatch = z.infer<typeof logBatchSchema>;
 export interface LogMessage extends LogBatch {
   id: string;
   stream: LogStreamName;
+  /** Place of the message on the bus, over all enclaves; goes up, with gaps. */
+  position: number;
+  /** ISO 8601: when the log-relay published it, by the parent's clock. */
+  published: string;
 }
 
 export function isLogStreamName(name: string): name is LogStreamName {

@@ -3,7 +3,15 @@ import { limits } from './limits.ts';
 import { logStreams } from './logs.ts';
 import { operations, type ServiceName } from './operations.ts';
 import { bucketStream, storage } from './storage.ts';
-import { BLOB_BUCKET, ENCLAVE_BUCKET, EVENT_STREAM, LOG_STREAM, subjects, WARNING_BUCKET } from './subjects.ts';
+import {
+  BLOB_BUCKET,
+  ENCLAVE_BUCKET,
+  EVENT_STREAM,
+  LOG_SINK_BUCKET,
+  LOG_STREAM,
+  subjects,
+  WARNING_BUCKET,
+} from './subjects.ts';
 
 /** What a user of the bus may do; the server refuses everything else. */
 export interface Permissions {
@@ -65,6 +73,15 @@ const reads = (stream: string): Permissions => ({
   subscribe: [],
 });
 
+/** Reads at its own pace: only for who does not write the stream. */
+const pulls = (stream: string): Permissions => ({
+  publish: [...reads(stream).publish, `$JS.API.CONSUMER.MSG.NEXT.${stream}.>`, `$JS.API.CONSUMER.INFO.${stream}.>`],
+  subscribe: [],
+});
+
+/** Drops what is too much of one writer. Who writes a stream that drops its oldest can empty it anyway. */
+const thins = (stream: string): Permissions => ({ publish: [`$JS.API.STREAM.PURGE.${stream}`], subscribe: [] });
+
 const readsBucket = (bucket: string): Permissions => reads(bucketStream(bucket));
 
 /** Raises warnings under its own name. */
@@ -84,7 +101,7 @@ const seesWarnings: Permissions = {
 
 const writesBucket = (bucket: string): Permissions => ({ publish: [`$KV.${bucket}.>`], subscribe: [] });
 
-/** Makes streams and buckets and changes their bounds. Nobody deletes or purges one. */
+/** Makes streams and buckets and changes their bounds. Nobody deletes one. */
 const makesStorage: Permissions = {
   publish: storage.flatMap(({ name }) => [`$JS.API.STREAM.CREATE.${name}`, `$JS.API.STREAM.UPDATE.${name}`]),
   subscribe: [],
@@ -99,7 +116,7 @@ const rows = {
     serves('supervisor'),
     tells('supervisor'),
     reads(EVENT_STREAM),
-    reads(LOG_STREAM),
+    pulls(LOG_STREAM),
     readsBucket(ENCLAVE_BUCKET),
     writesBucket(ENCLAVE_BUCKET),
     readsBucket(BLOB_BUCKET),
@@ -125,7 +142,10 @@ const rows = {
     { publish: logStreams.map(subjects.logOfAll), subscribe: [] },
     reads(EVENT_STREAM),
     reads(LOG_STREAM),
+    thins(LOG_STREAM),
     readsBucket(ENCLAVE_BUCKET),
+    readsBucket(LOG_SINK_BUCKET),
+    writesBucket(LOG_SINK_BUCKET),
   ],
   /** Who starts and stops enclaves: the person at the machine. */
   cli: [
@@ -135,7 +155,7 @@ const rows = {
     asks('builder'),
     { publish: [], subscribe: [subjects.buildProgresses()] },
     reads(EVENT_STREAM),
-    reads(LOG_STREAM),
+    pulls(LOG_STREAM),
     readsBucket(ENCLAVE_BUCKET),
   ],
   /** Other people's programs: events and state. No log, which may hold what an app should not have said. */

@@ -15,15 +15,14 @@ const PASSING: readonly string[] = [
  * Repeats `store` until the server has acknowledged it: state that was reached cannot be un-reached because the bus was
  * away. Fails when the connection is closed for good or the server refuses.
  */
-export async function untilStored(
+export async function untilStored<T>(
   connection: NatsConnection,
-  store: () => Promise<unknown>,
+  store: () => Promise<T>,
   onRetry: () => void = () => undefined,
-): Promise<void> {
+): Promise<T> {
   for (;;) {
     try {
-      await store();
-      return;
+      return await store();
     } catch (error) {
       const passing = error instanceof NatsError && PASSING.includes(error.code);
       if (!passing || connection.isClosed() || connection.isDraining()) throw error;

@@ -11,7 +11,15 @@ import {
 } from 'nats';
 import { BusError } from './bus-error.ts';
 import { limits } from './limits.ts';
-import { BLOB_BUCKET, ENCLAVE_BUCKET, EVENT_STREAM, LOG_STREAM, subjects, WARNING_BUCKET } from './subjects.ts';
+import {
+  BLOB_BUCKET,
+  ENCLAVE_BUCKET,
+  EVENT_STREAM,
+  LOG_SINK_BUCKET,
+  LOG_STREAM,
+  subjects,
+  WARNING_BUCKET,
+} from './subjects.ts';
 
 /** Name of the stream that is behind a KV bucket (ADR-8 of NATS). */
 export function bucketStream(bucket: string): string {
@@ -60,6 +68,7 @@ export const storage: readonly (Partial<StreamConfig> & { name: string; max_byte
     max_msg_size: limits.blobValueBytes,
     max_age: limits.blobDays * 86_400_000 * NANOSECONDS,
   },
+  { ...bucket(LOG_SINK_BUCKET), max_bytes: limits.logCursorBytes, max_msg_size: limits.logCursorValueBytes },
   {
     ...bucket(WARNING_BUCKET),
     max_bytes: limits.warningBytes,

@@ -68,7 +68,7 @@ export class LogRelay {
       logger.error({ code: 'TOO_MANY_ENCLAVES' }, `the logs of at most ${limits.enclaves} enclaves are read`);
       return;
     }
-    const published = await this.#bus.lastLogs(record.id);
+    const published = await this.#bus.logStore.last(record.id);
     if (this.#stopping || this.#logs.has(record.id)) return;
     const log = new EnclaveLog(
       record,

@@ -7,7 +7,7 @@ export class ConsoleTail {
   #lines: string[] = [];
 
   constructor(bus: Bus, id: string) {
-    this.#watch = bus.logs({ id, stream: 'console', follow: true });
+    this.#watch = bus.logs({ id, streams: ['console'], follow: true });
     void this.#follow();
   }
 

@@ -1,0 +1,106 @@
+import { consumerOpts, type JetStreamManager, type KV, type NatsConnection, NatsError, type StoredMsg } from 'nats';
+import * as z from 'zod';
+import { limits } from './limits.ts';
+import { logPlacesSchema } from './log-gaps.ts';
+import { lastLogs, MESSAGE_NOT_FOUND } from './log-watch.ts';
+import type { LogMessage } from './logs.ts';
+import { openBucket } from './storage.ts';
+import { StreamWatch } from './stream-watch.ts';
+import { LOG_SINK_BUCKET, LOG_STREAM, subjects } from './subjects.ts';
+
+/** How far a sink has come; its next message is the one after `position`. */
+const logCursorSchema = z.object({
+  /** When the log stream was made: positions of another one mean nothing. */
+  created: z.string(),
+  position: z.number().int().min(0),
+  places: logPlacesSchema,
+});
+
+export type LogCursor = z.infer<typeof logCursorSchema>;
+
+export type StoredLog = Pick<StoredMsg, 'subject' | 'seq' | 'data'>;
+
+/** What is kept of the logs of all enclaves, as the log-relay looks after it. */
+export class LogStore {
+  readonly #connection: NatsConnection;
+  readonly #manager: JetStreamManager;
+  #cursors: Promise<KV> | undefined;
+
+  constructor(connection: NatsConnection, manager: JetStreamManager) {
+    this.#connection = connection;
+    this.#manager = manager;
+  }
+
+  /** The newest batch kept of each stream of one enclave's log: where a reader that restarts goes on. */
+  last(id: string): Promise<LogMessage[]> {
+    return lastLogs(this.#manager, id);
+  }
+
+  /** Which stream of messages this is, and the position of the last one. */
+  async end(): Promise<{ created: string; position: number }> {
+    const { created, state } = await this.#manager.streams.info(LOG_STREAM);
+    return { created, position: state.last_seq };
+  }
+
+  /**
+   * The next messages of all enclaves behind a position, in order, a few at most; none where there are none yet. Each is
+   * asked for: who writes a stream may not pull from it (`permissions.ts`). Decode with `decodeLog`.
+   */
+  async after(position: number): Promise<StoredLog[]> {
+    const first = await this.#message({ seq: position + 1, next_by_subj: subjects.logs() });
+    if (first === undefined) return [];
+    const behind = Array.from({ length: limits.logStoreMessages - 1 }, (_, index) => first.seq + 1 + index);
+    const messages = await Promise.all(behind.map((seq) => this.#message({ seq })));
+    // One that is missing may have been stored meanwhile, and others behind it: the next call looks again
+    const missing = messages.indexOf(undefined);
+    return [first, ...messages.slice(0, missing < 0 ? undefined : missing).filter((message) => message !== undefined)];
+  }
+
+  /** Enclave, position and size in bytes of all messages kept, in order; the server sends no more of them than that. */
+  async *sizes(): AsyncGenerator<{ id: string; position: number; bytes: number }> {
+    const { state } = await this.#manager.streams.info(LOG_STREAM);
+    if (state.messages === 0) return;
+    const options = consumerOpts().bindStream(LOG_STREAM).orderedConsumer().headersOnly().deliverAll();
+    const open = () => this.#connection.jetstream().subscribe(subjects.logs(), options);
+    const watch = new StreamWatch(open, ({ subject, seq, headers }) => ({
+      id: subject.split('.').at(-2) ?? '',
+      position: seq,
+      bytes: Number(headers?.get('Nats-Msg-Size') ?? 0),
+    }));
+    for await (const size of watch) {
+      yield size;
+      if (size.position >= state.last_seq) return;
+    }
+  }
+
+  /** Drops one enclave's messages up to a position, that one included. */
+  async drop(id: string, position: number): Promise<void> {
+    await this.#manager.streams.purge(LOG_STREAM, { filter: subjects.logs(id), seq: position + 1 });
+  }
+
+  /** How far the sink `key` has come; undefined for a new one. */
+  async cursor(key: string): Promise<LogCursor | undefined> {
+    const entry = await (await this.#bucket()).get(key);
+    if (entry === null || entry.operation !== 'PUT') return undefined;
+    return logCursorSchema.parse(entry.json());
+  }
+
+  async putCursor(key: string, cursor: LogCursor): Promise<void> {
+    await (await this.#bucket()).put(key, JSON.stringify(cursor));
+  }
+
+  /** `next_by_subj`: the first one with such a subject at `seq` or behind it (nats-server 2.9). */
+  async #message(query: { seq: number; next_by_subj?: string }): Promise<StoredMsg | undefined> {
+    try {
+      return await this.#manager.streams.getMessage(LOG_STREAM, query);
+    } catch (error) {
+      if (error instanceof NatsError && error.api_error?.err_code === MESSAGE_NOT_FOUND) return undefined;
+      throw error;
+    }
+  }
+
+  #bucket(): Promise<KV> {
+    this.#cursors ??= openBucket(this.#connection.jetstream(), LOG_SINK_BUCKET);
+    return this.#cursors;
+  }
+}
