@@ -32,7 +32,7 @@ import {
 } from './operations.ts';
 import { isBusUser, mayMakeStorage, readableStorage } from './permissions.ts';
 import { untilStored } from './retry.ts';
-import { type OperationHandlers, SERVICE_PREFIX, serveOperations } from './service-host.ts';
+import { type OperationHandlers, SERVICE_METADATA, SERVICE_PREFIX, serveOperations } from './service-host.ts';
 import { presentServices, whilePresent } from './service-presence.ts';
 import { makeStorage, openBucket, waitForStorage } from './storage.ts';
 import { BLOB_BUCKET, ENCLAVE_BUCKET, subjects } from './subjects.ts';
@@ -121,7 +121,8 @@ export class Bus implements AsyncDisposable {
 
   /** Publishes a lifecycle event; resolves once the server has stored it. */
   async publishEvent<N extends EnclaveEventName>(id: string, name: N, data: EnclaveEventData<N>): Promise<void> {
-    const payload = encodeCloudEvent(this.source, `enclaver.v1.enclave.${name}`, enclaveEventSchemas[name].parse(data));
+    const checked = enclaveEventSchemas[name].parse(data);
+    const payload = encodeCloudEvent(this.source, `enclaver.v1.enclave.${name}`, checked, id);
     await this.#publishStored(subjects.enclaveEvent(id, name), payload);
   }
 
@@ -132,7 +133,7 @@ export class Bus implements AsyncDisposable {
 
   /** Publishes log lines; resolves once the server has stored them, with their position and what they take there in bytes. */
   async publishLog(id: string, stream: LogStreamName, batch: LogBatch): Promise<{ position: number; bytes: number }> {
-    const payload = encodeCloudEvent(this.source, `enclaver.v1.log.${stream}`, logBatchSchema.parse(batch));
+    const payload = encodeCloudEvent(this.source, `enclaver.v1.log.${stream}`, logBatchSchema.parse(batch), id);
     const position = await this.#publishStored(subjects.log(id, stream), payload);
     return { position, bytes: payload.length };
   }
@@ -194,7 +195,7 @@ export class Bus implements AsyncDisposable {
 
   /** Makes a service that answers no requests visible to `nats micro ls` and to `services`. */
   async announce(service: string, version: string): Promise<void> {
-    await this.#connection.services.add({ name: `${SERVICE_PREFIX}${service}`, version });
+    await this.#connection.services.add({ name: `${SERVICE_PREFIX}${service}`, version, metadata: SERVICE_METADATA });
     await this.#connection.flush();
   }
 

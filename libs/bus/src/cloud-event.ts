@@ -1,14 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import * as z from 'zod';
 import { BusError } from './bus-error.ts';
+import { checkDataSchema, DATA_SCHEMA } from './schema-version.ts';
 
 /** CloudEvents 1.0, structured JSON mode: the envelope of every message on the bus (cloudevents.io, NATS binding 1.0.1). */
-const envelopeSchema = z.object({
+export const envelopeSchema = z.object({
   specversion: z.literal('1.0'),
-  id: z.string(),
-  source: z.string(),
-  type: z.string(),
-  time: z.string(),
+  id: z.string().describe('one for each message: the same again is the same message'),
+  source: z.string().describe('the process that says it'),
+  type: z.string().describe('the subject with ids left out'),
+  subject: z.string().optional().describe('id of the enclave, where it is about one'),
+  time: z.string().describe('ISO 8601'),
+  dataschema: z.string().optional().describe('`urn:enclaver:bus:<major>.<minor>`, the version of the schemas'),
   datacontenttype: z.literal('application/json'),
   data: z.unknown(),
 });
@@ -22,22 +25,24 @@ export interface CloudEvent<T> {
   data: T;
 }
 
-/** `type` is the subject with ids left out, e.g. `enclaver.v1.enclave.ready`. */
-export function encodeCloudEvent(source: string, type: string, data: unknown): Buffer {
+/** `type` is the subject with ids left out, e.g. `enclaver.v1.enclave.ready`; `subject` the id of the enclave it is about. */
+export function encodeCloudEvent(source: string, type: string, data: unknown, subject?: string): Buffer {
   return Buffer.from(
     JSON.stringify({
       specversion: '1.0',
       id: randomUUID(),
       source,
       type,
+      subject,
       time: new Date().toISOString(),
+      dataschema: DATA_SCHEMA,
       datacontenttype: 'application/json',
       data,
     }),
   );
 }
 
-/** Throws `BUS_MESSAGE_INVALID` for anything that is not an envelope around data that `schema` accepts. */
+/** Errors: `BUS_MESSAGE_INVALID` for anything but an envelope around data that `schema` accepts; `BUS_SCHEMA_UNSUPPORTED`. */
 export function decodeCloudEvent<T>(payload: Uint8Array, schema: z.ZodType<T>): CloudEvent<T> {
   let json: unknown;
   try {
@@ -52,6 +57,7 @@ export function decodeCloudEvent<T>(payload: Uint8Array, schema: z.ZodType<T>): 
       message: `bus message is not a CloudEvent: ${z.prettifyError(envelope.error)}`,
     });
   }
+  checkDataSchema(envelope.data.dataschema);
   const data = schema.safeParse(envelope.data.data);
   if (!data.success) {
     throw new BusError({
@@ -59,5 +65,6 @@ export function decodeCloudEvent<T>(payload: Uint8Array, schema: z.ZodType<T>): 
       message: `data of ${envelope.data.type} is not valid: ${z.prettifyError(data.error)}`,
     });
   }
-  return { ...envelope.data, data: data.data };
+  const { id, source, type, time } = envelope.data;
+  return { id, source, type, time, data: data.data };
 }

@@ -16,56 +16,60 @@ const handoverSchema = z.object({
 });
 
 /**
- * Lifecycle events, `enclaver.v1.enclave.<id>.<event>`. `enclaveEventSources` says who publishes which.
+ * Lifecycle events, `enclaver.v1.enclave.<id>.<event>`: what each means, and what its `data` is. `enclaveEventSources` says
+ * who publishes which.
  */
 export const enclaveEventSchemas = {
-  /** Accepted; the outer-proxy now opens its listeners, and nothing starts before it says `egress-ready`. */
-  requested: z.object({ enclave: enclaveRecordSchema }),
-  /** The listeners are open, at these addresses. */
-  'egress-ready': z.object({ ingress: z.array(publishedPortSchema) }),
-  /** A listener could not be opened; the enclave will not start. */
-  'proxy-failed': z.object({ error: errorDataSchema }),
-  /** The enclave's machine is being started. */
-  launching: z.object({ enclave: enclaveRecordSchema }),
-  /** Kernel and init are up: the boot heartbeat arrived. */
-  booting: z.object({}),
-  /** odyn is up and starts its parts and the app. */
-  starting: z.object({ timings: bootTimingsSchema.optional() }),
-  /** The app runs and accepts on every ingress port; where the manifest has a health check, it has passed. */
-  ready: z.object({ timings: bootTimingsSchema.optional(), ingress: z.array(publishedPortSchema) }),
-  /** The app has failed its health check too often; `ready` comes again when it passes. */
-  unhealthy: z.object({ reason: z.string() }),
-  /** A stop was asked for; the app has this long before it is killed. */
-  stopping: z.object({ graceMs: z.number().int().min(0) }),
-  /** The app ended by itself or by a stop. */
-  exited: z.object({ result: enclaveResultSchema, restart: plannedRestartSchema.optional() }),
-  /** The enclave never got to run the app, or its inside reported a fatal error. */
-  failed: z.object({
-    result: enclaveResultSchema,
-    console: z.array(z.string()),
-    restart: plannedRestartSchema.optional(),
-  }),
-  /** The machine died under the app. */
-  lost: z.object({
-    result: enclaveResultSchema,
-    console: z.array(z.string()),
-    restart: plannedRestartSchema.optional(),
-  }),
-  /** Told of the enclave that ended: the restart that its end announced will not come, since somebody stopped it. */
-  'restart-cancelled': z.object({ restart: plannedRestartSchema }),
-  /**
-   * Told of the new enclave of an update (`to`) once it is ready. From now on each of these ports shall lead to it: retargeted
-   * where the listener of `from` is open, opened anew where not. May come again, and asks for the same then.
-   */
-  handover: handoverSchema,
-  /** Told of the new enclave: new connections to these ports go to it, those that were open stay with `from`. */
-  'handed-over': handoverSchema,
-  /** Told of the new enclave: the ports are still those of `from`. */
-  'handover-failed': z.object({ from: z.string(), to: z.string(), error: errorDataSchema }),
-  /** Told of the new enclave, after `handed-over`: `from` has no open connection any more. */
-  drained: z.object({ from: z.string(), to: z.string() }),
-  /** All log lines of this enclave have been published; `lost` counts those that were dropped inside or here. */
-  'log-ended': z.object({ lines: z.number().int().min(0), lost: z.number().int().min(0) }),
+  requested: z
+    .object({ enclave: enclaveRecordSchema })
+    .describe('accepted; the outer-proxy opens its listeners, and nothing starts before `egress-ready`'),
+  'egress-ready': z
+    .object({ ingress: z.array(publishedPortSchema) })
+    .describe('the listeners are open, at these addresses'),
+  'proxy-failed': z.object({ error: errorDataSchema }).describe('a listener could not be opened; `failed` follows'),
+  launching: z.object({ enclave: enclaveRecordSchema }).describe('the machine is being started'),
+  booting: z.object({}).describe('kernel and init are up'),
+  starting: z.object({ timings: bootTimingsSchema.optional() }).describe('odyn is up and starts the app'),
+  ready: z
+    .object({ timings: bootTimingsSchema.optional(), ingress: z.array(publishedPortSchema) })
+    .describe('the app listens on every ingress port; with `health`, a check has passed; again after `unhealthy`'),
+  unhealthy: z
+    .object({ reason: z.string() })
+    .describe('the app failed its health check as often as `health.retries` says; `enclaver ps` shows the reason'),
+  stopping: z
+    .object({ graceMs: z.number().int().min(0) })
+    .describe('a stop was asked for; the app has this long before it is killed'),
+  exited: z.object({ result: enclaveResultSchema, restart: plannedRestartSchema.optional() }).describe('the app ended'),
+  failed: z
+    .object({
+      result: enclaveResultSchema,
+      console: z.array(z.string()),
+      restart: plannedRestartSchema.optional(),
+    })
+    .describe('the app never ran'),
+  lost: z
+    .object({
+      result: enclaveResultSchema,
+      console: z.array(z.string()),
+      restart: plannedRestartSchema.optional(),
+    })
+    .describe('the machine died under the app'),
+  'restart-cancelled': z
+    .object({ restart: plannedRestartSchema })
+    .describe('of the enclave that ended: the restart that its end announced will not come, since somebody stopped it'),
+  handover: handoverSchema.describe(
+    'of the new enclave of an update, once it is ready: the ports of `from` shall lead to `to` now; may come again, and asks for the same then',
+  ),
+  'handed-over': handoverSchema.describe('of the new enclave: new connections go to `to`; open ones stay with `from`'),
+  'handover-failed': z
+    .object({ from: z.string(), to: z.string(), error: errorDataSchema })
+    .describe('of the new enclave: the ports still lead to `from`'),
+  drained: z
+    .object({ from: z.string(), to: z.string() })
+    .describe('of the new enclave, after `handed-over`: `from` has no open connection any more'),
+  'log-ended': z
+    .object({ lines: z.number().int().min(0), lost: z.number().int().min(0) })
+    .describe('no log line will follow; `lost` counts those that were dropped'),
 } as const;
 
 export type EnclaveEventName = keyof typeof enclaveEventSchemas;

@@ -14,6 +14,7 @@ export { decodeLog, type LogQuery, type LogWatch } from './log-watch.ts';
 export * from './logs.ts';
 export * from './operations.ts';
 export { type BusUser, busUsers, everything, type Permissions, permissionsOf } from './permissions.ts';
+export { SCHEMA_VERSION } from './schema-version.ts';
 export { natsServerConfig, type ServerConfig, type ServerUser } from './server-config.ts';
 export type { OperationHandlers } from './service-host.ts';
 export { subjects } from './subjects.ts';

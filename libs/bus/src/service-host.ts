@@ -9,10 +9,14 @@ import {
   operations,
   type ServiceName,
 } from './operations.ts';
+import { SCHEMA_VERSION } from './schema-version.ts';
 import { subjects } from './subjects.ts';
 
 /** Tells our services from others on a shared server. */
 export const SERVICE_PREFIX = 'enclaver-';
+
+/** What `nats micro info` shows beside name and version. */
+export const SERVICE_METADATA = { schema: SCHEMA_VERSION };
 
 /** A service answers all of its operations: one function each, whose error becomes the caller's `BusError`. */
 export type OperationHandlers<S extends ServiceName> = {
@@ -27,7 +31,8 @@ export async function serveOperations<S extends ServiceName>(
   version: string,
   handlers: OperationHandlers<S>,
 ): Promise<void> {
-  const registered = await connection.services.add({ name: `${SERVICE_PREFIX}${service}`, version });
+  const name = `${SERVICE_PREFIX}${service}`;
+  const registered = await connection.services.add({ name, version, metadata: SERVICE_METADATA });
   for (const [operation, handler] of Object.entries(handlers)) {
     const schemas = (operations[service] as Record<string, { request: z.ZodType; response: z.ZodType }>)[operation];
     if (schemas === undefined) throw new TypeError(`${service} has no operation ${operation}`);
