@@ -22,10 +22,18 @@ const graceMs = z.number().int().min(0).max(3_600_000);
 
 const startTimeoutMs = z.number().int().min(1).max(86_400_000);
 
+interface Operation {
+  /** For the documents that are made from this. */
+  means: string;
+  long?: boolean;
+  request: z.ZodType;
+  response: z.ZodType;
+}
+
 export const operations = {
   builder: {
-    /** Builds a manifest into an EIF and, unless `eifOnly`, a release image. Progress comes on `enclaver.v1.build.<buildId>.progress`. */
     build: {
+      means: 'builds a manifest into an EIF and, unless `eifOnly`, a release image; its progress comes while it runs',
       long: true,
       request: z.object({
         buildId,
@@ -83,14 +91,14 @@ export const operations = {
           .optional(),
       }),
     },
-    /** Ends a build; its request is then answered with BUILD_CANCELLED. */
     cancel: {
+      means: 'ends a build, whose request is then answered with `BUILD_CANCELLED`',
       request: z.object({ buildId }),
       /** False where no such build runs or waits. */
       response: z.object({ cancelled: z.boolean() }),
     },
-    /** Takes `/enclave/application.eif` out of a release image, of an engine or of a registry. */
     extract: {
+      means: 'takes `/enclave/application.eif` out of a release image, of an engine or of a registry',
       long: true,
       request: z.object({ image: z.string(), platform: platformSchema.optional() }),
       response: z.object({
@@ -101,8 +109,8 @@ export const operations = {
         image: imageSchema,
       }),
     },
-    /** Builds a release image's EIF again from what the image records, and compares. */
     verifyBuild: {
+      means: "builds a release image's EIF again from what it records, and compares",
       long: true,
       request: z.object({
         buildId,
@@ -122,8 +130,8 @@ export const operations = {
     },
   },
   supervisor: {
-    /** Accepts an enclave and starts it; what becomes of it is told by its events. */
     run: {
+      means: 'accepts an enclave and starts it; what becomes of it is told by its events',
       long: true,
       request: z.object({
         eif: z.string().startsWith('/'),
@@ -145,25 +153,24 @@ export const operations = {
       }),
       response: z.object({ enclave: enclaveRecordSchema }),
     },
-    /**
-     * Stops an enclave: SIGTERM to the app, SIGKILL after the grace time, then the machine. Answers once that has begun. A
-     * restart that is still to come is cancelled.
-     */
     stop: {
+      means:
+        'stops an enclave: SIGTERM to the app, SIGKILL after the grace time, then the machine; answers once that has begun, and cancels a restart that is to come',
       request: z.object({ id: z.string(), graceMs: graceMs.optional() }),
       response: z.object({ enclave: enclaveRecordSchema }),
     },
     list: {
+      means: 'the enclaves that run; with `all`, those that ended, too',
       request: z.object({ all: z.boolean().optional() }),
       response: z.object({ enclaves: z.array(enclaveRecordSchema) }),
     },
-    /** `id` may be the id or a unique name. */
     describe: {
+      means: 'one enclave, by its id or a unique name',
       request: z.object({ id: z.string() }),
       response: z.object({ enclave: enclaveRecordSchema }),
     },
   },
-} as const;
+} as const satisfies Record<string, Record<string, Operation>>;
 
 export const buildProgressSchema = z.object({
   stage: z.enum(['resolve', 'pull', 'flatten', 'assemble', 'package', 'push', 'attach', 'check']),
