@@ -99,6 +99,7 @@ async function ask(
   upstream.shouldKeepAlive = true;
   const onGone = (): void => void upstream.destroy();
   signal.addEventListener('abort', onGone);
+  if (signal.aborted) onGone();
   if (onContinue !== undefined) {
     upstream.once('continue', onContinue);
     upstream.flushHeaders();

@@ -22,6 +22,9 @@ export const limits = {
   httpHeaderBytes: 16 * 1024,
   httpHeaders: 128,
   httpAnswerHeaderBytes: 64 * 1024,
+  /** What an app of HTTP/2 may send ahead of a client that does not read: on one stream, and on all together. */
+  httpStreamWindow: 256 * 1024,
+  httpSessionWindow: 4 * 1024 * 1024,
   /** A client that sends its head byte by byte. */
   httpHeadersMs: 30_000,
   /** A body of which nothing moves. */
@@ -42,3 +45,5 @@ export const limits = {
   /** Longest text of a failure that an enclave is told; the frame has room for four times that. */
   messageLength: 500,
 } as const;
+
+export type Limits = { readonly [Name in keyof typeof limits]: number };

@@ -1,13 +1,17 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type RequestListener } from 'node:http';
-import type { Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { EnclaveRecord, HttpRoute, PublishedPort } from '@enclaver/bus';
 import { Relay, unixTransport } from '@enclaver/vsock';
 import { pino } from 'pino';
 import { FakeGuest, type GuestHandler } from '../../../libs/vsock/test/fake-guest.ts';
 import { HttpPorts } from '../src/http/http-ports.ts';
+import { type Limits, limits } from '../src/limits.ts';
 
 export const LISTEN_PORT = 8080;
 
@@ -19,13 +23,13 @@ export class HttpHarness implements AsyncDisposable {
   readonly #guests = new Map<string, FakeGuest>();
   readonly #open: { route: { close(options?: { drainMs?: number }): Promise<void> } }[] = [];
 
-  private constructor(work: string) {
+  private constructor(work: string, bounds: Partial<Limits>) {
     this.#work = work;
-    this.ports = new HttpPorts(this.#relay, pino({ level: 'silent' }));
+    this.ports = new HttpPorts(this.#relay, pino({ level: 'silent' }), { ...limits, ...bounds });
   }
 
-  static async start(): Promise<HttpHarness> {
-    return new HttpHarness(await mkdtemp(join(tmpdir(), 'enclaver-http-')));
+  static async start(bounds: Partial<Limits> = {}): Promise<HttpHarness> {
+    return new HttpHarness(await mkdtemp(join(tmpdir(), 'enclaver-http-')), bounds);
   }
 
   /** Publishes an enclave's port; `image` tells its image apart, `state` is that of its record. */
@@ -51,8 +55,8 @@ export class HttpHarness implements AsyncDisposable {
   }
 
   /** An app of HTTP/1.1; gives the number of connections that it has had. */
-  serve(id: string, onRequest: RequestListener): { connections: number; sockets: Set<Socket> } {
-    const server = createServer({ requestTimeout: 0 }, onRequest);
+  serve(id: string, onRequest: RequestListener, server = createServer({ requestTimeout: 0 })): Seen {
+    server.on('request', onRequest);
     const seen = { connections: 0, sockets: new Set<Socket>() };
     this.serveRaw(id, (socket) => {
       seen.connections++;
@@ -75,12 +79,40 @@ export class HttpHarness implements AsyncDisposable {
   }
 }
 
+/** Connections that an app had, and those that are open. */
+export interface Seen {
+  connections: number;
+  readonly sockets: Set<Socket>;
+}
+
 interface Published {
   port: number;
   name: string;
   image: string;
   state: EnclaveRecord['state'];
   host: string;
+}
+
+/** Sends bytes on a connection of its own and gives all that comes back until it is closed. */
+export async function sendRaw(port: number, bytes: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  socket.write(bytes, 'latin1');
+  let text = '';
+  socket.on('data', (data: Buffer) => {
+    text += data.toString('latin1');
+  });
+  socket.on('error', () => socket.destroy());
+  await once(socket, 'close');
+  return text;
+}
+
+const execute = promisify(execFile);
+
+/** curl, with what it prints: head and body of the answer. */
+export async function curl(...args: string[]): Promise<string> {
+  const { stdout } = await execute('curl', ['-sS', '-i', '--max-time', '20', ...args], { maxBuffer: 64 * 1024 * 1024 });
+  return stdout;
 }
 
 export function recordOf(id: string, name: string, image: string, state: EnclaveRecord['state']): EnclaveRecord {

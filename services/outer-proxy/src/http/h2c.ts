@@ -3,15 +3,14 @@ import {
   createServer,
   type Http2Server,
   type IncomingHttpHeaders,
-  type OutgoingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { endToEnd, pairs } from '@enclaver/http-forward';
-import { limits } from '../limits.ts';
 import { hostOf, targetOf } from './authority.ts';
+import { grouped, withoutPseudo } from './fields.ts';
 import { withForwarded } from './forwarded.ts';
 import type { Front } from './front.ts';
 import { clientOf, requestErrorOf, tooLarge } from './http1.ts';
@@ -30,11 +29,11 @@ export class H2c {
   constructor(front: Front) {
     this.#front = front;
     this.#server = createServer({
-      maxHeaderListPairs: limits.httpHeaders,
-      maxSendHeaderBlockLength: limits.httpAnswerHeaderBytes,
+      maxHeaderListPairs: front.limits.httpHeaders,
+      maxSendHeaderBlockLength: front.limits.httpAnswerHeaderBytes,
       settings: {
-        maxConcurrentStreams: limits.httpStreams,
-        maxHeaderListSize: limits.httpHeaderBytes,
+        maxConcurrentStreams: front.limits.httpStreams,
+        maxHeaderListSize: front.limits.httpHeaderBytes,
         enablePush: false,
       },
     });
@@ -62,7 +61,7 @@ export class H2c {
     let open = 0;
     this.#sessions.add(session);
     session.once('close', () => this.#sessions.delete(session));
-    session.setTimeout(limits.httpKeepAliveMs, () => {
+    session.setTimeout(this.#front.limits.httpKeepAliveMs, () => {
       if (open === 0) session.close();
     });
     session.on('stream', (stream, headers, _flags, rawHeaders) => {
@@ -82,13 +81,13 @@ export class H2c {
     // What happens to a broken stream is decided where it is read and written
     stream.on('error', (error) => this.#front.logger.debug({ err: error }, 'HTTP/2 stream broke'));
     try {
-      const asked = askedOf(stream, headers, rawHeaders, client);
+      const asked = askedOf(this.#front, stream, headers, rawHeaders, client);
       await this.#front.routes.find(hostOf(asked.authority), asked.target).run(async (running) => {
         stream.once('close', () => {
           if (!stream.writableFinished || stream.rstCode !== constants.NGHTTP2_NO_ERROR) running.abort();
         });
         if (asked.body !== undefined) {
-          stream.setTimeout(limits.httpBodyMs, () => {
+          stream.setTimeout(this.#front.limits.httpBodyMs, () => {
             if (!stream.readableEnded) {
               running.abort(new RequestError(408, 'REQUEST_TIMEOUT', 'the body of the request stands still'));
             }
@@ -119,6 +118,7 @@ export class H2c {
 
 /** @throws RequestError */
 function askedOf(
+  { limits }: Front,
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
   rawHeaders: readonly string[],
@@ -132,7 +132,7 @@ function askedOf(
   if (headers.host !== undefined && headers.host.toLowerCase() !== authority.toLowerCase()) {
     throw new RequestError(400, 'HOST_INVALID', ':authority and Host name two hosts');
   }
-  const fields = [...pairs(rawHeaders)].filter(([name]) => !name.startsWith(':')).flat();
+  const fields = withoutPseudo(rawHeaders);
   const hasBody = !stream.endAfterHeaders;
   let trailers: string[] = [];
   stream.once('trailers', (_headers, _flags, raw: unknown) => {
@@ -180,14 +180,4 @@ async function reply(stream: ServerHttp2Stream, method: string, answer: Answer):
   }
   stream.once('wantTrailers', () => stream.sendTrailers(grouped(answer.trailers())));
   await pipeline(answer.body, stream);
-}
-
-function grouped(headers: readonly string[]): OutgoingHttpHeaders {
-  const all: Record<string, string | string[]> = {};
-  for (const [name, value] of pairs(headers)) {
-    const key = name.toLowerCase();
-    const before = all[key];
-    all[key] = before === undefined ? value : [before, value].flat();
-  }
-  return all;
 }

@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Relay } from '@enclaver/vsock';
 import type { Logger } from 'pino';
-import { limits } from '../limits.ts';
+import type { Limits } from '../limits.ts';
 import type { Front } from './front.ts';
 import type { H2c } from './h2c.ts';
 import { createHttp1 } from './http1.ts';
@@ -17,21 +17,23 @@ export class HttpListener implements Front {
   readonly routes = new RouteTable();
   readonly relay: Relay;
   readonly logger: Logger;
+  readonly limits: Limits;
   isDraining = false;
   readonly #http1: Server;
   #h2c: Promise<H2c> | undefined;
 
-  private constructor(relay: Relay, logger: Logger) {
+  private constructor(relay: Relay, logger: Logger, limits: Limits) {
     this.relay = relay;
     this.logger = logger;
+    this.limits = limits;
     this.#http1 = createHttp1(this);
     this.#sniff();
   }
 
   /** Throws what `listen` gives. */
-  static async open(relay: Relay, logger: Logger, host: string, port: number): Promise<HttpListener> {
-    const listener = new HttpListener(relay, logger);
-    listener.#http1.listen({ host, port, reusePort: true, backlog: limits.httpBacklog });
+  static async open(relay: Relay, logger: Logger, limits: Limits, host: string, port: number): Promise<HttpListener> {
+    const listener = new HttpListener(relay, logger, limits);
+    listener.#http1.listen({ host, port, reusePort: true, backlog: listener.limits.httpBacklog });
     await once(listener.#http1, 'listening');
     listener.#http1.on('error', (error) => logger.error({ err: error, host, port }, 'HTTP listener failed'));
     return listener;
@@ -62,7 +64,7 @@ export class HttpListener implements Front {
     const [serve] = this.#http1.listeners('connection') as ((socket: Socket) => void)[];
     this.#http1.removeAllListeners('connection');
     this.#http1.on('connection', (socket: Socket) => {
-      const late = setTimeout(() => socket.destroy(), limits.httpKeepAliveMs);
+      const late = setTimeout(() => socket.destroy(), this.limits.httpKeepAliveMs);
       let start = Buffer.alloc(0);
       const onData = (chunk: Buffer): void => {
         start = Buffer.concat([start, chunk]);

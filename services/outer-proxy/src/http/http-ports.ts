@@ -2,6 +2,7 @@ import type { EnclaveRecord, PublishedPort } from '@enclaver/bus';
 import type { Relay, VsockTransport } from '@enclaver/vsock';
 import type { Logger } from 'pino';
 import { freePort, type Ingress, listenError } from '../ingress.ts';
+import { type Limits, limits } from '../limits.ts';
 import type { HttpListener } from './http-listener.ts';
 import type { Target, TargetState } from './target.ts';
 
@@ -9,10 +10,12 @@ import type { Target, TargetState } from './target.ts';
 export class HttpPorts {
   readonly #relay: Relay;
   readonly #logger: Logger;
+  readonly #limits: Limits;
   readonly #listeners = new Map<string, Promise<HttpListener>>();
   readonly #routes = new Set<HttpRouteIngress>();
 
-  constructor(relay: Relay, logger: Logger) {
+  constructor(relay: Relay, logger: Logger, bounds: Limits = limits) {
+    this.#limits = bounds;
     this.#relay = relay;
     this.#logger = logger;
   }
@@ -25,7 +28,7 @@ export class HttpPorts {
     held: boolean,
   ): Promise<HttpRouteIngress> {
     const { Target } = await import('./target.ts');
-    const target = new Target(record, asked, transport);
+    const target = await Target.make(record, asked, transport, this.#limits);
     const listener = await this.#listener(asked, held);
     const published = { ...asked, port: listener.port };
     const route = new HttpRouteIngress(published, target, listener, async (drainMs) => {
@@ -71,7 +74,7 @@ export class HttpPorts {
     const port = held ? asked.port : await freePort(asked);
     const { HttpListener } = await import('./http-listener.ts');
     try {
-      return await HttpListener.open(this.#relay, this.#logger, asked.host, port);
+      return await HttpListener.open(this.#relay, this.#logger, this.#limits, asked.host, port);
     } catch (cause) {
       throw listenError(asked, cause);
     }

@@ -44,7 +44,9 @@ export class Http1Upstream implements Upstream {
   async upgrade(asked: Asked, protocol: string, signal: AbortSignal): Promise<Upgraded | Answer> {
     const own = upgradeTo({ headers: { upgrade: protocol } });
     const upstream = requestOver(await this.#open(), headOf(asked), own, limits.httpAnswerHeaderBytes);
-    signal.addEventListener('abort', () => upstream.destroy());
+    const cancel = (): void => void upstream.destroy();
+    signal.addEventListener('abort', cancel);
+    if (signal.aborted) cancel();
     let upgraded: Upgraded | undefined;
     upstream.once('upgrade', (answered: IncomingMessage, stream: Duplex, first: Buffer) => {
       upgraded = { stream, first, headers: [...endToEnd(answered.rawHeaders), ...upgradeTo(answered)] };

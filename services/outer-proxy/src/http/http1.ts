@@ -3,7 +3,6 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { endToEnd, framingOf, HttpFault, hasBody, isDoubtful, pairs, rawHead } from '@enclaver/http-forward';
-import { limits } from '../limits.ts';
 import { hostOf, targetOf } from './authority.ts';
 import { withForwarded } from './forwarded.ts';
 import type { Front } from './front.ts';
@@ -24,23 +23,23 @@ export function createHttp1(front: Front): Server {
   /** Answers under way, by connection. */
   const answers = new WeakMap<Duplex, ServerResponse>();
   const server = createServer({
-    maxHeaderSize: limits.httpHeaderBytes,
+    maxHeaderSize: front.limits.httpHeaderBytes,
     insecureHTTPParser: false,
     // framing.ts asks for one: Node would refuse the request and go on with the next, wherever that begins
     requireHostHeader: false,
-    headersTimeout: limits.httpHeadersMs,
+    headersTimeout: front.limits.httpHeadersMs,
     // Uploads may take any time; one that stands still is cut
     requestTimeout: 0,
-    keepAliveTimeout: limits.httpKeepAliveMs,
+    keepAliveTimeout: front.limits.httpKeepAliveMs,
     connectionsCheckingInterval: 5_000,
     noDelay: true,
     keepAlive: true,
     shouldUpgradeCallback: asksForUpgrade,
   });
-  server.maxConnections = limits.ingressConnections;
+  server.maxConnections = front.limits.ingressConnections;
   // Node would leave out what is above its count, a Content-Length perhaps; we refuse
   server.maxHeadersCount = 0;
-  server.timeout = limits.httpIdleMs;
+  server.timeout = front.limits.httpIdleMs;
   const serve = (request: IncomingMessage, response: ServerResponse, onContinue?: () => void): void => {
     answers.set(request.socket, response);
     response.once('close', () => answers.delete(request.socket));
@@ -76,10 +75,10 @@ async function serveRequest(
   // Node has read it out of the same bytes before the connection was closed
   if (isDoubtful(request)) return;
   try {
-    const asked = askedOf(request, onContinue);
+    const asked = askedOf(front, request, onContinue);
     await front.routes.find(hostOf(asked.authority), asked.target).run(async (running) => {
       endWithClient(response, running);
-      if (asked.body !== undefined) cutStandstill(request, running);
+      if (asked.body !== undefined) cutStandstill(front, request, running);
       await reply(front, await running.ask(asked), response);
     });
   } catch (error) {
@@ -91,7 +90,7 @@ async function serveRequest(
 async function serveUpgrade(front: Front, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
   socket.on('error', () => socket.destroy());
   try {
-    const asked = askedOf(request);
+    const asked = askedOf(front, request);
     await front.routes.find(hostOf(asked.authority), asked.target).run(async (running) => {
       const onGone = (): void => running.abort();
       socket.once('close', onGone);
@@ -115,7 +114,7 @@ async function serveUpgrade(front: Front, request: IncomingMessage, socket: Dupl
 }
 
 /** @throws RequestError, HttpFault 400 */
-function askedOf(request: IncomingMessage, onContinue?: () => void): Asked {
+function askedOf({ limits }: Front, request: IncomingMessage, onContinue?: () => void): Asked {
   const framing = framingOf(request);
   if (request.rawHeaders.length > limits.httpHeaders * 2) throw tooLarge();
   const authority = request.headers.host ?? '';
@@ -144,7 +143,7 @@ function endWithClient(response: ServerResponse, running: Running): void {
 }
 
 /** While a body is on its way, something has to move. Node tells of it by `timeout`, before the request is complete. */
-function cutStandstill(request: IncomingMessage, running: Running): void {
+function cutStandstill({ limits }: Front, request: IncomingMessage, running: Running): void {
   request.socket.setTimeout(limits.httpBodyMs);
   request.once('timeout', () =>
     running.abort(new RequestError(408, 'REQUEST_TIMEOUT', 'the body of the request stands still')),

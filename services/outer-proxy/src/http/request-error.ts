@@ -28,6 +28,7 @@ export type RequestErrorCode =
   | 'HOST_INVALID'
   | 'HOST_UNKNOWN'
   | 'NO_ROUTE'
+  | 'UPGRADE_REFUSED'
   | 'ENCLAVE_BROKE_OFF'
   | 'ENCLAVE_BUSY'
   | 'ENCLAVE_NOT_READY'

@@ -1,7 +1,7 @@
 import type { EnclaveRecord, PublishedPort } from '@enclaver/bus';
 import { HttpFault } from '@enclaver/http-forward';
-import { VsockError, type VsockTransport } from '@enclaver/vsock';
-import { limits } from '../limits.ts';
+import { VsockError, type VsockStream, type VsockTransport } from '@enclaver/vsock';
+import type { Limits } from '../limits.ts';
 import { Http1Upstream } from './http1-upstream.ts';
 import type { Answer, Asked } from './message.ts';
 import { RequestError } from './request-error.ts';
@@ -21,18 +21,32 @@ export class Target {
   readonly #image: string;
   readonly #listenPort: number;
   readonly #upstream: Upstream;
+  readonly #limits: Limits;
   /** Requests and upgraded connections under way, each with what ends it. */
   readonly #running = new Set<AbortController>();
   #idle = Promise.withResolvers<void>();
   #lastAsked = 0;
 
-  constructor(record: EnclaveRecord, { listenPort }: PublishedPort, transport: VsockTransport) {
+  static async make(
+    record: EnclaveRecord,
+    { listenPort, route }: PublishedPort,
+    transport: VsockTransport,
+    limits: Limits,
+  ): Promise<Target> {
+    const open = (): Promise<VsockStream> => connect(transport, listenPort, limits.ingressConnectMs);
+    if (route?.h2c !== true) return new Target(record, listenPort, new Http1Upstream(open), limits);
+    const { H2cUpstream } = await import('./h2c-upstream.ts');
+    return new Target(record, listenPort, new H2cUpstream(open), limits);
+  }
+
+  private constructor(record: EnclaveRecord, listenPort: number, upstream: Upstream, limits: Limits) {
+    this.#limits = limits;
     this.id = record.id;
     this.name = record.name;
     this.state = stateOf(record);
     this.#image = record.measurements.PCR0;
     this.#listenPort = listenPort;
-    this.#upstream = new Http1Upstream(() => this.#connect(transport));
+    this.#upstream = upstream;
   }
 
   get active(): number {
@@ -61,7 +75,7 @@ export class Target {
     if (this.state === 'starting') {
       throw new RequestError(503, 'ENCLAVE_NOT_READY', 'the enclave is not ready yet');
     }
-    if (this.active >= limits.httpRequests) {
+    if (this.active >= this.#limits.httpRequests) {
       this.counts.busy++;
       throw new RequestError(503, 'ENCLAVE_BUSY', 'the enclave has as many requests as it may');
     }
@@ -70,7 +84,7 @@ export class Target {
     this.#lastAsked = ++clock;
     this.counts.requests++;
     try {
-      await work(new Running(this.#upstream, gone));
+      await work(new Running(this.#upstream, gone, this.#limits.httpAnswerMs));
     } catch (error) {
       throw this.#counted(error, gone.signal);
     } finally {
@@ -89,17 +103,6 @@ export class Target {
     }, drainMs);
     await this.#idle.promise;
     clearTimeout(timer);
-  }
-
-  async #connect(transport: VsockTransport) {
-    try {
-      return await transport.connect(this.#listenPort, { timeoutMs: limits.ingressConnectMs });
-    } catch (cause) {
-      if (cause instanceof VsockError && cause.code === 'CONNECT_TIMEOUT') {
-        throw new RequestError(504, 'ENCLAVE_TIMEOUT', 'the enclave did not take the connection in time', { cause });
-      }
-      throw new RequestError(502, 'ENCLAVE_UNREACHABLE', 'the enclave did not take the connection', { cause });
-    }
   }
 
   #counted(error: unknown, signal: AbortSignal): unknown {
@@ -122,8 +125,10 @@ export class Target {
 export class Running {
   readonly #upstream: Upstream;
   readonly #gone: AbortController;
+  readonly #answerMs: number;
 
-  constructor(upstream: Upstream, gone: AbortController) {
+  constructor(upstream: Upstream, gone: AbortController, answerMs: number) {
+    this.#answerMs = answerMs;
     this.#upstream = upstream;
     this.#gone = gone;
   }
@@ -154,7 +159,7 @@ export class Running {
     const start = (): void => {
       timer = setTimeout(() => {
         this.abort(new RequestError(504, 'ENCLAVE_TIMEOUT', 'the enclave did not answer in time'));
-      }, limits.httpAnswerMs);
+      }, this.#answerMs);
     };
     if (body === undefined || body.readableEnded) start();
     else body.once('end', start);
@@ -170,4 +175,16 @@ export class Running {
 function stateOf({ state }: EnclaveRecord): TargetState {
   if (state === 'unhealthy') return 'unhealthy';
   return state === 'ready' || state === 'stopping' ? 'ready' : 'starting';
+}
+
+/** @throws RequestError ENCLAVE_TIMEOUT, ENCLAVE_UNREACHABLE */
+async function connect(transport: VsockTransport, port: number, timeoutMs: number): Promise<VsockStream> {
+  try {
+    return await transport.connect(port, { timeoutMs });
+  } catch (cause) {
+    if (cause instanceof VsockError && cause.code === 'CONNECT_TIMEOUT') {
+      throw new RequestError(504, 'ENCLAVE_TIMEOUT', 'the enclave did not take the connection in time', { cause });
+    }
+    throw new RequestError(502, 'ENCLAVE_UNREACHABLE', 'the enclave did not take the connection', { cause });
+  }
 }
