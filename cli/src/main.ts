@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { startTracing, stopTracing, traced } from '@enclaver/telemetry';
 import { Command, CommanderError } from 'commander';
 import { addAttest } from './commands/attest.ts';
 import { addBuild } from './commands/build.ts';
@@ -46,8 +47,15 @@ for (const add of [
 ])
   add(program);
 
+const tellProblem = (text: string): void => void process.stderr.write(`traces were not sent: ${text}\n`);
+
 try {
-  await program.parseAsync();
+  await startTracing({ name: 'cli', version }, tellProblem);
+  const { argv } = process;
+  const command = program.commands.find((each) => each.name() === argv[2])?.name();
+  // The stack is no request: each of its services tells of its own work
+  if (command === undefined || command === 'up') await program.parseAsync();
+  else await traced(`enclaver ${command}`, {}, () => program.parseAsync());
 } catch (error) {
   if (error instanceof CommanderError) {
     // Commander has printed its help or what is wrong already
@@ -57,3 +65,4 @@ try {
     process.exitCode = exitCodeOfError(error);
   }
 }
+await stopTracing().catch((error: Error) => tellProblem(error.message));

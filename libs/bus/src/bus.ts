@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { traced } from '@enclaver/telemetry';
 import {
   ErrorCode,
   Events,
@@ -36,6 +37,7 @@ import { type OperationHandlers, SERVICE_METADATA, SERVICE_PREFIX, serveOperatio
 import { presentServices, whilePresent } from './service-presence.ts';
 import { makeStorage, openBucket, waitForStorage } from './storage.ts';
 import { BLOB_BUCKET, ENCLAVE_BUCKET, subjects } from './subjects.ts';
+import { traceHeaders } from './trace-headers.ts';
 import { Warnings } from './warnings.ts';
 
 export interface BusOptions {
@@ -165,7 +167,15 @@ export class Bus implements AsyncDisposable {
   }
 
   /** Sends a request to a service. Errors: the service's own; `BUS_NO_SERVICE`; `BUS_TIMEOUT`; `BUS_SERVICE_LOST`. */
-  async request<S extends ServiceName, O extends OperationName<S>>(
+  request<S extends ServiceName, O extends OperationName<S>>(
+    service: S,
+    operation: O,
+    request: OperationRequest<S, O>,
+  ): Promise<OperationResponse<S, O>> {
+    return traced(`${service}.${operation}`, { kind: 'client' }, () => this.#request(service, operation, request));
+  }
+
+  async #request<S extends ServiceName, O extends OperationName<S>>(
     service: S,
     operation: O,
     request: OperationRequest<S, O>,
@@ -178,9 +188,11 @@ export class Bus implements AsyncDisposable {
     const subject = subjects.operation(service, operation);
     const payload = encodeCloudEvent(this.source, `${subject}.request`, schemas.request.parse(request));
     const timeout = long ? limits.longTimeoutMs : limits.requestTimeoutMs;
-    const answer = this.#connection.request(subject, payload, { timeout }).catch((cause: unknown) => {
-      throw requestError(service, operation, timeout, cause);
-    });
+    const answer = this.#connection
+      .request(subject, payload, { timeout, ...traceHeaders() })
+      .catch((cause: unknown) => {
+        throw requestError(service, operation, timeout, cause);
+      });
     const reply = await (long ? whilePresent(this.#connection, service, answer) : answer);
     if (reply.headers?.hasError || reply.headers?.get('Nats-Service-Error-Code')) {
       throw new BusError(decodeCloudEvent(reply.data, errorDataSchema).data);
@@ -223,7 +235,7 @@ export class Bus implements AsyncDisposable {
   /** Publishes until the server has stored it. One message id for all attempts: the server keeps only the first that arrives. */
   async #publishStored(subject: string, payload: Buffer): Promise<number> {
     const msgID = randomUUID();
-    const store = () => this.#jetStream.publish(subject, payload, { msgID });
+    const store = () => this.#jetStream.publish(subject, payload, { msgID, ...traceHeaders() });
     const retried = () => {
       this.counts.retries += 1;
     };

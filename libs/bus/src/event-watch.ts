@@ -5,6 +5,7 @@ import { decodeCloudEvent } from './cloud-event.ts';
 import { type EnclaveEvent, enclaveEventSchemas, isEnclaveEventName } from './events.ts';
 import { StreamWatch } from './stream-watch.ts';
 import { EVENT_STREAM, subjects } from './subjects.ts';
+import { traceparentOf } from './trace-headers.ts';
 
 export interface EventQuery {
   /** Only this enclave's. */
@@ -27,7 +28,9 @@ export function watchEvents(
     );
   return new StreamWatch(open, (message) => {
     try {
-      return decodeEvent(message.subject, message.data);
+      const event = decodeEvent(message.subject, message.data);
+      const traceparent = traceparentOf(message);
+      return event === undefined || traceparent === undefined ? event : { ...event, traceparent };
     } catch (error) {
       if (!(error instanceof BusError)) throw error;
       refused(error);

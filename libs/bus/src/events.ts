@@ -101,7 +101,15 @@ export type EnclaveEventData<N extends EnclaveEventName> = z.infer<(typeof encla
 
 /** One event as a subscriber gets it; narrow on `name`. */
 export type EnclaveEvent = {
-  [N in EnclaveEventName]: { id: string; name: N; time: string; source: string; data: EnclaveEventData<N> };
+  [N in EnclaveEventName]: {
+    id: string;
+    name: N;
+    time: string;
+    source: string;
+    data: EnclaveEventData<N>;
+    /** What its sender worked in, where it traces. */
+    traceparent?: string;
+  };
 }[EnclaveEventName];
 
 export function isEnclaveEventName(name: string): name is EnclaveEventName {

@@ -1,3 +1,4 @@
+import { traced } from '@enclaver/telemetry';
 import { headers, type NatsConnection, ServiceErrorCodeHeader, ServiceErrorHeader, type ServiceMsg } from 'nats';
 import type * as z from 'zod';
 import { errorDataSchema, toErrorData } from './bus-error.ts';
@@ -11,6 +12,7 @@ import {
 } from './operations.ts';
 import { SCHEMA_VERSION } from './schema-version.ts';
 import { subjects } from './subjects.ts';
+import { traceparentOf } from './trace-headers.ts';
 
 /** Tells our services from others on a shared server. */
 export const SERVICE_PREFIX = 'enclaver-';
@@ -42,7 +44,14 @@ export async function serveOperations<S extends ServiceName>(
       handler: (error, message) => {
         // What JetStream was made to send here came in under another subject: its sender may not publish to this one
         if (error !== null || message.subject !== subject) return;
-        void answer(message, source, subject, schemas, handler as (request: unknown) => Promise<unknown>);
+        void answer(
+          message,
+          source,
+          `${service}.${operation}`,
+          subject,
+          schemas,
+          handler as (request: unknown) => Promise<unknown>,
+        );
       },
     });
   }
@@ -53,13 +62,15 @@ export async function serveOperations<S extends ServiceName>(
 async function answer(
   message: ServiceMsg,
   source: string,
+  name: string,
   subject: string,
   schemas: { request: z.ZodType; response: z.ZodType },
   handler: (request: unknown) => Promise<unknown>,
 ): Promise<void> {
   try {
     const request = decodeCloudEvent(message.data, schemas.request).data;
-    const response = schemas.response.parse(await handler(request));
+    const span = { kind: 'server', parent: traceparentOf(message) } as const;
+    const response = schemas.response.parse(await traced(name, span, () => handler(request)));
     message.respond(encodeCloudEvent(source, `${subject}.response`, response));
   } catch (error) {
     const data = errorDataSchema.parse(toErrorData(error));

@@ -5,6 +5,8 @@ import {
   HttpListener,
   Metrics,
   parseHttpAddress,
+  startTracing,
+  stopTracing,
   telemetryLimits,
 } from '@enclaver/telemetry';
 import { destination, type Logger, pino } from 'pino';
@@ -89,6 +91,8 @@ export async function runService<E extends ServiceEnv>(definition: ServiceDefini
   ];
   const http = listenWhenFree(env.data.ENCLAVER_HTTP, { metrics, notReady }, logger);
 
+  const problem = (text: string): void => logger.warn({ code: 'TRACES_NOT_SENT' }, text);
+  await startTracing({ name: definition.name, version: definition.version }, problem).catch(fail);
   const connecting = Bus.connect({ source: definition.name, credentials: env.data.ENCLAVER_BUS });
   const bus = await connecting.catch(fail);
   parts.bus = bus;
@@ -104,6 +108,7 @@ export async function runService<E extends ServiceEnv>(definition: ServiceDefini
   const ended = service.close().then(() => bus.close());
   const inTime = await Promise.race([ended.then(() => true), sleep(CLOSE_TIMEOUT_MS, false)]).catch(fail);
   await http.close();
+  await stopTracing().catch((error: Error) => problem(error.message));
   if (!inTime) logger.error({ code: 'CLOSE_TIMEOUT' }, `not everything ended within ${CLOSE_TIMEOUT_MS} ms`);
   process.exit(lost || !inTime ? 1 : 0);
 }

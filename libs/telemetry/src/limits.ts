@@ -14,4 +14,9 @@ export const limits = {
   httpRetryMs: 1_000,
   /** Between two looks at the event loop: seldom enough that an idle process stays idle. */
   loopLagEveryMs: 1_000,
+  /** Spans that wait for the collector: some ten for a request or a start; what comes on top is dropped. */
+  traceSpans: 2_048,
+  /** Between two batches to the collector, and for one of them: a command waits that long at its end at most. */
+  traceEveryMs: 2_000,
+  traceExportMs: 3_000,
 } as const;
