@@ -21,8 +21,8 @@ await runService({
   name: 'builder',
   version: packageJson.version,
   env: envSchema,
-  start: ({ bus, env, logger }) =>
-    startBuilder(bus, logger, {
+  start: ({ bus, env, logger, metrics }) =>
+    startBuilder(bus, logger, metrics, {
       dataDir: env.ENCLAVER_DATA_DIR,
       runtime: env.ENCLAVER_RUNTIME,
       ...(env.ENCLAVER_BASE_IMAGE === undefined ? {} : { baseImage: env.ENCLAVER_BASE_IMAGE }),

@@ -1,12 +1,15 @@
 import type { BuildProgress, Bus } from '@enclaver/bus';
+import { type Metrics, traced } from '@enclaver/telemetry';
 import type { Logger } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
 import { buildEnclave } from './build.ts';
 import type { BuildOptions } from './build-options.ts';
 import { extractEif } from './extract.ts';
 import { serviceLimits } from './limits.ts';
+import { builderMetrics } from './metrics.ts';
 import { verifyBuild } from './rebuild/verify-build.ts';
 import { RunningBuilds } from './running-builds.ts';
+import { StageSpans } from './stage-spans.ts';
 import { throttle } from './throttle.ts';
 import { removeStaleWork } from './work-dir.ts';
 import { WorkQueue } from './work-queue.ts';
@@ -22,25 +25,36 @@ interface Task {
 export async function startBuilder(
   bus: Bus,
   logger: Logger,
+  metrics: Metrics,
   config: Pick<BuildOptions, 'dataDir' | 'runtime' | 'baseImage'>,
 ): Promise<{ close(): Promise<void> }> {
   await removeStaleWork(config.dataDir);
   const queue = new WorkQueue(serviceLimits);
   const builds = new RunningBuilds();
+  const counted = builderMetrics(metrics);
 
   function work<T>(what: string, buildId: string, task: (task: Task) => Promise<T>): Promise<T> {
     const log = logger.child({ buildId });
-    const onProgress = throttle(
+    const stages = new StageSpans();
+    const publish = throttle(
       (progress) => bus.publishBuildProgress(buildId, progress),
       serviceLimits.progressIntervalMs,
     );
+    const onProgress = (progress: BuildProgress): void => {
+      stages.onProgress(progress);
+      publish(progress);
+    };
     const onWarning = (text: string): void => {
       log.warn(text);
       onProgress({ stage: 'flatten', text: `warning: ${text}` });
     };
     return builds.run(buildId, (signal) =>
-      queue.run(() => logged(log, what, () => task({ signal, onProgress, onWarning })), signal),
+      queue.run(() => run(log, what, () => stages.around(() => task({ signal, onProgress, onWarning }))), signal),
     );
+  }
+
+  function run<T>(log: Logger, what: string, task: () => Promise<T>): Promise<T> {
+    return counted.count(what, () => traced(what, {}, () => logged(log, what, task)));
   }
 
   await bus.serve('builder', packageJson.version, {
@@ -50,7 +64,7 @@ export async function startBuilder(
       work('verify-build', buildId, (task) => verifyBuild({ ...config, ...request, ...task })),
     cancel: async ({ buildId }) => ({ cancelled: builds.cancel(buildId) }),
     extract: ({ image, ...request }) =>
-      queue.run(() => logged(logger.child({ image }), 'extract', () => extractEif(image, { ...config, ...request }))),
+      queue.run(() => run(logger.child({ image }), 'extract', () => extractEif(image, { ...config, ...request }))),
   });
   return { close: () => queue.close() };
 }

@@ -6,6 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type BuildProgress, Bus, BusError } from '@enclaver/bus';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
 import type { TarEntry } from '../../../test/images/tar.ts';
+import { OtlpCollector } from '../../../test/observe/otlp-collector.ts';
+import { readMetrics } from '../../../test/observe/read-metrics.ts';
 import { BuilderError } from '../src/builder-error.ts';
 import { throttle } from '../src/throttle.ts';
 import { WorkQueue } from '../src/work-queue.ts';
@@ -17,11 +19,13 @@ describe('builder service', () => {
   let nats: NatsProcess;
   let bench: Bench;
   let bus: Bus;
+  let collector: OtlpCollector;
   let builder: ChildProcess;
 
   before(async () => {
     nats = await NatsProcess.start();
     bench = await Bench.create();
+    collector = await OtlpCollector.start();
     await writeFile(bench.file('bus.json'), JSON.stringify(nats.credentials));
     bus = await Bus.connect({ source: 'test', credentials: nats.credentials });
     builder = spawn(process.execPath, [main], {
@@ -29,6 +33,8 @@ describe('builder service', () => {
       env: {
         PATH: process.env.PATH,
         ENCLAVER_BUS: bench.file('bus.json'),
+        ENCLAVER_HTTP: `unix:${bench.file('http.sock')}`,
+        ...collector.env,
         ENCLAVER_DATA_DIR: bench.dataDir,
         ENCLAVER_RUNTIME: bench.file('runtime'),
         DOCKER_HOST: `unix://${bench.file('no.sock')}`,
@@ -43,6 +49,7 @@ describe('builder service', () => {
       await once(builder, 'exit');
     }
     await bus.close();
+    await collector[Symbol.asyncDispose]();
     await nats[Symbol.asyncDispose]();
     await bench[Symbol.asyncDispose]();
   });
@@ -83,6 +90,29 @@ describe('builder service', () => {
       bus.request('builder', 'extract', { image: '127.0.0.1:1/a:1' }),
       check('PULL_FAILED', /a:1.*no Docker/),
     );
+  });
+
+  it('counts what it did by how it ended', async () => {
+    const metrics = await readMetrics(bench.file('http.sock'));
+    assert.equal(metrics.get('enclaver_builder_operations_total{operation="build",code="OK"}'), 1);
+    assert.equal(metrics.get('enclaver_builder_operations_total{operation="build",code="MANIFEST_INVALID"}'), 1);
+    assert.equal(metrics.get('enclaver_builder_operations_total{operation="extract",code="PULL_FAILED"}'), 1);
+    assert.equal(metrics.get('enclaver_builder_operation_seconds_count{operation="build"}'), 3);
+    assert.equal(metrics.get('enclaver_builder_running'), 0);
+  });
+
+  it('traces requests and the stages of a build', async () => {
+    const assemble = await collector.span('build: assemble');
+    const above = (id: string | undefined) => collector.spans.find(({ spanId }) => spanId === id);
+    const build = above(assemble.parentSpanId);
+    const request = above(build?.parentSpanId);
+    assert.deepEqual([build?.name, request?.name, request?.kind], ['build', 'builder.build', 2]);
+    assert.equal(assemble.service, 'enclaver-builder');
+    assert.ok(BigInt(assemble.endTimeUnixNano) > BigInt(assemble.startTimeUnixNano));
+    const failed = (await collector.span('extract')).status;
+    assert.equal(failed.code, 2);
+    assert.match(failed.message ?? '', /a:1/);
+    assert.deepEqual(collector.refused, []);
   });
 
   it('on SIGTERM finishes the build that runs, leaves no work behind, and exits with 0', async () => {
