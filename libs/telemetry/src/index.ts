@@ -4,13 +4,11 @@ export { limits as telemetryLimits } from './limits.ts';
 export type { Counter, Gauge, Histogram, MetricDefinition } from './metric.ts';
 export { Metrics } from './metrics.ts';
 export { addProcessMetrics } from './process-metrics.ts';
+export type { OpenSpan, SpanAttributes, SpanOptions } from './span.ts';
 export {
   currentTraceparent,
   inSpan,
-  type OpenSpan,
   openSpan,
-  type SpanAttributes,
-  type SpanOptions,
   startTracing,
   stopTracing,
   traced,

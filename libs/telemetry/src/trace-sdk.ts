@@ -3,8 +3,8 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
 import { limits } from './limits.ts';
+import type { OpenSpan, SpanOptions, Tracer } from './span.ts';
 import { formatTraceparent, parseTraceparent } from './traceparent.ts';
-import type { OpenSpan, SpanOptions, Tracer } from './tracing.ts';
 
 const KINDS = {
   internal: SpanKind.INTERNAL,

@@ -1,34 +1,9 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
+import type { OpenSpan, SpanOptions, Tracer } from './span.ts';
 
 /**
  * Spans for OpenTelemetry. Its SDK is loaded only where `OTEL_EXPORTER_OTLP_ENDPOINT` is set; without it a span costs a call.
  */
-
-export type SpanKind = 'internal' | 'server' | 'client' | 'consumer';
-export type SpanAttributes = Readonly<Record<string, string | number | boolean>>;
-
-export interface SpanOptions {
-  kind?: SpanKind;
-  attributes?: SpanAttributes;
-  /** `traceparent` of the span above; default: the one that is worked in. */
-  parent?: string | undefined;
-  startTime?: Date;
-}
-
-export interface OpenSpan {
-  /** Undefined where nothing is traced. */
-  readonly traceparent: string | undefined;
-  set(attributes: SpanAttributes): void;
-  /** Once. With an error the span is a failed one. */
-  end(how?: { error?: unknown; time?: Date }): void;
-}
-
-/** What the SDK has to do for us. */
-export interface Tracer {
-  open(name: string, options: SpanOptions): OpenSpan;
-  /** Sends what is not sent yet. */
-  shutdown(): Promise<void>;
-}
 
 const NO_SPAN: OpenSpan = { traceparent: undefined, set: () => undefined, end: () => undefined };
 
