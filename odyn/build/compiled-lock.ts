@@ -10,7 +10,15 @@ import { CHECKOUT, sha256Of } from './pinned.ts';
  */
 const LOCK = join(CHECKOUT, 'odyn/compiled.lock.json');
 
-const COMPILED = ['init', 'odyn/launch', 'odyn/node', 'odyn/odyn.node', 'odyn/redirect', 'odyn/vsock.node'];
+const COMPILED = [
+  'init',
+  'modules/virtio_mmio_devices.ko',
+  'odyn/launch',
+  'odyn/node',
+  'odyn/odyn.node',
+  'odyn/redirect',
+  'odyn/vsock.node',
+];
 
 const archSchema = z.object({ toolchain: z.array(z.string()), parts: z.record(z.string(), z.string()) });
 const lockSchema = z.object({ x86_64: archSchema, aarch64: archSchema });

@@ -7,7 +7,8 @@ import { CHECKOUT, type Pinned, sha256Of } from './pinned.ts';
 
 /** Everything in the checkout that a runtime is made from; `package-lock.json` stands for all of `node_modules`. */
 const SOURCES = [
-  'odyn/{build,init,native,src}/**/*.{c,h,ts}',
+  'odyn/{build,init,kernel,native,src}/**/*.{c,h,ts}',
+  'odyn/kernel/Kbuild',
   'libs/*/src/**/*.ts',
   'package.json',
   'package-lock.json',
@@ -37,6 +38,7 @@ export async function inputsFingerprint(
   add('node', pinned.node.sha256);
   add('compiler', [...toolchain, compilerFingerprint(pinned)].join('\n'));
   // Only there the code cache can be made
+  add('kernel headers', [...(pinned.headers?.sha256 ?? []), ...pinned.kbuild.sha256].join());
   add('native', String(pinned.arch === MACHINE_ARCH));
   return hash.digest('hex');
 }

@@ -1,10 +1,11 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CpioEntry, S_IFDIR, S_IFREG } from '@enclaver/eif';
 import { type Arch, INTERPRETER_FOLDER, tripletOf } from './arch.ts';
 import { BuildError } from './build-error.ts';
 import { bundle } from './bundle.ts';
 import { C_PROGRAMS, C_SOURCES, compileC } from './compile-c.ts';
+import { compileKernelModule } from './kernel-module.ts';
 import { loadedProgram } from './loader.ts';
 import { type Pinned, readPinned } from './pinned.ts';
 import { runTool } from './run-tool.ts';
@@ -17,7 +18,13 @@ export interface Part {
   data: Buffer;
 }
 
-/** Kernel modules in the order in which they must be loaded. */
+/** Our own kernel module: x86_64 alone, since arm64 has its devices from the device tree (docs/decisions/0014). */
+const OWN_MODULE = 'virtio_mmio_devices.ko';
+
+/** The parameter on the kernel's command line that init hands to it. */
+const OWN_PARAMETER = 'virtio_mmio.device';
+
+/** The kernel's modules in the order in which they must be loaded. */
 const MODULES = [
   'virtio_mmio.ko',
   'vsock.ko',
@@ -52,12 +59,14 @@ export async function collectParts(sources: PartSources, scratch: string): Promi
     strippedNode(pinned, scratch),
     ...Object.entries(sources.addons).map(([path, file]) => addon(pinned, path, file)),
     ...MODULES.map((name) => module(pinned, name)),
+    ...(pinned.headers === undefined ? [] : [ownModule(pinned, scratch)]),
     ...[...pinned.libraries].map(async ([name, file]): Promise<Part> => {
       const folder = INTERPRETER.test(name) ? INTERPRETER_FOLDER[pinned.arch] : `lib/${tripletOf(pinned.arch)}`;
       return { path: `${folder}/${name}`, mode: 0o755, data: await readPinned(file) };
     }),
   ]);
-  const order = Buffer.from(MODULES.map((name) => `${name}\n`).join(''));
+  const own = pinned.headers === undefined ? [] : [`${OWN_MODULE} ${OWN_PARAMETER}`];
+  const order = Buffer.from([...own, ...MODULES].map((line) => `${line}\n`).join(''));
   return [...parts, ...(await program(sources, scratch)), { path: 'modules/order', mode: 0o644, data: order }];
 }
 
@@ -116,6 +125,12 @@ async function module(pinned: Pinned, name: string): Promise<Part> {
     });
   }
   return { path: `modules/${name}`, mode: 0o644, data: await readPinned(file) };
+}
+
+async function ownModule(pinned: Pinned, scratch: string): Promise<Part> {
+  const folder = join(scratch, 'linux');
+  await mkdir(folder);
+  return { path: `modules/${OWN_MODULE}`, mode: 0o644, data: await compileKernelModule(pinned, folder) };
 }
 
 /** The archive's entries: folders before what is in them, all in the order of their path bytes, all owned by root. */

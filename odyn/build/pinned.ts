@@ -23,6 +23,8 @@ const packages = z
   .min(1);
 const archSchema = z.object({
   kernel: packages.length(1),
+  headers: packages.length(2).optional(),
+  kbuild: packages.length(1),
   libs: packages,
   musl: packages.length(1),
   node: packages.length(1),
@@ -46,6 +48,10 @@ export interface Pinned {
   kernel: PinnedFile;
   /** By file name, `vsock.ko`. */
   modules: Map<string, PinnedFile>;
+  /** What a kernel module is compiled with: the configured headers and the common ones. Only where we have a module. */
+  headers: { folders: readonly [string, string]; sha256: readonly string[] } | undefined;
+  /** Linux's makefiles and build programs, which run on this architecture. */
+  kbuild: { folder: string; sha256: readonly string[] };
   /** By file name, `libc.so.6`. */
   libraries: Map<string, PinnedFile>;
   /** The C library of init and launch: its files by name, and its headers in `include`. */
@@ -80,6 +86,8 @@ export async function findPinned(arch: Arch): Promise<Pinned> {
         .filter(([path]) => path.startsWith('modules/'))
         .map(([path, file]) => [path.slice('modules/'.length), file]),
     ),
+    headers: headersOf(lock.headers, settled(paths, 'ENCLAVER_HEADERS').split(':')),
+    kbuild: { folder: settled(paths, 'ENCLAVER_KBUILD'), sha256: hashesOf(lock.kbuild) },
     libraries: filesOf(lock.libs, settled(paths, 'ENCLAVER_LIBS').split(':')),
     musl: { folder: muslFolder, files: muslFiles, includeSha256: include.sha256 },
     nodeVersion: lock.node[0]?.version ?? '',
@@ -94,6 +102,16 @@ function filesOf(found: z.infer<typeof packages>, folders: readonly string[]): M
       files.map((file) => [file.path, { ...file, path: join(folders[index] ?? '', file.path) }]),
     ),
   );
+}
+
+function hashesOf(found: z.infer<typeof packages>): string[] {
+  return found.flatMap(({ files }) => files.map(({ sha256 }) => sha256));
+}
+
+function headersOf(found: z.infer<typeof packages> | undefined, folders: readonly string[]): Pinned['headers'] {
+  const [configured, common] = folders;
+  if (found === undefined || configured === undefined || common === undefined) return undefined;
+  return { folders: [configured, common], sha256: hashesOf(found) };
 }
 
 function take(files: Map<string, PinnedFile>, path: string, lock: string): PinnedFile {

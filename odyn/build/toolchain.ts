@@ -5,7 +5,7 @@ import { runTool } from './run-tool.ts';
 export const TOOL_REMEDY = 'scripts/setup --only build';
 
 /** A program of the architecture's compiler, under the name that it has on machines of either kind. */
-export function tool(arch: Arch, name: 'gcc' | 'ld' | 'strip'): string {
+export function tool(arch: Arch, name: 'gcc' | 'ld' | 'objcopy' | 'strip'): string {
   return `${tripletOf(arch)}-${name}`;
 }
 

@@ -33,6 +33,15 @@ int net_loopback_up(void);
 /* cmdline.c: value of an unsigned number `name=` on the kernel command line, `fallback` if absent or not a number. */
 unsigned cmdline_number(const char *name, unsigned fallback);
 
+/* Room for the kernel command line: COMMAND_LINE_SIZE of x86 and arm64 is 2048. */
+#define CMDLINE_MAX 2049
+
+/*
+ * cmdline.c: every `<module>.<parameter>=<value>` of the command line, given as `name`, as `<parameter>=<value> `, in
+ * their order: what modprobe hands to a module.
+ */
+int cmdline_parameters(const char *name, char parameters[static CMDLINE_MAX]);
+
 /* heartbeat.c: tells the parent that the kernel is up, as Nitro expects of every PID 1. */
 int heartbeat_send(unsigned parent_cid);
 

@@ -8,22 +8,25 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static int load(const char *path)
+static int load(const char *path, const char *parameters)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	long result = syscall(SYS_finit_module, fd, "", 0);
+	long result = syscall(SYS_finit_module, fd, parameters, 0);
 	int error_number = errno;
 	close(fd);
 	errno = error_number;
 	return result && error_number != EEXIST ? -1 : 0;
 }
 
-/* One file name per line; a leading `?` marks a module without which the enclave can go on. */
+/*
+ * One file name per line; a leading `?` marks a module without which the enclave can go on. After a blank, the name of
+ * the module's parameter on the kernel's command line: `virtio_mmio.device`.
+ */
 int modules_load(const char *directory)
 {
-	char path[PATH_MAX], line[NAME_MAX + 2];
+	char path[PATH_MAX], line[2 * NAME_MAX], parameters[CMDLINE_MAX];
 	snprintf(path, sizeof path, "%s/order", directory);
 	FILE *list = fopen(path, "re");
 	if (!list) {
@@ -36,11 +39,17 @@ int modules_load(const char *directory)
 	while (!result && fgets(line, sizeof line, list)) {
 		line[strcspn(line, "\n")] = '\0';
 		int optional = line[0] == '?';
-		const char *name = line + optional;
+		char *parameter = line + optional;
+		const char *name = strsep(&parameter, " ");
 		if (!*name)
 			continue;
+		parameters[0] = '\0';
+		if (parameter && cmdline_parameters(parameter, parameters)) {
+			result = -1;
+			break;
+		}
 		snprintf(path, sizeof path, "%s/%s", directory, name);
-		if (load(path)) {
+		if (load(path, parameters)) {
 			log_error(errno, "E_MODULE", "%s%s", name, optional ? " (optional)" : "");
 			result = optional ? 0 : -1;
 		}

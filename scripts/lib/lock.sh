@@ -3,7 +3,7 @@
 # scripts/lock writes it and the formatter keeps it), so awk is enough; a file of another shape is refused.
 
 # lock_records FILE ARCH: prints, tab-separated and in file order
-#   package GROUP NAME VERSION SUITE SHA256     (GROUP: kernel, libs, musl or node)
+#   package GROUP NAME VERSION SUITE SHA256     (GROUP: kernel, headers, kbuild, libs, musl or node)
 #   file    GROUP NAME PATH SHA256              (PATH inside the package's cache folder; with a slash at its end a folder)
 lock_records() {
   awk -F'"' -v arch="$2" '

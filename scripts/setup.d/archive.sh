@@ -89,12 +89,13 @@ archive_newest() {
   apt-cache -c "$conf" policy "$2" | awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }'
 }
 
-# archive_newest_kernel SUITE SERIES ARCH: the package name of the newest signed cloud kernel of a series such as 6.12.
-archive_newest_kernel() {
-  local conf
+# archive_newest_release SUITE PACKAGE: of a package that has a kernel release in its name (linux-image-6.12.95+deb12-amd64)
+# the name with the newest release of the same series.
+archive_newest_release() {
+  local conf kind series rest
   conf=$(archive_open "$1") || return
-  apt-cache -c "$conf" pkgnames linux-image- |
-    grep -E "^linux-image-${2/./\\.}\.[0-9][^-]*-cloud-$3$" | sort -V | tail -n 1
+  read -r kind series rest <<<"$(sed -E 's/^(linux-[a-z]+-)([0-9]+\.[0-9]+)\.[^-]*/\1 \2 /' <<<"$2")"
+  apt-cache -c "$conf" pkgnames "$kind" | grep -E "^$kind${series/./\\.}\.[0-9][^-]*$rest$" | sort -V | tail -n 1
 }
 
 # archive_tree SUITE PACKAGE VERSION: downloads, unpacks, prints the folder. The package itself lies beside it (.deb).

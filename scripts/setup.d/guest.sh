@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# What ends up inside an enclave and is not ours, for every architecture: from Debian the guest kernel with its modules,
-# the libraries of Node and the C library that init is linked with; from npm Node itself. All are the packages that
-# enclaver.lock.json pins, never the machine's own, so that every machine measures the same.
+# What ends up inside an enclave and is not ours, for every architecture: from Debian the guest kernel with its modules and
+# what our own module is compiled with, the libraries of Node and the C library that init is linked with; from npm Node
+# itself. All are the packages that enclaver.lock.json pins, never the machine's own, so that every machine measures the same.
 
 # guest_verify LOCK: every file there, with the bytes the lock names.
 guest_verify() {
@@ -14,24 +14,26 @@ guest_verify() {
   done
 }
 
-# guest_copy TREE PATH TO: one file of an unpacked package, modules decompressed, or a folder.
+# guest_copy TREE GROUP PATH TO: one file of an unpacked package, modules decompressed, or a folder.
 guest_copy() {
-  local tree=$1 path=$2 to=$3 found
-  case $path in
-    vmlinuz) found=$(find "$tree/boot" -name 'vmlinuz-*' -type f) ;;
-    modules/*) found=$(find "$tree" -name "${path#modules/}.xz" -o -name "${path#modules/}" | head -n 1) ;;
-    include/) found=$(find "$tree/usr/include" -mindepth 1 -maxdepth 1 -type d -name '*-linux-musl') ;;
-    bin/*) found=$tree/package/$path ;;
+  local tree=$1 path=$3 to=$4 found
+  case $2/$path in
+    kernel/vmlinuz) found=$(find "$tree/boot" -name 'vmlinuz-*' -type f) ;;
+    kernel/*) found=$(find "$tree" -name "${path#modules/}.xz" -o -name "${path#modules/}" | head -n 1) ;;
+    headers/*) found=$(echo "$tree"/usr/src/linux-headers-*/"${path%/}") ;;
+    kbuild/*) found=$(echo "$tree"/usr/lib/linux-kbuild-*/"${path%/}") ;;
+    musl/include/) found=$(find "$tree/usr/include" -mindepth 1 -maxdepth 1 -type d -name '*-linux-musl') ;;
+    node/*) found=$tree/package/$path ;;
     *) found=$(find "$tree/lib" "$tree/usr/lib" -name "$path" 2>/dev/null | head -n 1) ;;
   esac
-  [ -n "$found" ] || fail "the package in ${tree##*/} has no $path any more" "take it out of enclaver.lock.json"
+  [ -e "$found" ] || fail "the package in ${tree##*/} has no $path any more" "take it out of enclaver.lock.json"
   mkdir -p "$(dirname "$to")"
   rm -rf "$to.part"
   case $found in
     *.xz) xz -dc "$found" >"$to.part" ;;
     *) cp -rL --no-preserve=all -- "$found" "$to.part" ;;
   esac
-  if [ "${path#bin/}" != "$path" ]; then chmod 0755 "$to.part"; fi
+  case $2 in node | kbuild) chmod -R 0755 "$to.part" ;; esac
   rm -rf "$to"
   mv "$to.part" "$to"
 }
@@ -39,7 +41,7 @@ guest_copy() {
 # guest_choose ARCH GROUP NAME VERSION SUITE WISH: prints "NAME VERSION SUITE" of what to take. WISH is "pinned" (the
 # pinned version where a mirror still has it, else the newest) or "newest".
 guest_choose() {
-  local debian group=$2 name=$3 version=$4 suite=$5 wish=$6 series other found
+  local debian group=$2 name=$3 version=$4 suite=$5 wish=$6 other found
   debian=$(arch_debian "$1")
   if [ "$group" = node ]; then
     if [ "${GUEST_REPIN:-no}" = yes ]; then version=$(guest_node_version "$name"); fi
@@ -52,13 +54,13 @@ guest_choose() {
       echo "$name $version $suite"
       return
     fi
-    if [ "$group" = kernel ]; then
-      series=$(sed -E 's/^linux-image-([0-9]+\.[0-9]+).*/\1/' <<<"$name")
-      found=$(archive_newest_kernel "$other:$debian" "$series" "$debian") || continue
-      [ -n "$found" ] || continue
-    else
-      found=$name
-    fi
+    case $group in
+      kernel | headers | kbuild)
+        found=$(archive_newest_release "$other:$debian" "$name") || continue
+        [ -n "$found" ] || continue
+        ;;
+      *) found=$name ;;
+    esac
     version=$(archive_newest "$other:$debian" "$found") || continue
     if [ -n "$version" ]; then
       echo "$found $version $other"
@@ -126,7 +128,7 @@ guest_install() {
       printf 'package\t%s\t%s\t%s\t%s\t%s\n' "$group" "$name" "$version" "$suite" "$package"
     else
       case $folder in
-        "$ENCLAVER_CACHE"/*) guest_copy "$tree" "$b" "$folder/${b%/}" ;;
+        "$ENCLAVER_CACHE"/*) guest_copy "$tree" "$group" "$b" "$folder/${b%/}" ;;
         # npm put it there: what is taken is only compared with it
         *) cmp -s "$tree/package/$b" "$folder/$b" || fail "$folder is not what npm has as $name $version" "npm ci" ;;
       esac
