@@ -11,10 +11,18 @@ NITRO_PACKAGES=(dpkg-dev gcc libc6-dev ninja-build pkg-config python3-venv
 # nitro_usable PROGRAM: it runs with this machine's libraries, and has the machine.
 nitro_usable() { "$1" -M help 2>/dev/null | grep -q '^nitro-enclave '; }
 
+# nitro_folder PROGRAM: where a compiled one lies (bin, share/qemu); nothing for an installed one.
+nitro_folder() { case $(readlink -f "$1") in "$ENCLAVER_CACHE"/*/bin/*) dirname "$(dirname "$(readlink -f "$1")")" ;; esac }
+
 nitro_machine_ensure() {
-  local installed
+  local installed folder
+  folder=$(nitro_folder "$ENCLAVER_QEMU_NITRO")
   if nitro_usable "$ENCLAVER_QEMU_NITRO"; then
-    there "QEMU with nitro-enclave"
+    if [ -z "$folder" ] || [ -e "$folder/share/qemu/qboot.rom" ]; then
+      there "QEMU with nitro-enclave"
+    elif missing "firmware of QEMU with nitro-enclave"; then
+      nitro_firmware "$folder" || fail "could not fetch the firmware" "set ENCLAVER_DEBIAN_MIRROR"
+    fi
     return
   fi
   missing "QEMU with nitro-enclave" || return 0
@@ -60,15 +68,20 @@ CONF
 
 # nitro_fetch FOLDER VERSION: source unpacked to FOLDER/source, meson to FOLDER/meson, firmware into FOLDER/tree.
 nitro_fetch() {
-  local work=$1 meson seabios data
+  local work=$1 meson
   cd "$work" || return
   # apt checks the files against the signed index, dpkg-source once more against the package's own description
   retry apt-get -c apt/apt.conf -qq --only-source --download-only source "qemu=$2" &&
     dpkg-source -x qemu_*.dsc source &&
-    meson=$(nitro_tree meson) && seabios=$(nitro_tree seabios) && data=$(nitro_tree qemu-system-data) &&
-    mv "$meson/usr/lib/python3/dist-packages" meson &&
-    install -D -m 0644 -t tree/share/qemu "$seabios/usr/share/seabios/bios-microvm.bin" \
-      "$data/usr/share/qemu/linuxboot_dma.bin"
+    meson=$(nitro_tree meson) && mv "$meson/usr/lib/python3/dist-packages" meson && nitro_firmware tree
+}
+
+# nitro_firmware FOLDER: what the machine starts with, with ACPI (bios-microvm.bin) and without (qboot.rom).
+nitro_firmware() {
+  local seabios data
+  seabios=$(nitro_tree seabios) && data=$(nitro_tree qemu-system-data) &&
+    install -D -m 0644 -t "$1/share/qemu" "$seabios/usr/share/seabios/bios-microvm.bin" \
+      "$data"/usr/share/qemu/{linuxboot_dma.bin,qboot.rom}
 }
 
 # nitro_tree PACKAGE: the newest of the suite, unpacked. meson too: that of older releases is too old for this source.

@@ -55,7 +55,7 @@ describe('scripts/setup', () => {
   it('takes a file with other bytes for missing', () => {
     const pinned = spawnSync(join(ROOT, 'scripts/paths'), { encoding: 'utf8' }).stdout;
     const cache = /^ENCLAVER_CACHE=(.*)$/m.exec(pinned)?.[1] ?? '';
-    for (const part of ['kernel', 'libs', 'musl', 'node']) {
+    for (const part of ['headers', 'kbuild', 'kernel', 'libs', 'musl', 'node']) {
       cpSync(join(cache, part), join(checkout, 'cache', part), { recursive: true });
     }
     assert.equal(run('setup', '--check', '--only', 'build').status, 0);

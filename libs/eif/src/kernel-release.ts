@@ -9,7 +9,7 @@ const POINTER_BASE = 0x200;
 const MAX_BANNER_BYTES = 512;
 
 /**
- * The release of a Linux kernel such as `6.12.43-cloud-amd64`: an x86 boot image points to it, in an uncompressed
+ * The release of a Linux kernel such as `6.12.95+deb12-amd64`: an x86 boot image points to it, in an uncompressed
  * image (arm64) it stands after "Linux version". Undefined where there is neither. It is what the file says, unchecked.
  */
 export async function kernelRelease(image: Pick<ScannedEif, 'data'>, kernel: EifSection): Promise<string | undefined> {

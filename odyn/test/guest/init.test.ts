@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers';
 import { type CpioEntry, cpio, S_IFDIR, S_IFREG } from '@enclaver/eif';
 import { compileC } from '../../build/compile-c.ts';
 import { buildRuntime, defaultsFor } from '../../build/runtime.ts';
-import { Machine, type MachineOptions } from './machine.ts';
+import { Machine, type MachineOptions, NITRO_LIKE_DEVICE } from './machine.ts';
 
 /** One boot takes about 6 s under emulation, more on a busy machine. */
 const BOOT_PATIENCE_MS = 100_000;
@@ -14,6 +14,8 @@ const BOOT_PATIENCE_MS = 100_000;
 interface Report {
   environment: Record<string, string>;
   hostname: string;
+  processors: number;
+  devices: string[];
   loopback: string[];
   loopbackCarries: boolean;
   modules: string[];
@@ -195,6 +197,24 @@ describe('init in a guest', function () {
     it('orphans are buried', () => assert.equal(report.orphanIsBuried, true));
 
     it('SIGTERM to init reaches odyn', () => assert.equal(report.termIsForwarded, true));
+  });
+
+  it('finds devices and processors of a machine that has no ACPI and names them on the command line, as Nitro does', async () => {
+    const measured = await readFile(join(runtime, 'cmdline'), 'utf8');
+    // In the memory, without an interrupt, and at an address that is no number
+    const bad = ['4K@0x100000:6', '4K@0xd0000000', '4K@here:6'].map((device) => `virtio_mmio.device=${device}`);
+    const cmdline = [measured, ...bad, NITRO_LIKE_DEVICE].join(' ');
+    const booted = await boot('report', [], { withoutAcpi: true, cmdline });
+    const [, json = ''] = await booted.sees(/REPORT (\{.*\})\r?\n/);
+    const report = JSON.parse(json) as Report;
+    assert.deepEqual(booted.heartbeats, [0xb7]);
+    assert.deepEqual(report.devices, ['virtio-mmio.0']);
+    assert.equal(report.processors, 2);
+    assert.match(booted.console, /device=4K@0x100000:6 is left out: error -98/);
+    assert.match(booted.console, /device=4K@0xd0000000 is left out: error -22/);
+    assert.match(booted.console, /device=4K@here:6 is left out: error -22/);
+    // A power-off would only halt the processors
+    assert.equal(await booted.ended(), 'guest-reset');
   });
 
   it('says on the status port by what signal odyn was killed, and ends', async () => {

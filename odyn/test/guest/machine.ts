@@ -21,7 +21,12 @@ export interface MachineOptions {
   memoryMb?: number;
   /** Answer the boot heartbeat. Default true. */
   heartbeat?: boolean;
+  /** As on Nitro: no ACPI, and the only vsock device is at `NITRO_LIKE_DEVICE`, of which the caller's command line tells. */
+  withoutAcpi?: boolean;
 }
+
+/** What Nitro says of its first device, but for the address, which is QEMU's. */
+export const NITRO_LIKE_DEVICE = 'virtio_mmio.device=4K@0xfeb00000:5';
 
 /** A machine of QEMU and what it boots. */
 export interface Board {
@@ -73,15 +78,16 @@ export class Machine {
   }
 
   static start(options: MachineOptions): Promise<Machine> {
-    const { kernel, cmdline, ramdisk, memoryMb = 512, heartbeat = true } = options;
+    const { kernel, cmdline, ramdisk, memoryMb = 512, heartbeat = true, withoutAcpi = false } = options;
+    const acpi = withoutAcpi ? 'acpi=off,auto-kernel-cmdline=off,' : '';
     return Machine.boot({
       memoryMb,
       heartbeat,
       arguments: (words) => [
-        ...['-M', 'microvm,memory-backend=mem0,isa-serial=on,rtc=on'],
+        ...['-M', `microvm,${acpi}memory-backend=mem0,isa-serial=on,rtc=on`],
         ...['-object', `memory-backend-memfd,id=mem0,size=${memoryMb}M,share=on`],
         ...['-kernel', kernel, '-initrd', ramdisk, '-append', `${cmdline} ${words}`],
-        ...['-device', 'vhost-user-vsock-device,chardev=c'],
+        ...['-device', `vhost-user-vsock-device,chardev=c${withoutAcpi ? ',bus=virtio-mmio-bus.0' : ''}`],
       ],
     });
   }

@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer, Socket } from 'node:net';
-import { hostname, networkInterfaces, totalmem } from 'node:os';
+import { availableParallelism, hostname, networkInterfaces, totalmem } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -95,6 +95,8 @@ async function report(): Promise<Record<string, unknown>> {
   return {
     environment: { ...process.env },
     hostname: hostname(),
+    processors: availableParallelism(),
+    devices: readdirSync('/sys/bus/platform/devices').filter((name) => name.startsWith('virtio-mmio.')),
     loopback: (networkInterfaces().lo ?? []).map(({ address }) => address),
     loopbackCarries: await loopbackCarries(),
     modules: readFileSync('/proc/modules', 'utf8')

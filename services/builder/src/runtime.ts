@@ -36,7 +36,7 @@ export interface Runtime {
   /** Of kernel and ramdisk together. */
   bytes: number;
   enclaverVersion: string;
-  /** The kernel's release, `6.12.95+deb12-cloud-amd64`. */
+  /** The kernel's release, `6.12.95+deb12-amd64`. */
   kernelVersion: string;
   /** Of the Node inside, `24.21.0`. */
   nodeVersion: string;
