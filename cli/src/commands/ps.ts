@@ -19,16 +19,22 @@ async function ps(options: { all?: true; output: OutputFormat }): Promise<void> 
   await using session = await openSession();
   const { enclaves } = await session.bus.request('supervisor', 'list', { all: options.all });
   if (options.output === 'json') writeJson(enclaves);
-  else process.stdout.write(formatTable(['id', 'name', 'state', 'cpus', 'memory', 'ports'], enclaves.map(row)));
+  else
+    process.stdout.write(
+      formatTable(['id', 'name', 'state', 'restarts', 'cpus', 'memory', 'ports'], enclaves.map(row)),
+    );
 }
 
 function row(enclave: EnclaveRecord): string[] {
-  const { id, name, cpuCount, memoryMb, ingress } = enclave;
+  const { id, name, restarts = 0, cpuCount, memoryMb, ingress } = enclave;
   const ports = ingress.map((one) => `${one.host}:${one.port}->${one.listenPort}${formatProtocol(one)}`).join(', ');
-  return [id, name, stateOf(enclave), String(cpuCount), `${memoryMb} MiB`, ports];
+  return [id, name, stateOf(enclave), String(restarts), String(cpuCount), `${memoryMb} MiB`, ports];
 }
 
-function stateOf({ state, result, reason }: EnclaveRecord): string {
-  if (hasEnded(state) && result !== undefined) return `${state}: ${describeResult(result)}`;
+function stateOf({ state, result, reason, next, takesOver }: EnclaveRecord): string {
+  if (hasEnded(state) && result !== undefined) {
+    return `${state}: ${describeResult(result)}${next === undefined ? '' : `; ${next.id} follows`}`;
+  }
+  if (takesOver !== undefined) return `${state}: takes over from ${takesOver}`;
   return reason === undefined ? state : `${state}: ${reason}`;
 }

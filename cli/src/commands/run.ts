@@ -1,17 +1,17 @@
-import { type Bus, BusError, type EnclaveRecord, type PublishedPort } from '@enclaver/bus';
+import type { Bus, PublishedPort, RestartPolicy } from '@enclaver/bus';
 import { checkMeasurements, type Pcrs, uncheckable } from '@enclaver/trust';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { CliError } from '../cli-error.ts';
-import { exitCodeOf, exitCodes } from '../exit-codes.ts';
+import { duration } from '../durations.ts';
+import { exitCodes } from '../exit-codes.ts';
 import { readExpectation } from '../expectation.ts';
+import { Follower } from '../follower.ts';
 import { Interruption } from '../interruption.ts';
-import { limits } from '../limits.ts';
 import { measureEif } from '../measure.ts';
-import { describeEvent } from '../output/events.ts';
 import { formatFailure } from '../output/failure.ts';
-import { LogPrinter } from '../output/logs.ts';
 import { parsePublish } from '../publish.ts';
+import { parseRestart } from '../restart-policy.ts';
 import { runTargetOf } from '../run-target.ts';
 import { openOrStartSession } from '../session.ts';
 
@@ -23,6 +23,8 @@ interface RunOptions {
   memoryMb?: number;
   debug?: true;
   name?: string;
+  restart?: RestartPolicy;
+  startTimeout?: number;
   verifyBeforeRun?: string;
   key?: string;
 }
@@ -33,6 +35,7 @@ export function addRun(program: Command): void {
     .summary('run an enclave until its app ends')
     .description(
       'Runs an enclave and shows what its app writes. SIGINT and SIGTERM stop the app; a second one does not wait.\n' +
+        'With --restart it goes on with the enclave that follows, until one ends for good.\n' +
         'Without a running stack it starts a private one and takes it down again.\n' +
         `Exit code: the app's own; ${exitCodes.signaled} the app was killed by a signal; ${exitCodes.fatal} it could not be started;\n` +
         `${exitCodes.interrupted} interrupted; ${exitCodes.untrusted} not the expected image; ${exitCodes.failure} any other failure; ${exitCodes.usage} wrong usage.`,
@@ -48,6 +51,16 @@ export function addRun(program: Command): void {
     .option('--cpu-count <n>', "CPUs (default: the manifest's)", positiveInteger)
     .option('--memory-mb <n>', "memory in MiB (default: the manifest's)", positiveInteger)
     .option('--name <name>', "name of the enclave (default: the manifest's)")
+    .option(
+      '--restart <policy>',
+      'start it again when it ends: no, on-failure[:n] or always (default: no)',
+      parseRestart,
+    )
+    .option(
+      '--start-timeout <duration>',
+      'it has failed when it is not ready after so long, such as 90s or 5m',
+      duration,
+    )
     .option('--verify-before-run <file>', 'start nothing unless the image has the measurements in this file')
     .option('--key <cosign.pub>', 'the file of --verify-before-run is signed by this key: a statement of cosign')
     .option('-d, --debug', 'debug mode: shows the console and the inside of the enclave; measurements are zero')
@@ -79,23 +92,22 @@ async function run(image: string | undefined, options: RunOptions): Promise<void
     cpuCount: options.cpuCount,
     memoryMb: options.memoryMb,
     debug: options.debug,
+    restart: options.restart,
+    startTimeoutMs: options.startTimeout,
     // What the supervisor has read is what it starts
     expect: expected,
   });
-  interruption.onFirst(() => stopEnclave(bus, enclave.id));
+  const follower = new Follower(bus, events, enclave.id, { debug: options.debug === true });
+  interruption.onFirst(() => stopEnclave(bus, follower.id));
   if (session.isPrivate && enclave.storeOwner !== undefined) {
     process.stderr.write(
       'warning: this image keeps certificates outside, sealed, and the private stack of this command forgets them at its end: ' +
         'each run orders new ones. `enclaver up` keeps them.\n',
     );
   }
-  const printer = new LogPrinter(bus, enclave.id, { debug: options.debug === true });
-  const printed = printer.follow();
   try {
-    process.exitCode = await followToEnd(events, enclave, printer);
+    process.exitCode = await follower.follow();
   } finally {
-    await printer.close();
-    await printed;
     interruption.close();
   }
   if (interruption.seen) process.exitCode = exitCodes.interrupted;
@@ -119,35 +131,6 @@ async function expectationOf({ verifyBeforeRun, key, debug }: RunOptions): Promi
     process.stderr.write(`not checked: ${register} of ${verifyBeforeRun} is about the instance, not the image\n`);
   }
   return expected;
-}
-
-/** Shows the lifecycle on stderr until the enclave has ended and its last line is printed; returns the exit code. */
-async function followToEnd(
-  events: ReturnType<Bus['events']>,
-  enclave: EnclaveRecord,
-  printer: LogPrinter,
-): Promise<number> {
-  let exitCode: number | undefined;
-  let timer: NodeJS.Timeout | undefined;
-  for await (const event of events) {
-    if (event.id !== enclave.id) continue;
-    if (event.name === 'log-ended') {
-      await printer.until(event.data.lines);
-      if (exitCode !== undefined) break;
-      continue;
-    }
-    process.stderr.write(`${describeEvent(event)}\n`);
-    if (event.name !== 'exited' && event.name !== 'failed' && event.name !== 'lost') continue;
-    const { result } = event.data;
-    exitCode = exitCodeOf(result);
-    if (result.kind === 'failed' || result.kind === 'lost')
-      process.stderr.write(formatFailure(new BusError(result.error)));
-    if (event.name === 'failed') for (const line of event.data.console) process.stderr.write(`console: ${line}\n`);
-    if (printer.ended) break;
-    timer = setTimeout(() => void events.close(), limits.logEndMs);
-  }
-  clearTimeout(timer);
-  return exitCode ?? exitCodes.failure;
 }
 
 async function stopEnclave(bus: Bus, id: string): Promise<void> {

@@ -1,4 +1,4 @@
-import type { EnclaveEvent, EnclaveResult, PublishedPort } from '@enclaver/bus';
+import type { EnclaveEvent, EnclaveResult, PlannedRestart, PublishedPort } from '@enclaver/bus';
 import { formatProtocol } from '../publish.ts';
 
 /** A lifecycle event as one line for people. */
@@ -29,7 +29,17 @@ function detail(event: EnclaveEvent): string {
     case 'exited':
     case 'failed':
     case 'lost':
-      return `: ${describeResult(event.data.result)}`;
+      return `: ${describeResult(event.data.result)}${after(event.data.restart)}`;
+    case 'restart-cancelled':
+      return `: ${event.data.restart.id} will not come`;
+    case 'handover':
+      return `: from ${event.data.from}${ports(event.data.ingress)}`;
+    case 'handed-over':
+      return `: from ${event.data.from}`;
+    case 'handover-failed':
+      return `: ${event.data.from} keeps its ports: ${event.data.error.message}`;
+    case 'drained':
+      return `: no connection left at ${event.data.from}`;
     case 'log-ended':
       return `: ${event.data.lines} lines, ${event.data.lost} lost`;
     default:
@@ -48,6 +58,11 @@ export function describeResult(result: EnclaveResult): string {
     default:
       return `${result.error.code}: ${result.error.message}`;
   }
+}
+
+function after(restart: PlannedRestart | undefined): string {
+  if (restart === undefined) return '';
+  return `; ${restart.id} follows in ${(restart.afterMs / 1000).toFixed(1)} s, restart ${restart.restarts}`;
 }
 
 function why({ cause, detail }: { cause?: string | undefined; detail?: string | undefined }): string {

@@ -72,7 +72,7 @@ export class Bus implements AsyncDisposable {
     this.#connection = connection;
     this.#manager = manager;
     this.#jetStream = connection.jetstream();
-    this.enclaves = new EnclaveStore(connection, bucket);
+    this.enclaves = new EnclaveStore(connection, manager, bucket);
     this.logStore = new LogStore(connection, manager);
     this.warnings = new Warnings(source, connection, this.#jetStream);
     void this.onConnectionChange((connected) => {

@@ -1,15 +1,18 @@
-import type { KV, NatsConnection } from 'nats';
+import type { JetStreamManager, KV, NatsConnection } from 'nats';
 import { BusError } from './bus-error.ts';
 import { type EnclaveRecord, enclaveRecordSchema } from './enclave.ts';
 import { untilStored } from './retry.ts';
+import { ENCLAVE_BUCKET } from './subjects.ts';
 
 /** The records of all enclaves of this host in the KV bucket. The supervisor writes, the others read. */
 export class EnclaveStore {
   readonly #connection: NatsConnection;
+  readonly #manager: JetStreamManager;
   readonly #bucket: KV;
 
-  constructor(connection: NatsConnection, bucket: KV) {
+  constructor(connection: NatsConnection, manager: JetStreamManager, bucket: KV) {
     this.#connection = connection;
+    this.#manager = manager;
     this.#bucket = bucket;
   }
 
@@ -25,16 +28,20 @@ export class EnclaveStore {
     return parseRecord(id, entry.string());
   }
 
+  /** The one that was written longest ago first. */
   async list(): Promise<EnclaveRecord[]> {
-    // All keys first: the client ends their iteration early when each is waited on
-    const keys: string[] = [];
-    for await (const key of await this.#bucket.keys()) keys.push(key);
-    const records: EnclaveRecord[] = [];
-    for (const key of keys) {
-      const record = await this.get(key);
-      if (record !== undefined) records.push(record);
+    // Not by the client's `keys`: it waits for ever for a key that is written while it reads
+    const prefix = `$KV.${ENCLAVE_BUCKET}.`;
+    const { state } = await this.#manager.streams.info(`KV_${ENCLAVE_BUCKET}`, { subjects_filter: `${prefix}>` });
+    const found: { revision: number; record: EnclaveRecord }[] = [];
+    for (const subject of Object.keys(state.subjects ?? {})) {
+      const id = subject.slice(prefix.length);
+      const entry = await this.#bucket.get(id);
+      if (entry?.operation !== 'PUT') continue;
+      const record = parseRecord(id, entry.string());
+      if (record !== undefined) found.push({ revision: entry.revision, record });
     }
-    return records;
+    return found.sort((a, b) => a.revision - b.revision).map(({ record }) => record);
   }
 
   /** Forgets an enclave, its key's history included. */

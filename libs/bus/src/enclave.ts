@@ -78,11 +78,15 @@ export const restartPolicySchema = z.discriminatedUnion('policy', [
   z.object({ policy: z.literal('always') }),
 ]);
 
-/** The restart that follows an end: the id of the enclave to come, the pause before it, and which restart of its name it is. */
+/**
+ * The restart that follows an end: the id of the enclave to come, the pause before it, which restart of its name it is, and which in
+ * a row without an enclave that was well for a while: the pause grows with that, and `max` of the policy bounds it.
+ */
 export const plannedRestartSchema = z.object({
   id: z.string().regex(/^e-[0-9a-f]{12}$/),
   afterMs: z.number().int().min(0),
   restarts: z.number().int().min(1),
+  streak: z.number().int().min(1),
 });
 
 export const enclaveRecordSchema = z.object({
@@ -115,7 +119,7 @@ export const enclaveRecordSchema = z.object({
   /** How many enclaves of this name went before it by restarts, and which was the last. */
   restarts: z.number().int().min(0).optional(),
   previous: z.string().optional(),
-  /** Restarts in a row without an enclave that was well for a while: what the pause grows with and `max` bounds. */
+  /** `restarts`, as far as they came in a row: see `next`. */
   streak: z.number().int().min(0).optional(),
   /** Of an enclave that has ended: what follows it, until that is there or somebody stops it. */
   next: plannedRestartSchema.optional(),

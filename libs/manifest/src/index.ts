@@ -10,6 +10,7 @@ export {
   unmappedRange,
 } from './address.ts';
 export { RESERVED_VSOCK_PORTS } from './conflicts.ts';
+export { DURATION_ALLOWED, DurationError, parseDuration } from './duration.ts';
 export { type EgressPattern, EgressPatternError, type PortRange, parseEgressPattern } from './egress-pattern.ts';
 export { ManifestError, type ManifestErrorCode, type ManifestProblem, type ProblemCode } from './errors.ts';
 export { type ImageSource, ImageSourceError, parseImageReference, parseImageSource } from './image-source.ts';

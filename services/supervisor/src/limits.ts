@@ -4,6 +4,13 @@ export const limits = {
   enclaves: 64,
   /** Ended enclaves that are remembered, for `enclaver ps --all`. */
   endedRecords: 50,
+  /** Pause before a restart: doubled with each in a row up to the longest, and of that a random part between half and all. */
+  restartPauseMs: 1_000,
+  restartPauseMaxMs: 60_000,
+  /** So long must an enclave have been ready for its end to be the first of a new row. */
+  restartHealthyMs: 60_000,
+  /** Holders named when a host is full. */
+  namedHolders: 8,
   /** For the outer-proxy to open its listeners or to say why not. */
   proxyMs: 15_000,
   /** From the machine's start to init's heartbeat: 3 to 4 s without hardware virtualisation, ten times that on a busy host. */

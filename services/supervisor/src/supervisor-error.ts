@@ -3,6 +3,7 @@ export type SupervisorErrorCode =
   | 'ENCLAVE_NOT_FOUND'
   | 'EIF_NOT_FOUND'
   | 'EIF_NO_MANIFEST'
+  | 'HOST_FULL'
   | 'KERNEL_PANIC'
   | 'LAUNCH_INVALID'
   | 'MACHINE_ENDED'

@@ -1,22 +1,14 @@
-import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import {
-  type Bus,
-  type EnclaveRecord,
-  hasEnded,
-  type Measurements,
-  type OperationHandlers,
-  type OperationRequest,
-  type PublishedPort,
-} from '@enclaver/bus';
-import { type IngressPort, type Manifest, needsEgress, needsPeer, needsStore } from '@enclaver/manifest';
-import { checkMeasurements } from '@enclaver/trust';
+import { type Bus, type EnclaveRecord, hasEnded, type OperationHandlers, type OperationRequest } from '@enclaver/bus';
 import type { Logger } from 'pino';
+import { Admission, type Unplaced } from './admission/admission.ts';
 import type { Backend } from './backends/backend.ts';
-import { readImage } from './image/enclave-image.ts';
-import { Enclave } from './lifecycle/enclave.ts';
+import { Enclaves } from './enclaves.ts';
+import type { Enclave } from './lifecycle/enclave.ts';
 import { type Limits, limits } from './limits.ts';
+import { pick } from './pick.ts';
+import { successorOf } from './restart/policy.ts';
+import { type Ended, hasNext, Restarts } from './restart/restarts.ts';
 import { SupervisorError } from './supervisor-error.ts';
 
 export interface SupervisorOptions {
@@ -28,21 +20,29 @@ export interface SupervisorOptions {
   limits?: Limits;
 }
 
-type RunRequest = OperationRequest<'supervisor', 'run'>;
+type Request<O extends 'run' | 'stop'> = OperationRequest<'supervisor', O>;
 
-/** All enclaves of this host: accepts them, knows them, and remembers the last that ended. */
+/** All enclaves of this host: accepts them, knows them, starts them again, and remembers the last that ended. */
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #limits: Limits;
-  readonly #enclaves = new Map<string, { enclave: Enclave; done: Promise<void> }>();
-  readonly #names = new Set<string>();
+  readonly #enclaves: Enclaves;
+  readonly #restarts: Restarts;
+  readonly #admission: Admission;
   readonly #events: ReturnType<Bus['events']>;
+  /** One is admitted after the other: what the first takes, the second must not count on. */
+  #admitting: Promise<unknown> = Promise.resolve();
   #stopping = false;
 
   constructor(options: SupervisorOptions) {
+    const { bus, backend, logger, runDir } = options;
     this.#options = options;
     this.#limits = options.limits ?? limits;
-    this.#events = options.bus.events();
+    const tools = { bus, backend, logger, runDir, limits: this.#limits };
+    this.#enclaves = new Enclaves({ ...tools, onGone: (record) => this.#gone(record) });
+    this.#restarts = new Restarts({ bus, logger, start: (ended) => this.#startAgain(ended) });
+    this.#admission = new Admission({ backend, limits: this.#limits, held: () => this.#enclaves.records });
+    this.#events = bus.events();
   }
 
   /** Takes up what an earlier supervisor left, and is ready for requests then. */
@@ -55,211 +55,106 @@ export class Supervisor {
 
   readonly handlers: OperationHandlers<'supervisor'> = {
     run: async (request) => ({ enclave: await this.#run(request) }),
-    stop: async ({ id, graceMs }) => {
-      const { enclave } = this.#find(id);
-      enclave.stop(graceMs ?? this.#limits.graceMs);
-      await enclave.life.written();
-      return { enclave: enclave.record };
-    },
-    list: async ({ all }) => {
-      const running = [...this.#enclaves.values()].map(({ enclave }) => enclave.record);
-      if (all !== true) return { enclaves: running.filter(({ state }) => !hasEnded(state)) };
-      const known = await this.#options.bus.enclaves.list();
-      return { enclaves: [...running, ...known.filter(({ id }) => !this.#enclaves.has(id))] };
-    },
-    describe: async ({ id }) => {
-      const record = [...this.#enclaves.values()].map(({ enclave }) => enclave.record);
-      const known = (await this.#options.bus.enclaves.list()).filter((each) => !this.#enclaves.has(each.id));
-      return { enclave: pick([...record, ...known], id) };
-    },
+    stop: async (request) => ({ enclave: await this.#stop(request) }),
+    list: async ({ all }) => ({ enclaves: all === true ? await this.#known() : this.#present() }),
+    describe: async ({ id }) => ({ enclave: pick(await this.#known(), id) }),
   };
 
   async close(): Promise<void> {
     this.#stopping = true;
     if (this.#options.stopOnExit) {
-      for (const { enclave } of this.#enclaves.values()) enclave.stop(this.#limits.graceMs);
-      await Promise.all([...this.#enclaves.values()].map(({ done }) => done));
+      for (const { id } of this.#restarts.records) await this.#restarts.cancel(id);
+      await this.#enclaves.stop(this.#limits.graceMs);
     } else {
-      await Promise.all([...this.#enclaves.values()].map(({ enclave }) => enclave.detach()));
+      await this.#enclaves.detach();
     }
+    this.#restarts.close();
     await this.#events.close();
   }
 
-  async #run(request: RunRequest): Promise<EnclaveRecord> {
-    const { backend, bus, logger, runDir } = this.#options;
-    if (this.#stopping) throw new SupervisorError('SUPERVISOR_STOPPING', 'the supervisor is ending');
-    if (this.#enclaves.size >= this.#limits.enclaves) {
-      throw new SupervisorError(
-        'TOO_MANY_ENCLAVES',
-        `${this.#limits.enclaves} enclaves run already; no more are allowed`,
-      );
-    }
-    const image = await readImage(request.eif);
-    const { manifest, eif } = image;
-    // Here, too: who asked may have measured a file that has changed since
-    if (request.expect !== undefined) checkMeasurements(request.expect, eif.measurements);
-    const name = request.name ?? manifest.name;
-    const memoryMb = request.memoryMb ?? manifest.defaults.memoryMb;
-    const ingress = publishedPorts(request, manifest);
-    const cpuCount = request.cpuCount ?? manifest.defaults.cpuCount;
-    const debug = request.debug ?? false;
-    await backend.check(eif, memoryMb, cpuCount);
-    this.#reserve(name);
-    try {
-      const id = `e-${randomBytes(6).toString('hex')}`;
-      const folder = join(runDir, id);
-      const used = [...this.#enclaves.values()].map(({ enclave }) => enclave.record.vsock);
-      const placed = backend.place(folder, used, debug);
-      await mkdir(folder, { mode: 0o700 });
-      const record: EnclaveRecord = {
-        id,
-        name,
-        state: 'requested',
-        backend: backend.name,
-        eif: request.eif,
-        measurements: eif.measurements,
-        cpuCount,
-        memoryMb,
-        debug,
-        ...placed,
-        ingress,
-        egress: needsEgress(manifest),
-        ...(needsStore(manifest) ? { storeOwner: storeOwner(manifest, eif.measurements) } : {}),
-        ...(request.startTimeoutMs === undefined ? {} : { startTimeoutMs: request.startTimeoutMs }),
-        times: { requested: new Date().toISOString() },
-      };
-      const enclave = new Enclave(record, {
-        bus,
-        backend,
-        logger,
-        folder,
-        limits: this.#limits,
-        planRestart: () => undefined,
-      });
-      this.#keep(enclave, enclave.run(Promise.resolve(eif)));
-      await enclave.life.written();
-      return enclave.record;
-    } catch (error) {
-      this.#names.delete(name);
-      throw error;
-    }
+  /** Those that run, and those that are to be started again. */
+  #present(): EnclaveRecord[] {
+    const running = this.#enclaves.records.filter((record) => !hasEnded(record.state) || hasNext(record));
+    return [...running, ...this.#restarts.records];
   }
 
-  #reserve(name: string): void {
-    if (this.#names.has(name)) {
-      throw new SupervisorError('NAME_IN_USE', `an enclave named ${name} runs already`, {
-        remedy: `choose another with --name, or stop it: enclaver stop ${name}`,
-      });
-    }
-    this.#names.add(name);
+  /** Those that have ended, too. */
+  async #known(): Promise<EnclaveRecord[]> {
+    const stored = await this.#options.bus.enclaves.list();
+    return [...this.#enclaves.records, ...stored.filter(({ id }) => this.#enclaves.get(id) === undefined)];
   }
 
-  #keep(enclave: Enclave, running: Promise<void>): void {
-    const { id, name } = enclave.record;
-    this.#names.add(name);
-    const done = running.then(async () => {
-      this.#enclaves.delete(id);
-      this.#names.delete(name);
-      if (!this.#stopping) await this.#forgetOld();
+  async #run(request: Request<'run'>): Promise<EnclaveRecord> {
+    const enclave = await this.#inTurn(async () => {
+      const { record, eif } = await this.#admission.admit(request);
+      this.#refuseTaken(record);
+      return this.#enclaves.start(record, Promise.resolve(eif));
     });
-    this.#enclaves.set(id, { enclave, done });
+    await enclave.life.written();
+    return enclave.record;
   }
 
-  #find(id: string): { enclave: Enclave } {
-    const records = [...this.#enclaves.values()].map(({ enclave }) => enclave.record);
-    return this.#enclaves.get(pick(records, id).id) as { enclave: Enclave };
+  async #inTurn<T>(admit: () => Promise<T>): Promise<T> {
+    const turn = this.#admitting.then(() => {
+      if (this.#stopping) throw new SupervisorError('SUPERVISOR_STOPPING', 'the supervisor is ending');
+      if (this.#enclaves.all.length < this.#limits.enclaves) return admit();
+      const message = `${this.#limits.enclaves} enclaves run already; no more are allowed`;
+      throw new SupervisorError('TOO_MANY_ENCLAVES', message);
+    });
+    this.#admitting = turn.catch(() => undefined);
+    return turn;
+  }
+
+  #refuseTaken({ name }: Unplaced): void {
+    const taken = this.#present().find((record) => record.name === name);
+    if (taken === undefined) return;
+    const does = hasNext(taken) ? 'is about to be started again' : 'runs already';
+    throw new SupervisorError('NAME_IN_USE', `an enclave named ${name} ${does}`, {
+      remedy: `choose another with --name, or stop it: enclaver stop ${name}`,
+    });
+  }
+
+  /** Stops what runs and takes back what is still to come. */
+  async #stop({ id, graceMs }: Request<'stop'>): Promise<EnclaveRecord> {
+    const found = pick([...this.#enclaves.records, ...this.#restarts.records], id);
+    const cancelled = await this.#restarts.cancel(found.id);
+    if (cancelled !== undefined) return cancelled;
+    const enclave = this.#enclaves.get(found.id) as Enclave;
+    enclave.stop(graceMs ?? this.#limits.graceMs);
+    enclave.life.cancelRestart();
+    await enclave.life.written();
+    return enclave.record;
+  }
+
+  async #startAgain(ended: Ended): Promise<void> {
+    const image = Promise.withResolvers<Awaited<ReturnType<Admission['admitAgain']>>>();
+    const enclave = this.#enclaves.start(successorOf(ended, ended.next), image.promise);
+    image.resolve(this.#inTurn(() => this.#admission.admitAgain(enclave.record)));
+    await enclave.life.written();
+  }
+
+  async #gone(record: EnclaveRecord): Promise<void> {
+    if (hasNext(record) && !this.#stopping) this.#restarts.schedule(record);
+    if (!this.#stopping) await this.#forgetOld();
   }
 
   async #follow(): Promise<void> {
-    for await (const event of this.#events) this.#enclaves.get(event.id)?.enclave.onEvent(event);
+    for await (const event of this.#events) this.#enclaves.onEvent(event);
   }
 
   async #takeUp(): Promise<void> {
-    const { backend, bus, logger, runDir } = this.#options;
-    for (const record of await bus.enclaves.list()) {
-      if (hasEnded(record.state)) continue;
-      const folder = join(runDir, record.id);
-      const machine = record.backend === backend.name ? await backend.adopt(record, folder) : undefined;
-      logger.info({ enclave: record.id, adopted: machine !== undefined }, 'enclave of an earlier supervisor');
-      const enclave = new Enclave(record, {
-        bus,
-        backend,
-        logger,
-        folder,
-        limits: this.#limits,
-        planRestart: () => undefined,
-      });
-      this.#keep(enclave, enclave.resume(machine));
+    const records = await this.#options.bus.enclaves.list();
+    for (const record of records) {
+      if (!hasEnded(record.state)) await this.#enclaves.resume(record);
+      else if (hasNext(record)) await this.#restarts.takeUp(record, records);
     }
   }
 
   async #forgetOld(): Promise<void> {
     const { bus } = this.#options;
-    const ended = (await bus.enclaves.list()).filter(({ state }) => hasEnded(state));
+    const ended = (await bus.enclaves.list()).filter((record) => hasEnded(record.state) && !hasNext(record));
     const endOf = ({ state, times }: EnclaveRecord): string => times[state] ?? '';
     ended.sort((a, b) => endOf(a).localeCompare(endOf(b)));
     for (const { id } of ended.slice(0, -this.#limits.endedRecords)) await bus.enclaves.remove(id);
   }
-}
-
-/**
- * Whose sealed values an image finds: those of the same signer's images of this name, or else of just this image. The name of one
- * run does not count: replicas on one host have different ones.
- */
-function storeOwner({ name }: Manifest, { PCR0, PCR8 }: Measurements): string {
-  return JSON.stringify([name, PCR8 ?? PCR0]);
-}
-
-/** The enclave of that id; else the one of that name, a running one first, then the one that started last. */
-function pick(records: readonly EnclaveRecord[], id: string): EnclaveRecord {
-  const named = records.filter(({ name }) => name === id);
-  const started = ({ times }: EnclaveRecord): string => times.requested ?? '';
-  const found =
-    records.find((record) => record.id === id) ??
-    named.find(({ state }) => !hasEnded(state)) ??
-    named.toSorted((a, b) => started(b).localeCompare(started(a)))[0];
-  if (found !== undefined) return found;
-  throw new SupervisorError('ENCLAVE_NOT_FOUND', `there is no enclave ${id}`, { remedy: 'see `enclaver ps --all`' });
-}
-
-/** What is asked for, or each port of the manifest under its own number. Throws `PORT_NOT_IN_MANIFEST`. */
-function publishedPorts({ publish, publishAll }: RunRequest, manifest: Manifest): PublishedPort[] {
-  const known = manifest.ingress.map(({ listenPort }) => listenPort);
-  const reported = new Set(manifest.ingress.filter(needsPeer).map(({ listenPort }) => listenPort));
-  const complete = ({ listenPort, host, port, protocol, route }: PublishedPort): PublishedPort => ({
-    ...{ listenPort, host, port },
-    ...(protocol === 'http' ? { protocol, route: route ?? {} } : {}),
-    ...(reported.has(listenPort) ? { reportPeer: true } : {}),
-  });
-  if (publish === undefined) {
-    const host = publishAll === true ? '0.0.0.0' : '127.0.0.1';
-    return known.map((listenPort) => complete({ listenPort, host, port: listenPort }));
-  }
-  for (const { listenPort, protocol } of publish) {
-    const port = manifest.ingress.find((each) => each.listenPort === listenPort);
-    if (port !== undefined) {
-      if (protocol === 'http') checkHttp(port);
-      continue;
-    }
-    throw new SupervisorError(
-      'PORT_NOT_IN_MANIFEST',
-      `port ${listenPort} is no ingress of the manifest; it has ${known.length === 0 ? 'none' : known.join(', ')}`,
-      { remedy: 'add it to `ingress` in the manifest and build again' },
-    );
-  }
-  return publish.map(complete);
-}
-
-/** The parent reads and shares out what comes in HTTP mode, over connections that are nobody's: both must suit the port. */
-function checkHttp(port: IngressPort): void {
-  const reason =
-    port.tls !== undefined
-      ? 'its TLS ends inside the enclave, where the outer-proxy cannot read'
-      : needsPeer(port)
-        ? 'its `clients` or `proxy_protocol` needs one connection for each client'
-        : undefined;
-  if (reason === undefined) return;
-  throw new SupervisorError('PORT_NOT_FOR_HTTP', `port ${port.listenPort} cannot be published as HTTP: ${reason}`, {
-    remedy: `publish it as TCP: leave out /http; or name an ingress without tls, clients and proxy_protocol`,
-  });
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { EnclaveRecord, VsockAddress } from '@enclaver/bus';
 import { ControlDecoder, type ControlRequest, type EnclaveStatus, encodeStatus, STATUS_PORT } from '@enclaver/wire';
 import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
-import type { Backend, LaunchRequest, Machine, MachineEnd } from '../src/backends/backend.ts';
+import type { Backend, Capacity, LaunchRequest, Machine, MachineEnd } from '../src/backends/backend.ts';
 
 /** A machine without a machine: init and odyn as seen from outside, moved by the test. */
 export class FakeMachine implements Machine {
@@ -17,6 +17,7 @@ export class FakeMachine implements Machine {
   readonly #readers = new Set<Socket>();
   #status: Buffer | undefined;
   killed = false;
+  isGone = false;
   onControl: (request: ControlRequest) => void = () => undefined;
 
   private constructor(guest: FakeGuest) {
@@ -53,6 +54,7 @@ export class FakeMachine implements Machine {
   }
 
   async die(reason: MachineEnd['reason'] = 'died'): Promise<void> {
+    this.isGone = true;
     await this.#guest[Symbol.asyncDispose]();
     this.#gone.resolve({ reason, detail: `the machine ended: ${reason}` });
   }
@@ -81,23 +83,32 @@ export class FakeBackend implements Backend {
   readonly machines: FakeMachine[] = [];
   /** What a new machine does. */
   onLaunch: (machine: FakeMachine, boot: number) => void = () => undefined;
-  adoptable: FakeMachine | undefined;
+  readonly #byFolder = new Map<string, FakeMachine>();
+
+  /** Without end, unless a test says otherwise. */
+  host: Capacity = {};
 
   async check(): Promise<void> {}
+
+  async capacity(): Promise<Capacity> {
+    return this.host;
+  }
 
   place(folder: string): { vsock: VsockAddress } {
     return { vsock: { type: 'unix', path: join(folder, 'vsock') } };
   }
 
-  async launch({ vsock }: LaunchRequest): Promise<Machine> {
+  async launch({ vsock, folder }: LaunchRequest): Promise<Machine> {
     if (vsock.type !== 'unix') throw new TypeError('the fake has Unix sockets only');
     const machine = await FakeMachine.start(vsock.path);
     this.machines.push(machine);
+    this.#byFolder.set(folder, machine);
     this.onLaunch(machine, this.machines.length);
     return machine;
   }
 
-  async adopt(_record: EnclaveRecord): Promise<Machine | undefined> {
-    return this.adoptable;
+  async adopt(_record: EnclaveRecord, folder: string): Promise<Machine | undefined> {
+    const machine = this.#byFolder.get(folder);
+    return machine?.isGone === false ? machine : undefined;
   }
 }

@@ -32,11 +32,32 @@ export interface LaunchRequest {
   debug: boolean;
 }
 
+/** What a host has of something for its enclaves. */
+export interface Supply {
+  /** All of it, taken or not. */
+  total: number;
+  /** What is left now, where the backend sees what others than our enclaves take, too. */
+  free?: number;
+  /** How there can be more. */
+  remedy: string;
+}
+
+/** What a host can give. What is not named here is not handed out piece by piece. */
+export interface Capacity {
+  /** CPUs that an enclave has for itself. */
+  cpus?: Supply;
+  memoryMb?: Supply;
+  /** Enclaves at a time. */
+  enclaves?: Supply;
+}
+
 /** A kind of machine. The lifecycle knows no other part of it. */
 export interface Backend {
   readonly name: EnclaveRecord['backend'];
   /** Throws an error with a code when this host cannot run this image with so much memory and so many CPUs. */
   check(eif: Eif, memoryMb: number, cpuCount: number): Promise<void>;
+  /** What this host can give, and what is left of it beside the enclaves in `held`: those that run or are about to. */
+  capacity(held: readonly EnclaveRecord[]): Promise<Capacity>;
   /** Where the enclave will be found; `used` are the addresses of the others. Throws `RUN_DIR_TOO_LONG`. */
   place(folder: string, used: readonly VsockAddress[], debug: boolean): { vsock: VsockAddress; console?: string };
   /** Starts the machine; it may have booted already when this returns. Throws `MACHINE_FAILED`. */

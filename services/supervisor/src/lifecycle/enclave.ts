@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Bus, EnclaveEvent, EnclaveRecord, PlannedRestart } from '@enclaver/bus';
+import type { Bus, EnclaveEvent, EnclaveRecord } from '@enclaver/bus';
 import type { Eif } from '@enclaver/eif';
 import { transportTo, type VsockTransport } from '@enclaver/vsock';
 import type { Logger } from 'pino';
@@ -10,7 +10,7 @@ import { StoreServer } from '../store/store-server.ts';
 import { SupervisorError } from '../supervisor-error.ts';
 import { boot } from './boot.ts';
 import { ConsoleTail } from './console-tail.ts';
-import { Life } from './life.ts';
+import { Life, type LifeOptions } from './life.ts';
 import { machineError } from './machine-error.ts';
 import { StatusFollower } from './status-follower.ts';
 import { Timers } from './timers.ts';
@@ -23,7 +23,7 @@ export interface EnclaveTools {
   /** The enclave's folder, private to this user. */
   folder: string;
   limits: Limits;
-  planRestart: (ended: EnclaveRecord) => PlannedRestart | undefined;
+  planRestart: LifeOptions['planRestart'];
 }
 
 /** One enclave from its acceptance to its last trace: what happens to it goes into its life, and what follows is done here. */

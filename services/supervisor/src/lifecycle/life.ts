@@ -25,8 +25,8 @@ export interface LifeOptions {
   logger: Logger;
   /** The last lines of the console, for a post-mortem. */
   consoleLines: () => string[];
-  /** What shall follow an enclave that has ended so. */
-  planRestart: (ended: EnclaveRecord) => PlannedRestart | undefined;
+  /** What shall follow an enclave that has ended so, after having been ready for so long. */
+  planRestart: (ended: EnclaveRecord, wellMs: number) => PlannedRestart | undefined;
 }
 
 /** The record of one enclave: each input goes through the table of transitions, and each step is written to the bus. */
@@ -36,6 +36,7 @@ export class Life {
   readonly #over = Promise.withResolvers<void>();
   readonly #ready = Promise.withResolvers<void>();
   #record: EnclaveRecord;
+  #readySince: number | undefined;
 
   constructor(record: EnclaveRecord, options: LifeOptions) {
     this.#record = record;
@@ -91,6 +92,14 @@ export class Life {
     this.advance('unseen', { result: { kind: 'lost', error: toErrorData(error) } });
   }
 
+  /** Takes the restart back that the end announced. */
+  cancelRestart(): void {
+    const { next, ...record } = this.#record;
+    if (next === undefined) return;
+    this.#record = record;
+    this.#journal.write(record, 'restart-cancelled', { restart: next });
+  }
+
   /** What is new about an enclave whose state stays; `undefined` takes a field away. */
   note(patch: { [Name in keyof EnclaveRecord]?: EnclaveRecord[Name] | undefined }): void {
     this.#record = { ...this.#record, ...patch } as EnclaveRecord;
@@ -101,7 +110,8 @@ export class Life {
     const times = { ...this.#record.times, [state]: new Date().toISOString() };
     const { reason: _, ...before } = this.#record;
     const stepped = { ...before, ...patch, state, times, ...(state === 'unhealthy' ? { reason } : {}) };
-    const next = hasEnded(state) ? this.#options.planRestart(stepped) : undefined;
+    const wellMs = this.#readySince === undefined ? 0 : performance.now() - this.#readySince;
+    const next = hasEnded(state) ? this.#options.planRestart(stepped, wellMs) : undefined;
     this.#record = next === undefined ? stepped : { ...stepped, next };
     this.#options.logger.info({ state, result: stepped.result, next }, 'enclave changes');
     this.#tell(state, { graceMs, reason });
@@ -111,7 +121,8 @@ export class Life {
   #tell(state: EnclaveState, { graceMs, reason }: Required<StepDetails>): void {
     const record = this.#record;
     const timings = record.timings === undefined ? {} : { timings: record.timings };
-    const end = { result: record.result as EnclaveResult, restart: record.next };
+    const restart = record.next === undefined ? {} : { restart: record.next };
+    const end = { result: record.result as EnclaveResult, ...restart };
     switch (state) {
       case 'requested':
         break;
@@ -144,7 +155,10 @@ export class Life {
   }
 
   #resolve(): void {
-    if (this.#record.times.ready !== undefined) this.#ready.resolve();
+    if (this.#record.times.ready !== undefined) {
+      this.#readySince ??= performance.now();
+      this.#ready.resolve();
+    }
     if (this.ended) this.#over.resolve();
   }
 }

@@ -9,6 +9,12 @@ const LEAST_MB = 64;
 const ALLOCATOR = '/etc/nitro_enclaves/allocator.yaml';
 const RESTART = 'systemctl restart nitro-enclaves-allocator';
 
+/** How enclaves get more of the instance. */
+export function allocatorRemedy(setting: 'cpu_count' | 'memory_mib'): string {
+  const [less, option] = setting === 'cpu_count' ? ['fewer', '--cpu-count'] : ['less', '--memory-mb'];
+  return `raise ${setting} in ${ALLOCATOR} and ${RESTART}, stop another enclave, or give this one ${less}: ${option}`;
+}
+
 export interface Wanted {
   cpuCount: number;
   memoryMb: number;
@@ -53,9 +59,7 @@ function checkCpus({ cpuCount }: Wanted, { pool, threadsPerCore = 1 }: NitroHost
   throw new NitroError(
     'NITRO_CPUS_SHORT',
     `${cpuCount} CPUs were asked for; the pool of the allocator has ${pool.length}, and other enclaves have ${inUse} of them`,
-    {
-      remedy: `raise cpu_count in ${ALLOCATOR} and ${RESTART}, stop another enclave, or give this one fewer: --cpu-count`,
-    },
+    { remedy: allocatorRemedy('cpu_count') },
   );
 }
 
@@ -72,8 +76,6 @@ function checkMemory({ memoryMb }: Wanted, { memory, poolNode }: NitroHost): voi
   throw new NitroError(
     'NITRO_MEMORY_SHORT',
     `${memoryMb} MiB were asked for; ${freeMb} of ${totalMb} MiB of huge pages are free${node}${away}`,
-    {
-      remedy: `raise memory_mib in ${ALLOCATOR} and ${RESTART}, stop another enclave, or give this one less: --memory-mb`,
-    },
+    { remedy: allocatorRemedy('memory_mib') },
   );
 }

@@ -6,8 +6,8 @@ import type { EnclaveRecord, VsockAddress } from '@enclaver/bus';
 import type { Eif, Measurements } from '@enclaver/eif';
 import type { Logger } from 'pino';
 import { limits } from '../../limits.ts';
-import type { Backend, LaunchRequest, Machine } from '../backend.ts';
-import { checkWanted } from './checks.ts';
+import type { Backend, Capacity, LaunchRequest, Machine } from '../backend.ts';
+import { allocatorRemedy, checkWanted } from './checks.ts';
 import { ConsoleServer } from './console-server.ts';
 import { type EmulatedHost, nitroDevice } from './emulated-host.ts';
 import { readHost } from './host.ts';
@@ -41,6 +41,23 @@ export class NitroBackend implements Backend {
     const running = await this.#describe();
     const inUse = running.reduce((sum, { NumberOfCPUs }) => sum + NumberOfCPUs, 0);
     checkWanted({ eif, memoryMb, cpuCount }, host, inUse);
+  }
+
+  /** What the allocator has set aside; what others than our enclaves have of it counts as taken. */
+  async capacity(held: readonly EnclaveRecord[]): Promise<Capacity> {
+    const { pool, memory, poolNode } = readHost(this.#emulated?.root ?? '/');
+    const usable = memory.filter(({ node }) => poolNode === undefined || node === poolNode);
+    // What is accepted and not launched yet has nothing of it, and will
+    const coming = held.filter(({ times }) => times.launching === undefined);
+    const sum = (values: number[]): number => values.reduce((all, each) => all + each, 0);
+    const freeMb = sum(usable.map((node) => node.freeMb)) - sum(coming.map(({ memoryMb }) => memoryMb));
+    const totalMb = sum(usable.map((node) => node.totalMb));
+    return {
+      ...(pool === undefined ? {} : { cpus: { total: pool.length, remedy: allocatorRemedy('cpu_count') } }),
+      ...(memory.length === 0
+        ? {}
+        : { memoryMb: { total: totalMb, free: freeMb, remedy: allocatorRemedy('memory_mib') } }),
+    };
   }
 
   place(folder: string, used: readonly VsockAddress[], debug: boolean): { vsock: VsockAddress; console?: string } {

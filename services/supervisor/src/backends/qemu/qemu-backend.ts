@@ -1,7 +1,8 @@
 import type { EnclaveRecord, VsockAddress } from '@enclaver/bus';
 import type { Eif } from '@enclaver/eif';
 import { type LocalNsmOptions, Microvms } from '@enclaver/machine';
-import type { Backend, LaunchRequest, Machine } from '../backend.ts';
+import type { Backend, Capacity, LaunchRequest, Machine } from '../backend.ts';
+import { hostMemory } from './host-memory.ts';
 
 /** Runs enclaves in machines of QEMU: for development, where there is no Nitro. */
 export class QemuBackend implements Backend {
@@ -15,6 +16,11 @@ export class QemuBackend implements Backend {
 
   check(eif: Eif, memoryMb: number): Promise<void> {
     return this.#microvms.check(eif, memoryMb);
+  }
+
+  /** CPUs are shared with everything else on the host, so that none is handed out. */
+  async capacity(held: readonly EnclaveRecord[]): Promise<Capacity> {
+    return { memoryMb: await hostMemory(held) };
   }
 
   place(folder: string, used: readonly VsockAddress[]): { vsock: VsockAddress; console: string } {

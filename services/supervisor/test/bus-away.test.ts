@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict';
+import { TestHost } from './test-host.ts';
+
+describe('supervisor without its bus', () => {
+  const host = TestHost.use();
+
+  it('goes on without the bus, and tells what happened when it is back', async function () {
+    // The client notices after its own time-outs that its consumers are gone
+    this.timeout(60_000);
+    const { id } = await host.runTo('ready');
+    await host.nats.crash();
+    host.machine.say({ status: 'running', phase: 'unhealthy', reason: 'nobody hears this now' });
+    host.machine.say({ status: 'exited', code: 6 });
+    await host.nats.restart();
+    assert.deepEqual((await host.until('exited')).data.result, { kind: 'exited', code: 6 });
+    assert.deepEqual(host.names().slice(-2), ['unhealthy', 'exited']);
+    assert.equal((await host.bus.enclaves.get(id))?.state, 'exited');
+    assert.deepEqual((await host.supervisor.handlers.list({})).enclaves, []);
+  });
+});

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { limits } from '../src/limits.ts';
+import { TestHost } from './test-host.ts';
+
+describe('end of an enclave', () => {
+  const host = TestHost.use();
+
+  it('ends an enclave whose status is not valid, or has no end', async () => {
+    for (const line of ['{"status":"fatal","error":"not "escaped""}\n', `{"status":"${'x'.repeat(10_000)}`]) {
+      host.seen = [];
+      const { id } = await host.runTo('starting');
+      host.machine.say(Buffer.from(line));
+      const { result } = (await host.until('failed')).data;
+      assert.equal(result.kind === 'failed' && result.error.code, 'STATUS_INVALID');
+      await host.gone(id);
+    }
+  });
+
+  it('notices a machine that dies without waiting for its status port (D3)', async () => {
+    const { id } = await host.runTo('ready');
+    const since = performance.now();
+    void host.machine.die();
+    const { data } = await host.until('lost');
+    assert.ok(performance.now() - since < limits.statusSilenceMs / 10);
+    assert.deepEqual(data.result, {
+      kind: 'lost',
+      error: { code: 'MACHINE_ENDED', message: 'the machine ended: died' },
+    });
+    await host.gone(id);
+  });
+
+  it('tells what the kernel said when it panicked under the app', async () => {
+    const { id } = await host.runTo('ready');
+    const text = '[    9.1] Kernel panic - not syncing: System is deadlocked on memory';
+    const time = new Date().toISOString();
+    await host.bus.publishLog(id, 'console', { lines: [{ sequence: 1, time, text }] });
+    void host.machine.die('reset');
+    const { data } = await host.until('lost');
+    assert.ok(data.result.kind === 'lost');
+    const { code, message, remedy } = data.result.error;
+    assert.deepEqual(
+      [code, message],
+      ['KERNEL_PANIC', "the enclave's kernel panicked: System is deadlocked on memory"],
+    );
+    assert.match(remedy ?? '', /--memory-mb/);
+    assert.deepEqual(data.console, [text]);
+    await host.gone(id);
+  });
+
+  it('keeps why the app was killed', async () => {
+    const { id } = await host.runTo('ready');
+    const end = { signal: 'SIGKILL', cause: 'out-of-memory', detail: 'the kernel ended process 7 (app)' };
+    host.machine.say({ status: 'signaled', ...end });
+    assert.deepEqual((await host.until('exited')).data.result, { kind: 'signaled', ...end });
+    await host.gone(id);
+  });
+
+  it('takes the last word of a machine that powers itself off right after it', async () => {
+    await host.runTo('ready');
+    host.machine.say({ status: 'exited', code: 0 });
+    void host.machine.die('power-off');
+    assert.deepEqual((await host.until('exited')).data.result, { kind: 'exited', code: 0 });
+  });
+
+  it('takes up a status connection that breaks, and gives up on one that stays away', async () => {
+    await host.restart({ statusSilenceMs: 200 });
+    await host.runTo('ready');
+    host.machine.cut();
+    host.machine.say({ status: 'running', phase: 'unhealthy', reason: 'port 8080 is closed' });
+    assert.deepEqual((await host.until('unhealthy')).data, { reason: 'port 8080 is closed' });
+    host.machine.mute();
+    const { result } = (await host.until('lost')).data;
+    assert.equal(result.kind === 'lost' && result.error.code, 'STATUS_SILENT');
+  });
+});
