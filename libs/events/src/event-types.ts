@@ -93,6 +93,7 @@ export type EnclaveRecord = {
     id: string;
     afterMs: number;
     restarts: number;
+    streak: number;
   };
   replaces?: string;
   takesOver?: string;
@@ -161,6 +162,7 @@ export type ExitedData = {
     id: string;
     afterMs: number;
     restarts: number;
+    streak: number;
   };
 };
 
@@ -172,6 +174,7 @@ export type FailedData = {
     id: string;
     afterMs: number;
     restarts: number;
+    streak: number;
   };
 };
 
@@ -183,6 +186,7 @@ export type LostData = {
     id: string;
     afterMs: number;
     restarts: number;
+    streak: number;
   };
 };
 
@@ -192,6 +196,7 @@ export type RestartCancelledData = {
     id: string;
     afterMs: number;
     restarts: number;
+    streak: number;
   };
 };
 
