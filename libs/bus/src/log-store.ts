@@ -36,10 +36,10 @@ export class LogStore {
     return lastLogs(this.#manager, id);
   }
 
-  /** Which stream of messages this is, and the position of the last one. */
-  async end(): Promise<{ created: string; position: number }> {
-    const { created, state } = await this.#manager.streams.info(LOG_STREAM);
-    return { created, position: state.last_seq };
+  /** Which stream of messages this is, the position of the last one, and how many bytes it holds at most. */
+  async end(): Promise<{ created: string; position: number; capacity: number }> {
+    const { created, config, state } = await this.#manager.streams.info(LOG_STREAM);
+    return { created, position: state.last_seq, capacity: config.max_bytes };
   }
 
   /**
@@ -62,14 +62,15 @@ export class LogStore {
     if (state.messages === 0) return;
     const options = consumerOpts().bindStream(LOG_STREAM).orderedConsumer().headersOnly().deliverAll();
     const open = () => this.#connection.jetstream().subscribe(subjects.logs(), options);
-    const watch = new StreamWatch(open, ({ subject, seq, headers }) => ({
+    const watch = new StreamWatch(open, ({ subject, seq, headers, info }) => ({
       id: subject.split('.').at(-2) ?? '',
       position: seq,
       bytes: Number(headers?.get('Nats-Msg-Size') ?? 0),
+      left: info.pending,
     }));
-    for await (const size of watch) {
+    for await (const { left, ...size } of watch) {
       yield size;
-      if (size.position >= state.last_seq) return;
+      if (left === 0) return;
     }
   }
 

@@ -1,9 +1,21 @@
 import { serviceEnvSchema } from '@enclaver/bus/service';
 import * as z from 'zod';
+import { parseSinks, type SinkSpec } from './sinks/sink-spec.ts';
 
 export const envSchema = serviceEnvSchema.extend({
-  /** Also writes the lines to stdout: as they are behind the enclave's name, or as JSON. */
-  ENCLAVER_LOG_STDOUT: z.enum(['text', 'json', 'off']).default('off'),
+  /** Where the lines go to beside the bus: URLs with blanks between them (docs/logs.md). */
+  ENCLAVER_LOG_SINKS: z
+    .string()
+    .default('')
+    .transform((text, context): SinkSpec[] => {
+      try {
+        return parseSinks(text);
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+        context.addIssue({ code: 'custom', message: error.message });
+        return z.NEVER;
+      }
+    }),
 });
 
 export type LogRelayEnv = z.infer<typeof envSchema>;

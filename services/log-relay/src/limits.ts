@@ -22,4 +22,35 @@ export const limits = {
   brokenMs: 1_500,
   /** Enclaves at a time; more than the supervisor starts on one host. */
   enclaves: 256,
+  /** Of its share of the log an enclave keeps so much when it has more: to drop is work for the bus, done seldom. */
+  shareKept: 0.75,
+  /** Messages dropped together; a share is 4 MiB with the 64 enclaves that a supervisor starts. */
+  stretchBytes: 1024 * 1024,
+  /** What nats-server keeps of a message beside its data: subject, header with its id, its own 30 bytes. */
+  messageOverheadBytes: 160,
+  /** Sinks of one log-relay: each reads the whole log again. */
+  sinks: 8,
+  /** How far a sink has come is stored so often; what comes within it is given again after a crash. */
+  sinkStoreMs: 1_000,
+  /** A sink with nothing to do looks again after that, for what another log-relay has published. */
+  sinkPollMs: 5_000,
+  /** At the end of this process, for what is on the bus by then. */
+  sinkDrainMs: 5_000,
+  /** Between two tries of a sink that takes nothing, doubled up to the second. */
+  sinkRetryMs: 250,
+  sinkRetryMaxMs: 15_000,
+  /** Log files: of at least this, as a batch is written in one piece; with so many older ones; open at a time. */
+  fileBytesMin: 64 * 1024,
+  fileCountMax: 1_000,
+  openFiles: 128,
+  /** One request to an OpenTelemetry collector, some MiB at most, and what is read of its answer. */
+  otlpTimeoutMs: 10_000,
+  otlpAnswerBytes: 64 * 1024,
+  /** A syslog server that does not take what is sent for so long is taken as gone. */
+  syslogTimeoutMs: 10_000,
+  /** Messages written to it in one piece, some 17 KiB each at most. */
+  syslogBurst: 64,
+  /** A daemon on this machine whose queue is full: it is tried again so often, and after the second is taken as stuck. */
+  datagramRetryMs: 5,
+  datagramTimeoutMs: 10_000,
 } as const;

@@ -1,27 +1,37 @@
-import { type Bus, type EnclaveRecord, hasEnded } from '@enclaver/bus';
+import { type Bus, type EnclaveRecord, hasEnded, type LogBatch, type LogStreamName } from '@enclaver/bus';
 import type { Logger } from 'pino';
 import { type EnclaveEnd, EnclaveLog } from './enclave-log.ts';
 import { limits } from './limits.ts';
-import { type StdoutFormat, writeStdout } from './stdout.ts';
+import type { LogMetrics } from './log-metrics.ts';
+import { LogShares } from './log-shares.ts';
+import type { LogSinks } from './sinks/log-sinks.ts';
 
 /** Follows all enclaves of this host: reads the log of each from its launch to its end. */
 export class LogRelay {
   readonly #bus: Bus;
   readonly #logger: Logger;
-  readonly #stdout: StdoutFormat;
-  readonly #logs = new Map<string, { log: EnclaveLog; done: Promise<void> }>();
+  readonly #sinks: Pick<LogSinks, 'wake'>;
+  readonly #metrics: LogMetrics;
+  readonly #shares: LogShares;
+  readonly #logs = new Map<string, { name: string; log: EnclaveLog; done: Promise<void> }>();
   readonly #events: ReturnType<Bus['events']>;
   #stopping = false;
+  /** Position on the bus of the newest message published here. */
+  newest = 0;
 
-  constructor(bus: Bus, logger: Logger, stdout: StdoutFormat) {
+  constructor(bus: Bus, logger: Logger, { sinks, metrics }: { sinks: Pick<LogSinks, 'wake'>; metrics: LogMetrics }) {
     this.#bus = bus;
     this.#logger = logger;
-    this.#stdout = stdout;
+    this.#sinks = sinks;
+    this.#metrics = metrics;
+    this.#shares = new LogShares(bus.logStore, logger, metrics);
     this.#events = bus.events();
   }
 
   async start(): Promise<void> {
     await this.#events.ready;
+    const records = await this.#bus.enclaves.list();
+    await this.#shares.start(new Map(records.map(({ id, name }) => [id, name])));
     void this.#follow();
     await this.catchUp();
     void this.#bus.onConnectionChange((connected) => {
@@ -43,6 +53,7 @@ export class LogRelay {
     await this.#events.close();
     for (const { log } of this.#logs.values()) log.stop();
     await Promise.all([...this.#logs.values()].map(({ done }) => done));
+    await this.#shares.close();
   }
 
   async #follow(): Promise<void> {
@@ -70,17 +81,18 @@ export class LogRelay {
     }
     const published = await this.#bus.logStore.last(record.id);
     if (this.#stopping || this.#logs.has(record.id)) return;
-    const log = new EnclaveLog(
-      record,
-      published,
-      async (stream, batch) => {
-        await this.#bus.publishLog(record.id, stream, batch);
-        writeStdout(this.#stdout, record, stream, batch);
-      },
-      logger,
-    );
-    this.#logs.set(record.id, { log, done: this.#run(record.id, log) });
+    const log = new EnclaveLog(record, published, (stream, batch) => this.#publish(record, stream, batch), logger);
+    this.#logs.set(record.id, { name: record.name, log, done: this.#run(record.id, log) });
     logger.info('reading log');
+  }
+
+  async #publish({ id, name }: EnclaveRecord, stream: LogStreamName, batch: LogBatch): Promise<void> {
+    const message = await this.#bus.publishLog(id, stream, { name, ...batch });
+    this.newest = message.position;
+    this.#metrics.published(name, stream, batch.lines.length, message.bytes, batch.lost ?? 0);
+    const names = new Set([...this.#logs.values()].map((log) => log.name));
+    this.#shares.published(name, id, message, names.size);
+    this.#sinks.wake();
   }
 
   async #run(id: string, log: EnclaveLog): Promise<void> {

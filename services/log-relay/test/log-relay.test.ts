@@ -5,11 +5,14 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus, type EnclaveEventData, type EnclaveRecord, type LogMessage } from '@enclaver/bus';
+import { Metrics } from '@enclaver/telemetry';
 import { pino } from 'pino';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
 import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
+import { LogMetrics } from '../src/log-metrics.ts';
 import { LogRelay } from '../src/log-relay.ts';
 import { FakeLog } from './fake-log.ts';
+import { enclaveRecord } from './records.ts';
 
 const logger = pino({ level: 'silent' });
 
@@ -43,22 +46,7 @@ describe('log-relay', () => {
     consoleServer.listen(join(folder, 'console.sock'));
     console = once(consoleServer, 'connection').then(([socket]) => socket as Socket);
     count += 1;
-    record = {
-      id: `e-${count.toString(16).padStart(12, '0')}`,
-      name: 'hello',
-      state: 'launching',
-      backend: 'qemu',
-      eif: '/hello.eif',
-      measurements: { PCR0: 'a'.repeat(96), PCR1: 'b'.repeat(96), PCR2: 'c'.repeat(96) },
-      cpuCount: 1,
-      memoryMb: 512,
-      debug: false,
-      vsock: { type: 'unix', path: guest.path },
-      console: join(folder, 'console.sock'),
-      ingress: [],
-      egress: false,
-      times: {},
-    };
+    record = { ...enclaveRecord(count, guest.path), console: join(folder, 'console.sock') };
   });
 
   afterEach(async () => {
@@ -70,7 +58,10 @@ describe('log-relay', () => {
   });
 
   async function startRelay(): Promise<LogRelay> {
-    const relay = new LogRelay(bus, logger, 'off');
+    const relay = new LogRelay(bus, logger, {
+      sinks: { wake: () => undefined },
+      metrics: new LogMetrics(new Metrics()),
+    });
     relays.push(relay);
     await relay.start();
     return relay;

@@ -1,27 +1,27 @@
 import type { LogEntry } from '@enclaver/bus';
 
+/** The entries of one message of the bus. */
+export interface EntryGroup {
+  /** Of the message, on the bus: goes up from group to group. */
+  position: number;
+  entries: readonly LogEntry[];
+}
+
 /** A place that log lines go to, beside the bus. */
 export interface Sink {
   /**
-   * Hands entries over, in order; `position` is that of the last one's message on the bus. Resolves when the other side has
-   * them, with the number of entries that it will never take and of those that were cut short. It is then called anew.
+   * Hands entries over, in order, and resolves when the other side has what it will ever take, with the number of entries that
+   * it refused for good. `signal` says that nobody waits for the result any more.
    *
-   * @throws SinkError when a later try may succeed: the same entries are then given again
+   * @throws SinkError when a later try may succeed: the same groups are then given again
    */
-  write(entries: readonly LogEntry[], position: number): Promise<WriteResult>;
-  /** Puts on disk what was written and remembers `position` with it, where the sink is a disk. */
-  sync?(position: number): Promise<void>;
-  /** Opens its files again: somebody has moved them. */
+  write(groups: readonly EntryGroup[], signal: AbortSignal): Promise<number>;
+  /** Makes what was written outlast the machine, where the sink is on this machine's disk. */
+  sync?(): Promise<void>;
+  /** Somebody may have moved its files. */
   reopen?(): Promise<void>;
   close(): Promise<void>;
 }
-
-export interface WriteResult {
-  refused: number;
-  truncated: number;
-}
-
-export const allTaken: WriteResult = { refused: 0, truncated: 0 };
 
 /** The other side is away, full or busy. */
 export class SinkError extends Error {

@@ -1,11 +1,9 @@
-import { once } from 'node:events';
 import { fstatSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
-import type { LogEntry } from '@enclaver/bus';
 import { type EntryFormat, formatEntries } from './entry-text.ts';
-import { allTaken, type Sink, type WriteResult } from './sink.ts';
+import { type EntryGroup, type Sink, SinkError } from './sink.ts';
 
 /** Lines on stdout, for `docker compose logs` and the like. */
 export class StdoutSink implements Sink {
@@ -15,6 +13,8 @@ export class StdoutSink implements Sink {
   constructor(format: EntryFormat, out: Writable) {
     this.#format = format;
     this.#out = out;
+    // A reader that is gone is told by each write
+    out.on('error', () => undefined);
   }
 
   /** On this process's stdout. */
@@ -26,10 +26,20 @@ export class StdoutSink implements Sink {
     return new StdoutSink(format, process.stdout);
   }
 
-  async write(entries: readonly LogEntry[]): Promise<WriteResult> {
-    // A stdout that is gone ends the process, as it does any other
-    if (!this.#out.write(formatEntries(entries, this.#format))) await once(this.#out, 'drain');
-    return allTaken;
+  async write(groups: readonly EntryGroup[]): Promise<number> {
+    const written = Promise.withResolvers<void>();
+    this.#out.write(
+      formatEntries(
+        groups.flatMap(({ entries }) => entries),
+        this.#format,
+      ),
+      (error) => {
+        if (error === null || error === undefined) written.resolve();
+        else written.reject(new SinkError(`stdout cannot be written: ${error.message}`, { cause: error }));
+      },
+    );
+    await written.promise;
+    return 0;
   }
 
   async close(): Promise<void> {

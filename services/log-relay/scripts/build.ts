@@ -1,0 +1,10 @@
+// Makes build/datagram-x64.node and build/datagram-arm64.node of native/*.c; `--sanitize` makes build/datagram-asan.node instead.
+import { buildAddon } from '../../../scripts/native-addon.ts';
+
+const addon = {
+  name: 'datagram',
+  sources: 'services/log-relay/native',
+  shared: ['libs/vsock/native/values.c'],
+  output: 'services/log-relay/build',
+};
+await buildAddon(addon, { sanitize: process.argv.includes('--sanitize') });

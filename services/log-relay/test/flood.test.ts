@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Bus, type EnclaveRecord } from '@enclaver/bus';
+import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
+import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
+import { FakeLog } from './fake-log.ts';
+import { enclaveRecord } from './records.ts';
+
+const KILLS = 2;
+const LINES = 20_000;
+
+describe('log-relay that is killed again and again', () => {
+  let nats: NatsProcess;
+  let bus: Bus;
+  let folder: string;
+  let guest: FakeGuest;
+  let log: FakeLog;
+  let record: EnclaveRecord;
+
+  before(async () => {
+    nats = await NatsProcess.start();
+    bus = await Bus.connect({ source: 'test', credentials: nats.credentials });
+    folder = await mkdtemp(join(tmpdir(), 'enclaver-log-relay-'));
+    guest = await FakeGuest.start(join(folder, 'vsock'));
+    log = new FakeLog(guest);
+    record = enclaveRecord(1, guest.path);
+    await writeFile(join(folder, 'bus.json'), JSON.stringify(nats.as('log-relay')), { mode: 0o600 });
+  });
+
+  after(async () => {
+    await bus.close();
+    await guest[Symbol.asyncDispose]();
+    await nats[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true });
+  });
+
+  it('loses and repeats no line on the bus and in files, and loses none on stdout', async function () {
+    this.timeout(60_000);
+    let stdout = '';
+    const start = (): ChildProcess => {
+      const child = spawn(process.execPath, [join(import.meta.dirname, '../src/main.ts')], {
+        env: {
+          ...process.env,
+          ENCLAVER_BUS: join(folder, 'bus.json'),
+          ENCLAVER_LOG_SINKS: `stdout:json file:${folder}/logs?size=256K&count=100`,
+        },
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+      child.stdout?.on('data', (chunk: Buffer) => {
+        stdout += chunk.toString('utf8');
+      });
+      return child;
+    };
+    const publishedLines = async (wanted: number): Promise<void> => {
+      let seen = 0;
+      for await (const { lines } of bus.logs({ id: record.id, follow: true })) {
+        seen += lines.length;
+        if (seen >= wanted) return;
+      }
+    };
+
+    let relay = start();
+    await bus.enclaves.put(record);
+    await bus.publishEvent(record.id, 'launching', { enclave: record });
+    const flood = (async () => {
+      for (let index = 0; index < LINES; index += 1) {
+        log.add(index % 5 === 0 ? 'stderr' : 'stdout', `line ${index} ${'x'.repeat(index % 200)}`);
+        if (index % 50 === 0) await sleep(5);
+      }
+    })();
+    for (let kill = 1; kill <= KILLS; kill += 1) {
+      await publishedLines((kill * LINES) / (KILLS + 1));
+      relay.kill('SIGKILL');
+      await once(relay, 'exit');
+      // A line that was cut off is whole in the next one's output
+      stdout += '\n';
+      relay = start();
+    }
+    await flood;
+    log.end();
+    for await (const event of bus.events({ id: record.id, replay: true })) if (event.name === 'log-ended') break;
+    relay.kill('SIGTERM');
+    await once(relay, 'exit');
+
+    const onBus: number[] = [];
+    for await (const { lines, lost } of bus.logs({ id: record.id })) {
+      assert.equal(lost, undefined);
+      onBus.push(...lines.map(({ sequence }) => sequence));
+    }
+    eachOnceInOrder(onBus);
+    eachOnceInOrder(await inFiles());
+    eachOnceInOrder([...new Set(sequences(stdout))]);
+  });
+
+  async function inFiles(): Promise<number[]> {
+    const names = (await readdir(join(folder, 'logs'))).filter((name) => !name.endsWith('.place'));
+    assert.ok(names.length > 3, `${names}`);
+    const age = (name: string): number => Number(/\.(\d+)$/.exec(name)?.[1] ?? 0);
+    const texts = names.toSorted((a, b) => age(b) - age(a)).map((name) => readFile(join(folder, 'logs', name), 'utf8'));
+    return sequences((await Promise.all(texts)).join(''));
+  }
+});
+
+function eachOnceInOrder(numbers: readonly number[]): void {
+  const fault = numbers.findIndex((number, index) => number !== index);
+  assert.equal(fault, -1, `${numbers.slice(Math.max(0, fault - 2), fault + 3)} at ${fault}`);
+  assert.equal(numbers.length, LINES);
+}
+
+function sequences(text: string): number[] {
+  const numbers: number[] = [];
+  for (const line of text.split('\n')) {
+    const sequence = /^\{.*"sequence":(\d+),"text":"line (\d+) x*"\}$/.exec(line);
+    if (sequence?.[1] !== sequence?.[2]) throw new Error(line);
+    if (sequence?.[1] !== undefined) numbers.push(Number(sequence[1]));
+  }
+  return numbers;
+}
