@@ -26,7 +26,7 @@ export class OtlpSink implements Sink {
   constructor(url: string, environment: NodeJS.ProcessEnv = process.env) {
     this.#url = url;
     this.#headers = {
-      ...headersOf(environment['OTEL_EXPORTER_OTLP_LOGS_HEADERS'] ?? environment['OTEL_EXPORTER_OTLP_HEADERS'] ?? ''),
+      ...headersOf(environment.OTEL_EXPORTER_OTLP_LOGS_HEADERS ?? environment.OTEL_EXPORTER_OTLP_HEADERS ?? ''),
       'content-type': 'application/json',
     };
   }
