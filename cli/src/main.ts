@@ -9,6 +9,7 @@ import { addEvents } from './commands/events.ts';
 import { addLogs } from './commands/logs.ts';
 import { addPs } from './commands/ps.ts';
 import { addRun } from './commands/run.ts';
+import { addStatus } from './commands/status.ts';
 import { addStop } from './commands/stop.ts';
 import { addTls } from './commands/tls.ts';
 import { addTrust } from './commands/trust.ts';
@@ -37,6 +38,7 @@ for (const add of [
   addUp,
   addLogs,
   addPs,
+  addStatus,
   addEvents,
   addStop,
   addEif,

@@ -33,12 +33,19 @@ import {
 } from './operations.ts';
 import { isBusUser, mayMakeStorage, readableStorage } from './permissions.ts';
 import { untilStored } from './retry.ts';
+import { MAX_FILE_STORE } from './server-config.ts';
 import { type OperationHandlers, SERVICE_METADATA, SERVICE_PREFIX, serveOperations } from './service-host.ts';
-import { presentServices, whilePresent } from './service-presence.ts';
-import { makeStorage, openBucket, waitForStorage } from './storage.ts';
+import { type PresentService, presentServices, serviceStates, whilePresent } from './service-presence.ts';
+import { bucketStream, makeStorage, openBucket, waitForStorage } from './storage.ts';
 import { BLOB_BUCKET, ENCLAVE_BUCKET, subjects } from './subjects.ts';
 import { traceHeaders } from './trace-headers.ts';
 import { Warnings } from './warnings.ts';
+
+/** In bytes. */
+export interface Room {
+  used: number;
+  max: number;
+}
 
 export interface BusOptions {
   /** Name of this process: the connection's name on the server and the `source` of what it publishes. */
@@ -211,9 +218,23 @@ export class Bus implements AsyncDisposable {
     await this.#connection.flush();
   }
 
+  /** Bytes that the bus keeps and may keep: all of it, and of that what enclaves have sealed. */
+  async storageUse(): Promise<{ all: Room; blobs: Room }> {
+    const { storage, limits: bounds } = await this.#manager.getAccountInfo();
+    const blobs = await this.#manager.streams.info(bucketStream(BLOB_BUCKET));
+    // Without a bound on the account it is that of the server, which our configuration gives it
+    const max = (bounds.max_storage ?? -1) > 0 ? bounds.max_storage : MAX_FILE_STORE;
+    return { all: { used: storage, max }, blobs: { used: blobs.state.bytes, max: blobs.config.max_bytes } };
+  }
+
   /** Names of the services that answer a ping. */
   async services(): Promise<string[]> {
     return (await presentServices(this.#connection)).map(({ name }) => name.slice(SERVICE_PREFIX.length));
+  }
+
+  /** The processes of ours that answer now, with version and start. */
+  serviceStates(): Promise<PresentService[]> {
+    return serviceStates(this.#connection);
   }
 
   /** Resolves when the connection is closed for good, with the reason if it was not our wish. */

@@ -44,6 +44,19 @@ export class EnclaveStore {
     return found.sort((a, b) => a.revision - b.revision).map(({ record }) => record);
   }
 
+  /** Every record that is there, then every change; no record where one was removed. Ends when the loop is left or the bus closes. */
+  async *watch(): AsyncGenerator<{ id: string; record: EnclaveRecord | undefined }> {
+    const entries = await this.#bucket.watch();
+    try {
+      for await (const entry of entries) {
+        const isThere = entry.operation === 'PUT';
+        yield { id: entry.key, record: isThere ? parseRecord(entry.key, entry.string()) : undefined };
+      }
+    } finally {
+      entries.stop();
+    }
+  }
+
   /** Forgets an enclave, its key's history included. */
   async remove(id: string): Promise<void> {
     await this.#bucket.purge(id);

@@ -1,5 +1,5 @@
 export { type Blob, BlobStore, BlobStoreFull } from './blob-store.ts';
-export { Bus, type BusOptions } from './bus.ts';
+export { Bus, type BusOptions, type Room } from './bus.ts';
 export { BusError, type ErrorData, errorDataSchema, toErrorData } from './bus-error.ts';
 export { type BusCredentials, readCredentials } from './credentials.ts';
 export * from './enclave.ts';
@@ -17,6 +17,7 @@ export { type BusUser, busUsers, everything, type Permissions, permissionsOf } f
 export { SCHEMA_VERSION } from './schema-version.ts';
 export { natsServerConfig, type ServerConfig, type ServerUser } from './server-config.ts';
 export type { OperationHandlers } from './service-host.ts';
+export type { PresentService } from './service-presence.ts';
 export { subjects } from './subjects.ts';
 export * from './warning.ts';
 export type { Warnings } from './warnings.ts';

@@ -47,6 +47,9 @@ export const limits = {
   heartbeatMs: 2_000,
   /** Pause before a state, event or log message that the server did not store is sent again. */
   storeRetryMs: 250,
+  /** So many losses of the connection in so long are worth a warning: one or two are a restart of nats-server. */
+  unstableLosses: 3,
+  unstableMs: 600_000,
   /** Warnings of one process at a time: some kinds, a few of them for each enclave. */
   warnings: 256,
   /** A warning is written again each minute, and vanishes after three without that: its service is gone. */

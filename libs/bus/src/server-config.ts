@@ -21,7 +21,7 @@ export interface ServerConfig {
 /** Largest bus message in bytes. A build request carries a manifest of at most 1 MiB, escaped and wrapped. */
 const MAX_PAYLOAD = 4 * 1024 * 1024;
 /** Bounds of JetStream: both streams and the bucket fit three times over. */
-const MAX_FILE_STORE = 1024 * 1024 * 1024;
+export const MAX_FILE_STORE = 1024 * 1024 * 1024;
 const MAX_MEMORY_STORE = 64 * 1024 * 1024;
 
 /** Configuration text for nats-server 2.9 and later. Its strings are quoted as JSON, which its format takes. */

@@ -18,6 +18,32 @@ export async function presentServices(connection: NatsConnection): Promise<Servi
   return present;
 }
 
+/** A process of ours on the bus, as it says itself. */
+export interface PresentService {
+  service: string;
+  /** The process's own on the bus. */
+  id: string;
+  version: string;
+  /** ISO 8601. */
+  started: string;
+}
+
+/** The processes of ours that answer, and since when they run. */
+export async function serviceStates(connection: NatsConnection): Promise<PresentService[]> {
+  const found: PresentService[] = [];
+  try {
+    const client = connection.services.client({ strategy: RequestStrategy.Timer, maxWait: limits.pingMs });
+    for await (const { name, id, version, started } of await client.stats()) {
+      if (!name.startsWith(SERVICE_PREFIX)) continue;
+      found.push({ service: name.slice(SERVICE_PREFIX.length), id, version, started });
+    }
+  } catch (error) {
+    // On a server where nothing listens yet, no answer is an error
+    if (!(error instanceof NatsError) || error.code !== ErrorCode.NoResponders) throw error;
+  }
+  return found.sort((a, b) => a.service.localeCompare(b.service) || a.started.localeCompare(b.started));
+}
+
 /**
  * Waits for the answer to a long request, but not longer than the service lives: rejects with `BUS_SERVICE_LOST` when none
  * of its processes that were there at the start answers pings any more. A successor does not know the request.

@@ -14,6 +14,7 @@ import * as z from 'zod';
 import { Bus } from './bus.ts';
 import { toErrorData } from './bus-error.ts';
 import { addBusMetrics } from './bus-metrics.ts';
+import { watchStability } from './bus-stability.ts';
 
 /** Environment that every service takes; a service extends it with its own names. */
 export const serviceEnvSchema = z.object({
@@ -97,6 +98,7 @@ export async function runService<E extends ServiceEnv>(definition: ServiceDefini
   const bus = await connecting.catch(fail);
   parts.bus = bus;
   busMetrics.follow(bus);
+  watchStability(bus);
   bus.onRefused((error) => logger.error(toErrorData(error), 'refused'));
   bus.warnings.onError = (error) => logger.error({ err: error }, 'warning not written to the bus');
   const service = await definition.start({ bus, env: env.data, logger, metrics }).catch(fail);

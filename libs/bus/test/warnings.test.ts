@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type NatsConnection } from 'nats';
+import { watchStability } from '../src/bus-stability.ts';
 import { Bus, type Warning } from '../src/index.ts';
 import { NatsProcess } from './nats-process.ts';
 
@@ -97,6 +98,20 @@ describe('warnings', () => {
       [full.code],
     );
     assert.equal(bus.counts.reconnects, 1);
+  });
+
+  it('tell of a bus that comes and goes', async () => {
+    watchStability(bus);
+    for (let n = 0; n < 3; n += 1) {
+      assert.ok(!bus.warnings.active.some(({ code }) => code === 'BUS_UNSTABLE'));
+      await nats.crash();
+      while (bus.isConnected) await sleep(10);
+      await nats.restart();
+      while (!bus.isConnected) await sleep(10);
+    }
+    assert.ok(bus.warnings.active.some(({ code }) => code === 'BUS_UNSTABLE'));
+    await bus.warnings.written();
+    while (!reader.isConnected) await sleep(10);
   });
 
   it('are bounded: what one process raises beyond that is an error to its log', async () => {

@@ -1,3 +1,4 @@
+export { accelerator } from './accelerator.ts';
 export type { LocalNsmOptions } from './local-nsm.ts';
 export { MachineError, type MachineErrorCode } from './machine-error.ts';
 export type { Microvm, MicrovmEnd } from './microvm.ts';

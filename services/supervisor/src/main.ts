@@ -3,12 +3,13 @@ import { chooseBackend } from './backends/choose.ts';
 import { envSchema } from './config.ts';
 import { Supervisor } from './supervisor.ts';
 import { VERSION } from './version.ts';
+import { EnclaveWatch } from './watch/enclave-watch.ts';
 
 await runService({
   name: 'supervisor',
   version: VERSION,
   env: envSchema,
-  start: async ({ bus, env, logger }) => {
+  start: async ({ bus, env, logger, metrics }) => {
     // Sockets of the machines are for this user only
     process.umask(0o077);
     const stopOnExit = env.ENCLAVER_STOP_ON_EXIT === '1';
@@ -18,9 +19,15 @@ await runService({
       ...(instanceId === undefined ? {} : { instanceId }),
     };
     const backend = await chooseBackend(env, { rootDir: env.ENCLAVER_NSM_DIR, logger, ...parent }, logger);
+    const watch = EnclaveWatch.start({ bus, metrics, logger });
     const supervisor = new Supervisor({ bus, backend, logger, runDir: env.ENCLAVER_RUN_DIR, stopOnExit });
     await supervisor.start();
     await bus.serve('supervisor', VERSION, supervisor.handlers);
-    return supervisor;
+    return {
+      close: async () => {
+        await supervisor.close();
+        await watch.close();
+      },
+    };
   },
 });
