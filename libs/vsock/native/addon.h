@@ -38,5 +38,6 @@ void relays_end(struct instance *instance);
 bool export_sockets(napi_env env, napi_value exports);
 bool export_poll(napi_env env, napi_value exports);
 bool export_relay(napi_env env, napi_value exports);
+bool export_channel(napi_env env, napi_value exports);
 
 #endif

@@ -9,13 +9,22 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-struct conn *conn_create(struct thread *thread, uint16_t flags, void *owner) {
+struct conn *conn_create(struct thread *thread, uint16_t flags, void *owner, struct group *group) {
+  struct share *share = &group->shares[thread - thread->relay->threads];
   struct conn *conn = calloc(1, sizeof *conn);
   if (!conn) return NULL;
   if (!timer_reserve(thread)) {
     free(conn);
     return NULL;
   }
+  if (share->conns == 0 && !timer_reserve(thread)) {
+    thread->timers--;
+    free(conn);
+    return NULL;
+  }
+  share->conns++;
+  conn->share = share;
+  atomic_fetch_add(&group->references, 1);
   conn->timer.kind = TIMER_CONN;
   conn->flags = flags;
   conn->side[0].fd = conn->side[1].fd = -1;
@@ -56,15 +65,30 @@ bool side_watch(struct thread *thread, struct conn *conn, int which, bool out) {
   return true;
 }
 
-void pending_drop(struct thread *thread, struct side *side) {
+/* Events of the current batch and the round may still point to it until here. */
+void conn_free(struct conn *conn) {
+  group_release(conn->share->group);
+  free(conn);
+}
+
+void pending_put(struct thread *thread, struct conn *conn, int which, struct pending *pending) {
+  conn->side[which].out = pending;
+  thread->pending_bytes += pending->length;
+  conn->share->pending_bytes += pending->length;
+}
+
+void pending_drop(struct thread *thread, struct conn *conn, int which) {
+  struct side *side = &conn->side[which];
   if (!side->out) return;
   thread->pending_bytes -= side->out->length;
+  conn->share->pending_bytes -= side->out->length;
   free(side->out);
   side->out = NULL;
 }
 
-static void side_close(struct thread *thread, struct side *side) {
-  pending_drop(thread, side);
+static void side_close(struct thread *thread, struct conn *conn, int which) {
+  struct side *side = &conn->side[which];
+  pending_drop(thread, conn, which);
   if (side->fd < 0) return;
   /* close() alone leaves the entry while another descriptor (a Node socket, a forked child) shares the socket. */
   if (side->flags & SIDE_LISTED) epoll_ctl(thread->epoll, EPOLL_CTL_DEL, side->fd, NULL);
@@ -77,6 +101,11 @@ void conn_close(struct thread *thread, struct conn *conn, enum reason reason, in
   conn->flags |= CONN_GONE;
   timer_clear(thread, &conn->timer);
   thread->timers--;
+  if (--conn->share->conns == 0) {
+    /* What waits in it is gone by now, and has to be freed. */
+    if (conn->share->timer.slot) share_timer(thread, conn->share);
+    thread->timers--;
+  }
   if (reason == REASON_RESET) {
     /* A TCP peer must not take a stream that broke off for one that ended. */
     const struct linger abort = {.l_onoff = 1, .l_linger = 0};
@@ -86,9 +115,20 @@ void conn_close(struct thread *thread, struct conn *conn, enum reason reason, in
     }
   }
   /* Before the peers can see the end: who has seen it finds it counted. */
-  if (!(conn->flags & CONN_JOIN)) atomic_fetch_sub(&conn->lane->route->active, 1);
-  side_close(thread, &conn->side[0]);
-  side_close(thread, &conn->side[1]);
+  if (!(conn->flags & CONN_JOIN)) {
+    atomic_fetch_sub(&conn->lane->route->active, 1);
+    atomic_fetch_sub(&conn->share->group->active, 1);
+  }
+  side_close(thread, conn, 0);
+  side_close(thread, conn, 1);
+  if (conn->report) {
+    conn->report->event.reason = (int)reason;
+    conn->report->event.error = error;
+    conn->report->event.bytes[0] = conn->bytes[0];
+    conn->report->event.bytes[1] = conn->bytes[1];
+    report_post(thread->relay, conn->report, thread->now);
+    conn->report = NULL;
+  }
   if (conn->flags & CONN_SCREENING) {
     conn->screening->conn = NULL;
     screening_release(conn->screening);
@@ -124,6 +164,7 @@ void join_release(struct join *join) {
     free(join->to[i]);
     free(join->head[i]);
   }
+  if (join->group) group_release(join->group);
   free(join);
 }
 
@@ -135,7 +176,7 @@ static int family_of(int fd) {
 }
 
 void join_start(struct thread *thread, struct join *join) {
-  struct conn *conn = conn_create(thread, CONN_JOIN, join);
+  struct conn *conn = conn_create(thread, CONN_JOIN | (join->egress ? CONN_EGRESS : 0), join, join->group);
   if (!conn) {
     join->done.reason = REASON_RESET;
     join->done.error = ENOMEM;
@@ -146,8 +187,7 @@ void join_start(struct thread *thread, struct join *join) {
   conn->idle_ms = join->idle_ms;
   for (int i = 0; i < 2; i++) {
     if (join->head[i]) {
-      conn->side[!i].out = join->head[i];
-      thread->pending_bytes += join->head[i]->length;
+      pending_put(thread, conn, !i, join->head[i]);
       join->head[i] = NULL;
     }
     if (join->fd[i] < 0) continue;

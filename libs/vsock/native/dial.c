@@ -14,7 +14,10 @@
 #include <unistd.h>
 
 static void fail(struct thread *thread, struct conn *conn, int error) {
-  if (!(conn->flags & CONN_JOIN)) atomic_fetch_add(&conn->lane->route->failed_connects, 1);
+  if (!(conn->flags & CONN_JOIN)) {
+    atomic_fetch_add(&conn->lane->route->failed_connects, 1);
+    atomic_fetch_add(&conn->share->group->failed_connects, 1);
+  }
   conn_close(thread, conn, REASON_CONNECT_FAILED, error);
 }
 
@@ -179,7 +182,7 @@ void dial_event(struct thread *thread, struct conn *conn, int which, uint32_t ev
   } else if (dial->stage[which] == DIAL_ANSWER) {
     if (!read_answer(thread, conn, which)) return;
   }
-  if (dial->stage[which] == DIAL_NONE && advance(thread, conn) && !(conn->flags & CONN_DIALLING)) conn_move(thread, conn);
+  if (dial->stage[which] == DIAL_NONE && advance(thread, conn) && !(conn->flags & CONN_DIALLING)) conn_queue(thread, conn);
 }
 
 void dial_timer(struct thread *thread, struct conn *conn) {
@@ -192,5 +195,5 @@ void dial_timer(struct thread *thread, struct conn *conn) {
     }
     if (dial->stage[i] == DIAL_RETRY && thread->now >= dial->retry_at[i] && !attempt(thread, conn, i)) return;
   }
-  if (advance(thread, conn) && !(conn->flags & CONN_DIALLING)) conn_move(thread, conn);
+  if (advance(thread, conn) && !(conn->flags & CONN_DIALLING)) conn_queue(thread, conn);
 }

@@ -19,6 +19,8 @@ static void run_timers(struct thread *thread) {
     timer_clear(thread, timer);
     if (timer->kind == TIMER_ROUTE) {
       lane_timer(thread, (struct lane *)timer);
+    } else if (timer->kind == TIMER_SHARE) {
+      share_timer(thread, (struct share *)timer);
     } else {
       struct conn *conn = (struct conn *)timer;
       if (conn->flags & CONN_SCREENING) screen_timer(thread, conn);
@@ -114,32 +116,16 @@ static void run_event(struct thread *thread, const struct epoll_event *event) {
   }
 }
 
-static void run_ready(struct thread *thread) {
-  struct conn *conn = thread->ready_first;
-  thread->ready_first = thread->ready_last = NULL;
-  while (conn) {
-    struct conn *next = conn->ready;
-    conn->flags &= (uint16_t)~CONN_QUEUED;
-    if (!(conn->flags & CONN_GONE)) {
-      conn_move(thread, conn);
-    } else {
-      conn->next = thread->gone;
-      thread->gone = conn;
-    }
-    conn = next;
-  }
-}
-
 static void free_gone(struct thread *thread) {
   while (thread->gone) {
     struct conn *conn = thread->gone;
     thread->gone = conn->next;
-    free(conn);
+    conn_free(conn);
   }
 }
 
 static int wait_ms(const struct thread *thread) {
-  if (thread->ready_first || thread->stop) return 0;
+  if (thread->round_first || thread->stop) return 0;
   if (thread->heap_length == 0) return -1;
   const uint64_t when = thread->heap[0]->when, now = clock_ms();
   if (when <= now) return 0;
@@ -157,7 +143,7 @@ static void *thread_main(void *argument) {
       woken |= (events[i].data.u64 & 3) == TAG_WAKE;
       run_event(thread, &events[i]);
     }
-    run_ready(thread);
+    shares_run(thread);
     run_timers(thread);
     if (woken) run_commands(thread);
     if (thread->reap) {
@@ -165,7 +151,7 @@ static void *thread_main(void *argument) {
       lanes_reap(thread);
     }
     free_gone(thread);
-  } while (!thread->stop || thread->ready_first);
+  } while (!thread->stop || thread->round_first);
   run_commands(thread); /* whatever came after the stop is told so */
   lanes_reap(thread);
   free_gone(thread);
@@ -255,6 +241,7 @@ void relay_wait(struct relay *relay) {
 void relay_destroy(struct relay *relay) {
   for (uint32_t i = 0; i < relay->thread_count; i++) thread_free(&relay->threads[i]);
   pthread_mutex_destroy(&relay->lock);
+  if (relay->group) group_release(relay->group);
   free(relay->threads);
   free(relay);
 }
@@ -270,7 +257,8 @@ struct relay *relay_create(uint32_t threads, size_t buffer_size, size_t pending_
   relay->owner = owner;
   relay->events_end = &relay->events;
   relay->stopped.type = EVENT_STOPPED;
-  if (!relay->threads) threads = 0;
+  relay->group = group_create(threads);
+  if (!relay->threads || !relay->group) threads = 0;
   atomic_init(&relay->running, threads);
   /* Counted before the first starts: a thread looks at it when it decides how to watch a listener. */
   relay->thread_count = threads;
@@ -285,5 +273,8 @@ struct relay *relay_create(uint32_t threads, size_t buffer_size, size_t pending_
     errno = error;
     return NULL;
   }
-  return relay;
+  if (threads > 0) return relay;
+  relay_destroy(relay);
+  errno = ENOMEM;
+  return NULL;
 }

@@ -7,18 +7,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-static void queue_turn(struct thread *thread, struct conn *conn) {
-  if (conn->flags & CONN_QUEUED) return;
-  conn->flags |= CONN_QUEUED;
-  conn->ready = NULL;
-  if (thread->ready_last) thread->ready_last->ready = conn;
-  else thread->ready_first = conn;
-  thread->ready_last = conn;
-}
-
 static void count(struct thread *thread, struct conn *conn, int from, size_t bytes) {
   conn->bytes[from] += bytes;
   conn->last = thread->now;
+  atomic_ullong *total = conn->share->group->bytes[!!(conn->flags & CONN_EGRESS)];
+  atomic_fetch_add_explicit(&total[from], bytes, memory_order_relaxed);
   if (!(conn->flags & CONN_JOIN)) atomic_fetch_add_explicit(&conn->lane->route->bytes[from], bytes, memory_order_relaxed);
 }
 
@@ -29,7 +22,7 @@ static void side_died(struct thread *thread, struct conn *conn, int which, int e
   side->flags &= ~(uint32_t)SIDE_BLOCKED;
   if (side->out) conn->flags |= CONN_LOST;
   if (!conn->error) conn->error = (int16_t)error;
-  pending_drop(thread, side);
+  pending_drop(thread, conn, which);
 }
 
 /* How many of the bytes the side took; fewer than asked means it is blocked or dead. */
@@ -68,23 +61,23 @@ static void flush(struct thread *thread, struct conn *conn, int which) {
   struct side *side = &conn->side[which];
   struct pending *out = side->out;
   const size_t sent = side_send(thread, conn, which, out->data + out->offset, out->length - out->offset);
+  thread->moved += sent;
   if (!side->out) return; /* it died and its bytes with it */
   out->offset += (uint32_t)sent;
   if (out->offset == out->length) {
-    pending_drop(thread, side);
+    pending_drop(thread, conn, which);
     /* A watch that cannot be taken back costs spare wake-ups, nothing else. */
     (void)side_watch(thread, conn, which, false);
   }
 }
 
-static bool keep(struct thread *thread, struct side *side, const unsigned char *data, size_t length) {
+static bool keep(struct thread *thread, struct conn *conn, int which, const unsigned char *data, size_t length) {
   struct pending *out = malloc(sizeof *out + length);
   if (!out) return false;
   out->offset = 0;
   out->length = (uint32_t)length;
   memcpy(out->data, data, length);
-  thread->pending_bytes += length;
-  side->out = out;
+  pending_put(thread, conn, which, out);
   return true;
 }
 
@@ -106,14 +99,16 @@ static bool pump(struct thread *thread, struct conn *conn, int from) {
       if (sink->out) return true;
     }
     if ((source->flags & SIDE_EOF) || !(source->flags & SIDE_READABLE)) return true;
-    if (turn >= TURN_BYTES) {
-      queue_turn(thread, conn);
+    if (turn >= thread->turn_bytes) {
+      conn_queue(thread, conn);
       return true;
     }
     /* With too much kept for slow readers, look first and take only what the sink took. */
     const bool dead = sink->flags & SIDE_DEAD;
-    const bool peek = !dead && thread->pending_bytes + thread->buffer_size > thread->pending_limit;
-    const ssize_t n = receive(source->fd, thread->buffer, thread->buffer_size, peek ? MSG_PEEK : 0);
+    const bool peek = !dead && (thread->pending_bytes + thread->buffer_size > thread->pending_limit ||
+                                conn->share->pending_bytes + thread->buffer_size > conn->share->group->pending_limit);
+    const size_t rest = thread->turn_bytes - turn, room = rest < thread->buffer_size ? rest : thread->buffer_size;
+    const ssize_t n = receive(source->fd, thread->buffer, room, peek ? MSG_PEEK : 0);
     if (n < 0) {
       if (errno == EAGAIN || errno == EWOULDBLOCK) {
         source->flags &= ~(uint32_t)SIDE_READABLE;
@@ -133,6 +128,7 @@ static bool pump(struct thread *thread, struct conn *conn, int from) {
       continue;
     }
     turn += (size_t)n;
+    thread->moved += (size_t)n;
     if (dead) {
       conn->flags |= CONN_LOST;
       continue;
@@ -143,12 +139,12 @@ static bool pump(struct thread *thread, struct conn *conn, int from) {
       return false;
     }
     if (!peek && sent < (size_t)n && !(sink->flags & SIDE_DEAD) &&
-        !keep(thread, sink, thread->buffer + sent, (size_t)n - sent)) {
+        !keep(thread, conn, !from, thread->buffer + sent, (size_t)n - sent)) {
       conn_close(thread, conn, REASON_RESET, ENOMEM);
       return false;
     }
     /* A short read of a stream emptied it, and what comes later makes a new edge. */
-    if (!peek && (size_t)n < thread->buffer_size && !(source->flags & SIDE_HUNG)) source->flags &= ~(uint32_t)SIDE_READABLE;
+    if (!peek && (size_t)n < room && !(source->flags & SIDE_HUNG)) source->flags &= ~(uint32_t)SIDE_READABLE;
   }
 }
 
@@ -225,7 +221,7 @@ void conn_event(struct thread *thread, struct conn *conn, int which, uint32_t ev
   if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) side->flags |= SIDE_HUNG;
   if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) side->flags &= ~(uint32_t)SIDE_BLOCKED;
   if (events & (EPOLLHUP | EPOLLERR)) side->flags |= SIDE_CLOSED;
-  conn_move(thread, conn);
+  conn_queue(thread, conn);
 }
 
 void conn_idle_timer(struct thread *thread, struct conn *conn) {
@@ -250,6 +246,6 @@ bool conn_open(struct thread *thread, struct conn *conn) {
     conn_close(thread, conn, REASON_RESET, errno);
     return false;
   }
-  if (conn->side[0].out || conn->side[1].out) conn_move(thread, conn);
+  if (conn->side[0].out || conn->side[1].out) conn_queue(thread, conn);
   return true;
 }

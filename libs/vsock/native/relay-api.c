@@ -31,11 +31,20 @@ static struct screening *screening_of(struct event *event) {
   return (struct screening *)((char *)event - offsetof(struct screening, event));
 }
 
+static struct report *report_of(struct event *event) {
+  return (struct report *)((char *)event - offsetof(struct report, event));
+}
+
 /* The event's owner loses the reference that was held for this delivery. */
 static void release_event(struct event *event) {
   if (event->type == EVENT_JOIN_DONE) join_release((struct join *)((char *)event - offsetof(struct join, done)));
   if (event->type == EVENT_SCREEN) screening_release(screening_of(event));
   if (event->type == EVENT_ROUTE_CLOSED) route_release((struct route *)((char *)event - offsetof(struct route, closed)));
+  if (event->type == EVENT_CONN_CLOSED) {
+    struct report *report = report_of(event);
+    atomic_fetch_sub(&report->relay->unread_reports, 1);
+    free(report);
+  }
 }
 
 static void end(struct relay_handle *handle) {
@@ -87,13 +96,14 @@ static void on_async(uv_async_t *async) {
   if (handle->closing) return;
   napi_env env = handle->instance->env;
   napi_handle_scope scope;
-  napi_value argv[2], bytes, verdicts;
+  napi_value argv[3], bytes, verdicts, peer;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
-  if (napi_create_array(env, &argv[0]) != napi_ok || napi_create_array(env, &argv[1]) != napi_ok) {
+  if (napi_create_array(env, &argv[0]) != napi_ok || napi_create_array(env, &argv[1]) != napi_ok ||
+      napi_create_array(env, &argv[2]) != napi_ok) {
     napi_close_handle_scope(env, scope);
     return;
   }
-  uint32_t length = 0, count = 0;
+  uint32_t length = 0, count = 0, reports = 0;
   bool stopped = false;
   struct event *asked = NULL, **asked_end = &asked;
   for (struct event *event = relay_take_events(handle->relay), *next; event; event = next) {
@@ -102,6 +112,13 @@ static void on_async(uv_async_t *async) {
                                         (int64_t)event->bytes[0], (int64_t)event->bytes[1]};
     for (int i = 0; i < EVENT_WORDS; i++) napi_set_element(env, argv[0], length++, make_int(env, words[i]));
     stopped |= event->type == EVENT_STOPPED;
+    if (event->type == EVENT_CONN_CLOSED) {
+      if (napi_create_string_utf8(env, report_of(event)->peer, NAPI_AUTO_LENGTH, &peer) == napi_ok)
+        napi_set_element(env, argv[2], reports, peer);
+      napi_set_element(env, argv[2], reports + 1, make_int(env, (int64_t)report_of(event)->opened));
+      napi_set_element(env, argv[2], reports + 2, make_int(env, report_of(event)->lead));
+      reports += 3;
+    }
     if (event->type != EVENT_SCREEN) {
       release_event(event);
       continue;
@@ -116,7 +133,7 @@ static void on_async(uv_async_t *async) {
   }
   if (length > 0) {
     handle->holders++; /* the call may close this very handle */
-    verdicts = call_back(env, handle->callback, 2, argv);
+    verdicts = call_back(env, handle->callback, 3, argv);
     uint32_t index = 0;
     for (struct event *event = asked, *next; event; event = next, index += 2) {
       next = event->next;
@@ -129,7 +146,7 @@ static void on_async(uv_async_t *async) {
   napi_close_handle_scope(env, scope);
 }
 
-/* (threads, bufferSize, pendingLimit, callback(events)) → handle */
+/* (threads, bufferSize, pendingLimit, callback(events, firsts, reports)) → handle */
 static napi_value relayCreate(napi_env env, napi_callback_info info) {
   napi_value argv[4], result;
   uint32_t threads, buffer_size, pending_limit;

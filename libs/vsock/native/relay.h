@@ -15,6 +15,15 @@
 
 /* One turn of one direction: others get their share after this many bytes. */
 #define TURN_BYTES (512u * 1024u)
+/* What a group may move in a round, a group that moved more waits for as many rounds; and what a turn and an accept cost beside their bytes. */
+#define ROUND_BYTES (256 * 1024)
+#define TURN_COST (16 * 1024)
+#define ACCEPT_COST (64 * 1024)
+/* Rounds that a group waits at most for what it had. */
+#define DEBT_BYTES (4 * 1024 * 1024)
+/* A byte rate lets so many milliseconds' worth pass at once, and no less than a full read. */
+#define BURST_MS 100
+#define BURST_BYTES (256 * 1024)
 /* Single vsock writes above this size gain nothing, and throughput collapses above 512 KiB. */
 #define VSOCK_WRITE_BYTES (64u * 1024u)
 /*
@@ -23,7 +32,9 @@
  */
 #define UNIX_SEND_BYTES (512 * 1024)
 /* Connections taken from one listener before the others are served. */
-#define ACCEPT_BATCH 64
+#define ACCEPT_BATCH 16
+/* Taken at its end, so that they are served: more than the queue of a listener holds on most systems. */
+#define CLOSE_BATCH 4096
 /* Pause of a listener after EMFILE and the like. */
 #define ACCEPT_PAUSE_MS 100
 /* After one side is gone for good: how long the other may still talk before it is cut. */
@@ -37,8 +48,8 @@
 #define OK_LINE_MAX 32
 
 enum reason { REASON_CLOSED, REASON_RESET, REASON_IDLE, REASON_CANCELLED, REASON_CONNECT_FAILED };
-enum event_type { EVENT_JOIN_CONNECTED, EVENT_JOIN_DONE, EVENT_ROUTE_CLOSED, EVENT_STOPPED, EVENT_SCREEN };
-enum timer_kind { TIMER_CONN, TIMER_ROUTE };
+enum event_type { EVENT_JOIN_CONNECTED, EVENT_JOIN_DONE, EVENT_ROUTE_CLOSED, EVENT_STOPPED, EVENT_SCREEN, EVENT_CONN_CLOSED };
+enum timer_kind { TIMER_CONN, TIMER_ROUTE, TIMER_SHARE };
 enum command_type { COMMAND_ROUTE_ADD, COMMAND_ROUTE_CLOSE, COMMAND_JOIN, COMMAND_CANCEL, COMMAND_VERDICT, COMMAND_STOP };
 /* Low bits of epoll's data word: what the pointer above them is. */
 enum tag { TAG_SIDE_A, TAG_SIDE_B, TAG_ROUTE, TAG_WAKE };
@@ -62,7 +73,7 @@ enum side_flag {
 /* Index of the side that the relay dialled, or that the caller names second. */
 enum { DIALLED = 1 };
 
-enum conn_flag { CONN_DIALLING = 1, CONN_JOIN = 2, CONN_QUEUED = 4, CONN_GONE = 8, CONN_LINGER = 16, CONN_HELD = 32, CONN_LOST = 64, CONN_SCREENING = 128 };
+enum conn_flag { CONN_DIALLING = 1, CONN_JOIN = 2, CONN_QUEUED = 4, CONN_GONE = 8, CONN_LINGER = 16, CONN_HELD = 32, CONN_LOST = 64, CONN_SCREENING = 128, CONN_EGRESS = 256 };
 
 struct timer {
   uint64_t when; /* ms, monotonic */
@@ -112,6 +123,70 @@ struct route;
 struct join;
 struct screening;
 
+struct group;
+
+/* A token bucket of connections as one number (generic cell rate algorithm): each moves it on by the interval of the rate. */
+struct pace {
+  atomic_ullong due_ns; /* when the connections that were taken so far are paid for; monotonic */
+  uint32_t interval_ns; /* between two connections of the rate; 0 = no rate */
+  uint64_t ahead_ns;    /* how far a burst may run ahead of it */
+};
+
+/* A token bucket of bytes, in one thread. */
+struct meter {
+  uint64_t rate; /* bytes per second; 0 = no rate */
+  int64_t tokens;  /* thousandths of a byte */
+  uint64_t filled; /* ms */
+};
+
+/* Connections of a group that wait for a turn: those that came in by a route, and those that are marked as egress. */
+struct flow {
+  struct conn *first, *last;
+  struct meter meter;
+};
+
+/* A group's part in one thread. */
+struct share {
+  struct timer timer; /* a flow over its rate may go on */
+  struct group *group;
+  struct share *next; /* in the round */
+  struct flow flows[2];
+  int64_t credit;
+  size_t pending_bytes;
+  uint32_t conns;
+  uint8_t turn; /* the flow that is asked first */
+  bool listed;
+};
+
+/* Connections that together get one share of each thread, however many they are; and what bounds them together. */
+struct group {
+  atomic_uint references;
+  /* Of its routes; bytes also of egress, second. */
+  atomic_uint active;
+  atomic_ullong accepted, refused, rate_limited, failed_connects, bytes[2][2];
+  uint32_t max_connections;
+  size_t pending_limit; /* in one thread, before it only passes on what is taken */
+  struct pace pace;
+  struct share shares[];
+};
+
+/* What is told of a route's connection at its end. */
+struct report {
+  struct event event;
+  struct relay *relay;
+  uint64_t opened; /* ms */
+  uint32_t lead;
+  char peer[64];
+};
+
+/* Where a route leads, and whose connections those are that it takes. Earlier ones are kept: a dial may be under way to one. */
+struct lead {
+  struct lead *older;
+  uint32_t number;
+  struct group *group;
+  struct endpoint target;
+};
+
 struct lane; /* a route's part in one thread */
 
 struct conn {
@@ -126,6 +201,8 @@ struct conn {
     struct lane *lane;
     struct join *join; /* with CONN_JOIN */
   };
+  struct share *share;
+  struct report *report; /* of a route that reports */
   struct side side[2];
   uint64_t bytes[2]; /* delivered from this side to the other */
   uint64_t last;     /* ms of the last byte */
@@ -146,16 +223,17 @@ struct route {
   atomic_uint references, listening, open;
   atomic_uint active;
   atomic_ullong accepted, refused, rate_limited, undecided, failed_connects, accept_errors, bytes[2];
-  atomic_ullong due_ns; /* when the connections of the rate that were taken so far are paid for; monotonic */
+  atomic_int accept_error; /* errno of the last */
   struct relay *relay;
-  struct endpoint target;
+  _Atomic(struct lead *) lead;
+  struct pace pace;
   uint32_t max_connections, connect_ms, idle_ms;
-  uint32_t interval_ns; /* between two connections of the rate; 0 = no rate */
-  uint64_t ahead_ns;    /* how far a burst may run ahead of it */
   int fd;
   int family;
   bool hybrid;
   bool proxy_header; /* the target first hears who connects */
+  bool reports;      /* JavaScript hears of each connection at its end */
+  atomic_bool keep_path; /* another process listens at this very socket */
   uint32_t screen_bytes, screen_ms; /* as many first bytes are shown to JavaScript, which decides in this time; 0 = no such route */
   char *path; /* of a Unix listener */
   dev_t device;
@@ -170,6 +248,8 @@ struct join {
   atomic_uint references;
   struct thread *thread;
   struct conn *conn; /* touched by the thread alone */
+  struct group *group;
+  bool egress;
   int fd[2];
   bool hybrid[2];
   struct endpoint *to[2];
@@ -209,7 +289,10 @@ struct thread {
   size_t buffer_size, pending_bytes, pending_limit;
   struct timer **heap;
   uint32_t heap_length, heap_capacity, timers;
-  struct conn *ready_first, *ready_last, *gone, *joins;
+  struct share *round_first, *round_last;
+  uint64_t moved;      /* bytes received, or written from what was kept: what rounds are counted in */
+  uint32_t turn_bytes; /* what each direction of the connection whose turn it is may move */
+  struct conn *gone, *joins;
   struct lane *lanes;
   uint64_t now;
   bool stop, reap;
@@ -221,7 +304,9 @@ struct relay {
   pthread_mutex_t lock;
   struct event *events, **events_end;
   atomic_uint running;
+  atomic_uint unread_reports;
   struct event stopped;
+  struct group *group; /* of what belongs to no other */
   uint32_t thread_count, next_thread;
   struct thread *threads;
 };
@@ -246,11 +331,13 @@ void conn_idle_timer(struct thread *thread, struct conn *conn);
 bool conn_open(struct thread *thread, struct conn *conn);
 
 /* conn.c */
-struct conn *conn_create(struct thread *thread, uint16_t flags, void *owner);
+struct conn *conn_create(struct thread *thread, uint16_t flags, void *owner, struct group *group);
+void conn_free(struct conn *conn);
 void conn_close(struct thread *thread, struct conn *conn, enum reason reason, int error);
 bool side_watch(struct thread *thread, struct conn *conn, int which, bool out);
 void side_adopt(struct side *side, int fd, int family, bool hybrid);
-void pending_drop(struct thread *thread, struct side *side);
+void pending_put(struct thread *thread, struct conn *conn, int which, struct pending *pending);
+void pending_drop(struct thread *thread, struct conn *conn, int which);
 void join_start(struct thread *thread, struct join *join);
 void join_release(struct join *join);
 
@@ -260,6 +347,20 @@ void screen_event(struct thread *thread, struct conn *conn, uint32_t events);
 void screen_timer(struct thread *thread, struct conn *conn);
 void screen_verdict(struct thread *thread, struct screening *screening, int32_t skip, struct pending *head);
 void screening_release(struct screening *screening);
+
+/* share.c */
+struct group *group_create(uint32_t threads);
+void group_release(struct group *group);
+void lead_release(struct lead *lead);
+bool pace_take(struct pace *pace);
+void conn_queue(struct thread *thread, struct conn *conn);
+void share_charge(struct share *share, int64_t cost);
+void share_timer(struct thread *thread, struct share *share);
+void shares_run(struct thread *thread);
+
+/* report.c */
+struct report *report_create(struct relay *relay, uint32_t id, uint32_t lead, uint64_t now, const struct sockaddr_storage *peer);
+void report_post(struct relay *relay, struct report *report, uint64_t now);
 
 /* proxy-header.c */
 struct pending *proxy_header(int fd, const struct sockaddr_storage *peer);
@@ -274,7 +375,6 @@ void lane_add(struct thread *thread, struct lane *lane);
 void lane_accept(struct thread *thread, struct lane *lane, unsigned limit);
 void lane_close(struct thread *thread, struct lane *lane, uint32_t drain_ms);
 void lane_timer(struct thread *thread, struct lane *lane);
-bool route_within_rate(struct route *route);
 bool route_dial(struct thread *thread, struct conn *conn);
 void lanes_reap(struct thread *thread);
 void route_release(struct route *route);

@@ -6,20 +6,20 @@
 #include <linux/vm_sockets.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 static bool watch(struct thread *thread, struct lane *lane) {
-  /* Level-triggered: what one turn leaves in the queue is told again. */
+  /* Level-triggered: what one turn leaves in the queue is told again. Other threads and processes may listen at it, too. */
   struct epoll_event event = {
-      .events = EPOLLIN | (thread->relay->thread_count > 1 ? (uint32_t)EPOLLEXCLUSIVE : 0u),
+      .events = EPOLLIN | (uint32_t)EPOLLEXCLUSIVE,
       .data.u64 = (uint64_t)(uintptr_t)lane | TAG_ROUTE,
   };
   return epoll_ctl(thread->epoll, EPOLL_CTL_ADD, lane->route->fd, &event) == 0;
 }
 
-static void pause_accept(struct thread *thread, struct lane *lane) {
+static void pause_accept(struct thread *thread, struct lane *lane, int error) {
   atomic_fetch_add(&lane->route->accept_errors, 1);
+  atomic_store(&lane->route->accept_error, error);
   epoll_ctl(thread->epoll, EPOLL_CTL_DEL, lane->route->fd, NULL);
   timer_set(thread, &lane->timer, thread->now + ACCEPT_PAUSE_MS);
 }
@@ -32,61 +32,53 @@ static bool peer_allowed(const struct route *route, const struct sockaddr_storag
   return false;
 }
 
-/* A token bucket as one number (generic cell rate algorithm): each connection moves it on by the interval of the rate. */
-bool route_within_rate(struct route *route) {
-  if (route->interval_ns == 0) return true;
-  struct timespec clock;
-  clock_gettime(CLOCK_MONOTONIC, &clock);
-  const uint64_t now = (uint64_t)clock.tv_sec * 1000000000u + (uint64_t)clock.tv_nsec;
-  unsigned long long due = atomic_load(&route->due_ns), from;
-  do {
-    from = due > now ? due : now;
-    if (from - now > route->ahead_ns) return false;
-  } while (!atomic_compare_exchange_weak(&route->due_ns, &due, from + route->interval_ns));
-  return true;
-}
-
 bool route_dial(struct thread *thread, struct conn *conn) {
-  const struct route *route = conn->lane->route;
-  const struct endpoint *const to[2] = {NULL, &route->target};
+  struct route *route = conn->lane->route;
+  const struct endpoint *const to[2] = {NULL, &atomic_load(&route->lead)->target};
   const uint32_t timeout_ms[2] = {0, route->connect_ms};
   return dial_start(thread, conn, to, timeout_ms);
 }
 
+/* Counts it out again, and in where it belongs. */
+static void turn_away(struct route *route, struct group *group, int fd, atomic_ullong *as, atomic_ullong *as_of_group) {
+  atomic_fetch_sub(&route->active, 1);
+  atomic_fetch_sub(&group->active, 1);
+  atomic_fetch_add(as, 1);
+  if (as_of_group) atomic_fetch_add(as_of_group, 1);
+  close(fd);
+}
+
 static void admit(struct thread *thread, struct lane *lane, int fd, const struct sockaddr_storage *peer) {
   struct route *route = lane->route;
-  if (atomic_fetch_add(&route->active, 1) >= route->max_connections) {
-    atomic_fetch_sub(&route->active, 1);
-    atomic_fetch_add(&route->refused, 1);
-    close(fd);
+  const struct lead *lead = atomic_load(&route->lead);
+  struct group *group = lead->group;
+  share_charge(&group->shares[thread - thread->relay->threads], ACCEPT_COST);
+  const bool full = atomic_fetch_add(&route->active, 1) >= route->max_connections;
+  if ((atomic_fetch_add(&group->active, 1) >= group->max_connections) | full) {
+    turn_away(route, group, fd, &route->refused, &group->refused);
     return;
   }
-  if (route->screen_bytes == 0 && !route_within_rate(route)) {
-    atomic_fetch_sub(&route->active, 1);
-    atomic_fetch_add(&route->rate_limited, 1);
-    close(fd);
+  if ((route->screen_bytes == 0 && !pace_take(&route->pace)) || !pace_take(&group->pace)) {
+    turn_away(route, group, fd, &route->rate_limited, &group->rate_limited);
     return;
   }
   struct pending *header = route->proxy_header ? proxy_header(fd, peer) : NULL;
-  struct conn *conn = header || !route->proxy_header ? conn_create(thread, 0, lane) : NULL;
+  struct conn *conn = header || !route->proxy_header ? conn_create(thread, 0, lane, group) : NULL;
   if (!conn) {
     free(header);
-    atomic_fetch_sub(&route->active, 1);
-    atomic_fetch_add(&route->accept_errors, 1);
-    close(fd);
+    turn_away(route, group, fd, &route->accept_errors, NULL);
     return;
   }
+  if (route->reports) conn->report = report_create(thread->relay, route->closed.id, lead->number, thread->now, peer);
   conn->idle_ms = route->idle_ms;
   side_adopt(&conn->side[0], fd, route->family, route->hybrid);
-  if (header) {
-    conn->side[DIALLED].out = header;
-    thread->pending_bytes += header->length;
-  }
+  if (header) pending_put(thread, conn, DIALLED, header);
   if (route->screen_bytes > 0) {
     screen_start(thread, conn);
     return;
   }
   atomic_fetch_add(&route->accepted, 1);
+  atomic_fetch_add(&group->accepted, 1);
   route_dial(thread, conn);
 }
 
@@ -109,7 +101,7 @@ void lane_accept(struct thread *thread, struct lane *lane, unsigned limit) {
     if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO || errno == ENETDOWN || errno == ENOPROTOOPT ||
         errno == EHOSTDOWN || errno == ENONET || errno == EHOSTUNREACH || errno == EOPNOTSUPP || errno == ENETUNREACH)
       continue;
-    if (!lane->closing) pause_accept(thread, lane);
+    if (!lane->closing) pause_accept(thread, lane, errno);
     return;
   }
 }
@@ -126,7 +118,7 @@ void lane_add(struct thread *thread, struct lane *lane) {
     lane_close(thread, lane, 0);
     return;
   }
-  if (!watch(thread, lane)) pause_accept(thread, lane);
+  if (!watch(thread, lane)) pause_accept(thread, lane, errno);
 }
 
 /* The last thread to leave closes the listener, so that no other thread can meet a reused descriptor. */
@@ -141,7 +133,7 @@ static void stop_listening(struct thread *thread, struct lane *lane) {
   route->fd = -1;
   struct stat now;
   /* Another process may have put its own socket at the path since. */
-  if (route->path && lstat(route->path, &now) == 0 && now.st_dev == route->device && now.st_ino == route->inode)
+  if (route->path && !atomic_load(&route->keep_path) && lstat(route->path, &now) == 0 && now.st_dev == route->device && now.st_ino == route->inode)
     unlink(route->path);
 }
 
@@ -149,7 +141,7 @@ void lane_close(struct thread *thread, struct lane *lane, uint32_t drain_ms) {
   if (!lane->closing) {
     lane->closing = true;
     /* Those that wait in the queue were told they are connected: they are served, not reset. */
-    if (drain_ms > 0 && !lane->timer.slot) lane_accept(thread, lane, ACCEPT_BATCH * 16);
+    if (drain_ms > 0 && !lane->timer.slot && !atomic_load(&lane->route->keep_path)) lane_accept(thread, lane, CLOSE_BATCH);
     stop_listening(thread, lane);
   }
   thread->reap = true;
@@ -162,7 +154,7 @@ void lane_close(struct thread *thread, struct lane *lane, uint32_t drain_ms) {
 
 void lane_timer(struct thread *thread, struct lane *lane) {
   if (lane->closing) lane_close(thread, lane, 0);
-  else if (!watch(thread, lane)) pause_accept(thread, lane);
+  else if (!watch(thread, lane)) pause_accept(thread, lane, errno);
 }
 
 void lanes_reap(struct thread *thread) {
@@ -180,9 +172,18 @@ void lanes_reap(struct thread *thread) {
   }
 }
 
+void lead_release(struct lead *lead) {
+  if (lead->group) group_release(lead->group);
+  free(lead);
+}
+
 void route_release(struct route *route) {
   if (atomic_fetch_sub(&route->references, 1) != 1) return;
   if (route->fd >= 0) close(route->fd);
+  for (struct lead *lead = atomic_load(&route->lead), *older; lead; lead = older) {
+    older = lead->older;
+    lead_release(lead);
+  }
   free(route->path);
   free(route->peers);
   free(route);

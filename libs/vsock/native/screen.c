@@ -72,7 +72,7 @@ void screen_timer(struct thread *thread, struct conn *conn) { undecided(thread, 
 static void pass(struct thread *thread, struct conn *conn, uint32_t skip, struct pending *head) {
   struct screening *screening = conn->screening;
   struct route *route = conn->lane->route;
-  if (!route_within_rate(route)) {
+  if (!pace_take(&route->pace)) {
     atomic_fetch_add(&route->rate_limited, 1);
     free(head);
     conn_close(thread, conn, REASON_CANCELLED, 0);
@@ -88,12 +88,12 @@ static void pass(struct thread *thread, struct conn *conn, uint32_t skip, struct
   screening_release(screening);
   timer_clear(thread, &conn->timer);
   atomic_fetch_add(&route->accepted, 1);
+  atomic_fetch_add(&conn->share->group->accepted, 1);
   if (head) {
-    conn->side[DIALLED].out = head;
-    thread->pending_bytes += head->length;
+    pending_put(thread, conn, DIALLED, head);
   }
   conn->side[0].flags |= SIDE_READABLE; /* what follows may be there: its edge was seen */
-  if (route_dial(thread, conn) && !(conn->flags & (CONN_DIALLING | CONN_GONE))) conn_move(thread, conn);
+  if (route_dial(thread, conn) && !(conn->flags & (CONN_DIALLING | CONN_GONE))) conn_queue(thread, conn);
 }
 
 /* skip: less than 0 refuses, 0 waits for more; else so many bytes go away and `head`, which is taken over, goes to the target. */

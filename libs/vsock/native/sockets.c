@@ -130,15 +130,17 @@ int open_listener(const struct sockaddr_storage *address, socklen_t length, int 
   return -1;
 }
 
-/* (address, backlog) → descriptor */
+/* (address, backlog, descriptor of a socket that listens already or null) → descriptor; the caller keeps the one it gave */
 static napi_value socketListen(napi_env env, napi_callback_info info) {
-  napi_value argv[2];
+  napi_value argv[3];
+  int inherited = -1;
   struct sockaddr_storage address;
   socklen_t length;
   uint32_t backlog;
-  if (!get_args(env, info, 2, argv) || !get_address(env, argv[0], &address, &length) || !get_u32(env, argv[1], &backlog))
+  if (!get_args(env, info, 3, argv) || !get_address(env, argv[0], &address, &length) || !get_u32(env, argv[1], &backlog))
     return NULL;
-  const int fd = open_listener(&address, length, (int)backlog, false);
+  if (!is_nullish(env, argv[2]) && !get_fd(env, argv[2], &inherited)) return NULL;
+  const int fd = inherited >= 0 ? fcntl(inherited, F_DUPFD_CLOEXEC, 0) : open_listener(&address, length, (int)backlog, false);
   return fd < 0 ? make_error(env, errno) : make_int(env, fd);
 }
 

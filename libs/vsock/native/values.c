@@ -33,6 +33,15 @@ bool get_u32(napi_env env, napi_value value, uint32_t *result) {
   return true;
 }
 
+bool get_u32s(napi_env env, napi_value value, uint32_t count, uint32_t *result) {
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value item;
+    if (napi_get_element(env, value, i, &item) != napi_ok) return wrong_argument(env, "an array of numbers is needed");
+    if (!get_u32(env, item, &result[i])) return false;
+  }
+  return true;
+}
+
 bool get_fd(napi_env env, napi_value value, int *result) {
   uint32_t number;
   if (!get_u32(env, value, &number)) return false;

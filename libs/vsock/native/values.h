@@ -12,6 +12,8 @@ napi_value call_back(napi_env env, napi_ref callback, size_t argc, const napi_va
 /* Arguments; a wrong one throws a TypeError and gives false. */
 bool get_args(napi_env env, napi_callback_info info, size_t count, napi_value *argv);
 bool get_u32(napi_env env, napi_value value, uint32_t *result);
+/* So many of them from an array. */
+bool get_u32s(napi_env env, napi_value value, uint32_t count, uint32_t *result);
 bool get_fd(napi_env env, napi_value value, int *result);
 bool get_bool(napi_env env, napi_value value, bool *result);
 bool get_bytes(napi_env env, napi_value value, uint8_t **data, size_t *length);

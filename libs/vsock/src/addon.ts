@@ -6,9 +6,11 @@ declare const pollHandle: unique symbol;
 declare const relayHandle: unique symbol;
 declare const routeHandle: unique symbol;
 declare const joinHandle: unique symbol;
+declare const groupHandle: unique symbol;
 export type PollHandle = { readonly [pollHandle]: true };
 export type RelayHandle = { readonly [relayHandle]: true };
 export type RouteHandle = { readonly [routeHandle]: true };
+export type GroupHandle = { readonly [groupHandle]: true };
 export type JoinHandle = { readonly [joinHandle]: true };
 
 /** [address, connectPort, hybrid] */
@@ -29,7 +31,7 @@ export interface Addon {
   addressVsock(cid: number, port: number, flags: number): Buffer | number;
   localCid(): number;
   socketConnect(address: Buffer, timeoutMs: number): number;
-  socketListen(address: Buffer, backlog: number): number;
+  socketListen(address: Buffer, backlog: number, inherited: number | null): number;
   socketAccept(fd: number, peerCid: Uint32Array): number;
   socketRecv(fd: number, into: Uint8Array): number;
   socketSend(fd: number, bytes: Uint8Array): number;
@@ -43,7 +45,7 @@ export interface Addon {
     threads: number,
     bufferSize: number,
     pendingLimit: number,
-    callback: (words: number[], firsts: Buffer[]) => (number | Buffer | null)[],
+    callback: (words: number[], firsts: Buffer[], reports: (string | number)[]) => (number | Buffer | null)[],
   ): RelayHandle | number;
   relayRef(relay: RelayHandle, hold: boolean): number;
   relayClose(relay: RelayHandle): number;
@@ -56,20 +58,36 @@ export interface Addon {
     hybrid: boolean,
     peers: readonly number[] | null,
     target: NativeEndpoint,
-    maxConnections: number,
-    connectMs: number,
-    idleMs: number,
     proxyHeader: boolean,
-    intervalNs: number,
-    burst: number,
-    screenBytes: number,
-    screenMs: number,
+    reports: boolean,
+    group: GroupHandle | null,
+    inherited: number | null,
+    /** maxConnections, connectMs, idleMs, intervalNs, burst, screenBytes, screenMs */
+    bounds: readonly number[],
   ): RouteHandle | number;
   routeAddress(route: RouteHandle): Buffer | number;
   routeStats(route: RouteHandle, into: Float64Array): number;
-  routeClose(relay: RelayHandle, route: RouteHandle, drainMs: number): number;
-  relayJoin(relay: RelayHandle, id: number, a: NativeSide, b: NativeSide, idleMs: number): JoinHandle | number;
+  routeClose(relay: RelayHandle, route: RouteHandle, drainMs: number, shared: boolean): number;
+  routeRetarget(route: RouteHandle, target: NativeEndpoint, group: GroupHandle | null): number;
+  groupStats(group: GroupHandle, into: Float64Array): number;
+  routeDescriptor(route: RouteHandle): number;
+  /** bounds: maxConnections, intervalNs, burst, pendingBytes; rates: bytes per second of routes, of egress */
+  relayGroup(relay: RelayHandle, bounds: readonly number[], rates: readonly number[]): GroupHandle | number;
+  relayJoin(
+    relay: RelayHandle,
+    id: number,
+    a: NativeSide,
+    b: NativeSide,
+    idleMs: number,
+    group: GroupHandle | null,
+    egress: boolean,
+  ): JoinHandle | number;
   joinCancel(relay: RelayHandle, join: JoinHandle): number;
+  channelListen(address: Buffer): number;
+  channelConnect(address: Buffer): number;
+  channelPeer(fd: number): number;
+  channelSend(fd: number, bytes: Uint8Array, descriptors: readonly number[]): number;
+  channelReceive(fd: number, into: Uint8Array, descriptors: number[]): number;
 }
 
 let loaded: Addon | undefined;

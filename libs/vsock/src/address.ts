@@ -21,9 +21,10 @@ export type Endpoint =
 /**
  * An address the relay can listen at. Peers whose CID is not in `peerCids` are closed at once and counted as refused.
  * A stale socket file at a Unix path is unlinked first; `hybrid` says that the streams come through a vsock device with
- * Unix sockets and have no half-close.
+ * Unix sockets and have no half-close. `descriptor` is a socket that listens there already, of another process: it is
+ * listened at in place of a new one, and stays the caller's to close.
  */
-export type ListenAddress =
+export type ListenAddress = { readonly descriptor?: number | undefined } & (
   | { readonly type: 'tcp'; readonly host: string; readonly port: number; readonly reusePort?: boolean }
   | {
       readonly type: 'vsock';
@@ -31,7 +32,8 @@ export type ListenAddress =
       readonly peerCids?: readonly number[];
       readonly hybrid?: boolean;
     }
-  | { readonly type: 'unix'; readonly path: string; readonly hybrid?: boolean };
+  | { readonly type: 'unix'; readonly path: string; readonly hybrid?: boolean }
+);
 
 export function isU32(value: number): boolean {
   return Number.isInteger(value) && value >= 0 && value <= 0xffffffff;

@@ -6,6 +6,7 @@ export type VsockErrorCode =
   | 'ADDRESS_INVALID'
   | 'ADDRESS_IN_USE'
   | 'CANCELLED'
+  | 'CHANNEL_REFUSED'
   | 'CONNECT_FAILED'
   | 'CONNECT_REFUSED'
   | 'CONNECT_TIMEOUT'

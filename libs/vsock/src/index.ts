@@ -9,9 +9,30 @@ export {
   vsockSockaddr,
 } from './address.ts';
 export { type ConnectOptions, connectStream } from './connect.ts';
+export { type ChannelEvents, ChannelListener, connectChannel, type DescriptorChannel } from './descriptor-channel.ts';
 export { VsockError, type VsockErrorCode } from './errors.ts';
 export { connectLine, parseConnectLine } from './hybrid.ts';
+export { duplicateDescriptor } from './listener.ts';
 export { type JoinOptions, Relay, type RelayPeer, type RelayResult } from './relay.ts';
-export type { RelayLimits, RelayRoute, RelayStats, Screen, Verdict } from './route.ts';
+export type {
+  ConnectionEnd,
+  EndReason,
+  GroupLimits,
+  GroupStats,
+  RelayGroup,
+  RelayLimits,
+  RelayRoute,
+  RelayStats,
+  Screen,
+  Verdict,
+} from './route.ts';
 export { VsockStream } from './stream.ts';
-export { type GuestAddress, nativeTransport, transportTo, unixTransport, type VsockTransport } from './transport.ts';
+export {
+  type GuestAddress,
+  type ListenOptions,
+  nativeTransport,
+  type StreamPort,
+  transportTo,
+  unixTransport,
+  type VsockTransport,
+} from './transport.ts';

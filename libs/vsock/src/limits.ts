@@ -5,7 +5,7 @@ export const limits = {
   /** Queue of a listener; the kernel cuts it to net.core.somaxconn. */
   backlog: 4096,
   /** Connections taken from a listener before other events of the loop are served. */
-  acceptBatch: 64,
+  acceptBatch: 16,
   /** Pause of a JavaScript listener after EMFILE and the like. */
   acceptPauseMs: 100,
   /** Open streams of one JavaScript listener; more are closed at once. */
@@ -24,6 +24,9 @@ export const limits = {
   relayBufferMaxBytes: 8 * 1024 * 1024,
   /** Bytes one relay thread keeps for slow readers before it only passes on what they take. */
   relayPendingBytes: 64 * 1024 * 1024,
+  /** ... and those of one group before it alone is served so: the others' memory is not for it. */
+  groupPendingBytes: 16 * 1024 * 1024,
+  bytesPerSecondMax: 1e12,
   relayThreads: 16,
   /** Pairs joined and not yet ended, per relay: about 300 bytes each here, 8 KB each in the kernel. */
   relayJoins: 65_536,
@@ -33,6 +36,10 @@ export const limits = {
   takeoverMs: 10_000,
   /** First bytes of a connection that JavaScript looks at: each one that waits holds so many. */
   screenBytes: 16 * 1024,
+  /** A message between processes: the record of an enclave and its listeners. */
+  channelMessageBytes: 64 * 1024,
+  /** Messages that wait for the other process to read; one that is so far behind is given up. */
+  channelMessages: 4_096,
   connectionsMax: 1_000_000,
   /** Longest timeout: what fits a signed 32-bit number of milliseconds. */
   timeoutMaxMs: 0x7fff_ffff,

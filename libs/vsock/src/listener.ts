@@ -5,9 +5,16 @@ import { describeAddress, type ListenAddress, sockaddr } from './address.ts';
 import { listenError } from './errors.ts';
 import { limits } from './limits.ts';
 import { VsockStream } from './stream.ts';
-import { READABLE, Watch } from './watch.ts';
+import { READABLE, systemError, Watch } from './watch.ts';
 
 const { EAGAIN, EWOULDBLOCK, ECONNABORTED, EINTR } = constants.errno;
+
+/** The same open socket under a number of its own. @throws VsockError SYSTEM_FAILED */
+export function duplicateDescriptor(descriptor: number): number {
+  const fd = addon().socketListen(sockaddr({ type: 'unix', path: '/' }), 0, descriptor);
+  if (fd < 0) throw systemError('duplicating a descriptor', -fd);
+  return fd;
+}
 
 /** A listener whose streams go to JavaScript. Errors of accept never end it: it pauses and goes on. */
 export class StreamListener {
@@ -23,19 +30,23 @@ export class StreamListener {
   constructor(address: ListenAddress, onStream: (stream: VsockStream) => void) {
     this.#address = address;
     this.#onStream = onStream;
-    const fd = addon().socketListen(sockaddr(address), limits.backlog);
+    const fd = addon().socketListen(sockaddr(address), limits.backlog, address.descriptor ?? null);
     if (fd < 0) throw listenError(describeAddress(address), -fd);
     this.#watch = new Watch(fd, () => this.#accept());
     this.#watch.want(READABLE);
     if (address.type === 'unix') this.#file = lstatSync(address.path);
   }
 
-  /** Stops listening; open streams stay. */
-  close(): void {
+  get descriptor(): number {
+    return this.#watch.closed ? -1 : this.#watch.fd;
+  }
+
+  /** Stops listening; open streams stay. `shared`: another process goes on at this very socket, and keeps its path. */
+  close({ shared = false }: { shared?: boolean } = {}): void {
     if (this.#watch.closed) return;
     clearTimeout(this.#pause);
     this.#watch.close();
-    if (this.#address.type !== 'unix' || !this.#file) return;
+    if (this.#address.type !== 'unix' || !this.#file || shared) return;
     // Another process may have put its own socket there since.
     const now = lstatSync(this.#address.path, { throwIfNoEntry: false });
     if (now && now.ino === this.#file.ino && now.dev === this.#file.dev) unlinkSync(this.#address.path);

@@ -3,8 +3,16 @@ import type { VsockStream } from './stream.ts';
 
 type OnStream = (stream: VsockStream) => void;
 
+interface Listener {
+  readonly descriptor: number;
+  close(): void;
+}
+
+/** Opens the socket of a port, or goes on with one that listens already. */
+type Open = (port: number, onStream: OnStream, descriptor?: number) => Listener;
+
 interface Port {
-  readonly listener: { close(): void };
+  readonly listener: Listener;
   readonly byCid: Map<number, OnStream>;
 }
 
@@ -13,31 +21,33 @@ interface Port {
  * the CID that connects tells whose stream it is, and a CID that nobody waits for is closed unheard.
  */
 export class PeerListeners {
-  readonly #open: (port: number, onStream: OnStream) => { close(): void };
+  readonly #open: Open;
   readonly #ports = new Map<number, Port>();
 
-  constructor(open: (port: number, onStream: OnStream) => { close(): void }) {
+  constructor(open: Open) {
     this.#open = open;
   }
 
   /** @throws VsockError ADDRESS_IN_USE when one of the peers is listened for already, and what opening the socket throws */
-  listen(port: number, peerCids: readonly number[], onStream: OnStream): { close(): void } {
-    const shared = this.#ports.get(port) ?? this.#share(port);
+  listen(port: number, peerCids: readonly number[], onStream: OnStream, descriptor?: number): Listener {
+    const shared = this.#ports.get(port) ?? this.#share(port, descriptor);
     const taken = peerCids.find((cid) => shared.byCid.has(cid));
     if (taken !== undefined) {
       throw new VsockError('ADDRESS_IN_USE', `vsock port ${port} is listened at for CID ${taken} already`);
     }
     for (const cid of peerCids) shared.byCid.set(cid, onStream);
-    return { close: () => this.#close(port, shared, peerCids, onStream) };
+    const close = () => this.#close(port, shared, peerCids, onStream);
+    return { descriptor: shared.listener.descriptor, close };
   }
 
-  #share(port: number): Port {
+  #share(port: number, descriptor: number | undefined): Port {
     const byCid = new Map<number, OnStream>();
-    const listener = this.#open(port, (stream) => {
+    const take: OnStream = (stream) => {
       const onStream = stream.peerCid === undefined ? undefined : byCid.get(stream.peerCid);
       if (onStream === undefined) stream.destroy();
       else onStream(stream);
-    });
+    };
+    const listener = this.#open(port, take, descriptor);
     const shared = { listener, byCid };
     this.#ports.set(port, shared);
     return shared;

@@ -3,7 +3,20 @@ import { type Addon, addon, type JoinHandle, type NativeSide, type RelayHandle }
 import { describeAddress, type Endpoint, type ListenAddress, nativeEndpoint, sockaddr } from './address.ts';
 import { listenError, VsockError } from './errors.ts';
 import { limits } from './limits.ts';
-import { checkLimits, NativeRoute, REFUSED, type RelayLimits, type RelayRoute, type Told } from './route.ts';
+import {
+  checkLimits,
+  checkRate,
+  END_REASONS,
+  type EndReason,
+  type GroupLimits,
+  NativeGroup,
+  NativeRoute,
+  REFUSED,
+  type RelayGroup,
+  type RelayLimits,
+  type RelayRoute,
+  type Told,
+} from './route.ts';
 import { type Taken, takeOver } from './takeover.ts';
 import { systemError } from './watch.ts';
 import { within } from './within.ts';
@@ -25,7 +38,7 @@ export type RelayPeer =
 export interface RelayResult {
   bytesAToB: number;
   bytesBToA: number;
-  reason: 'closed' | 'reset' | 'idle' | 'cancelled' | 'connect-failed';
+  reason: EndReason;
   errno?: number;
 }
 
@@ -33,6 +46,10 @@ export interface JoinOptions {
   /** Cut after so long without a byte; 0, the default, is never (dead TCP peers are found by keep-alive). */
   idleTimeoutMs?: number;
   signal?: AbortSignal;
+  /** Connections that share one turn with this one. Without: those of all that has no group. */
+  group?: RelayGroup;
+  /** It counts for the group's bytes per second of egress, not of routes. */
+  egress?: boolean;
 }
 
 interface Join {
@@ -41,12 +58,12 @@ interface Join {
   readonly resolve: (result: RelayResult) => void;
 }
 
-const REASONS = ['closed', 'reset', 'idle', 'cancelled', 'connect-failed'] as const;
 const JOIN_CONNECTED = 0;
 const JOIN_DONE = 1;
 const ROUTE_CLOSED = 2;
 const STOPPED = 3;
 const SCREEN = 4;
+const CONN_CLOSED = 5;
 const EVENT_WORDS = 6;
 const CANCELLED: RelayResult = { bytesAToB: 0, bytesBToA: 0, reason: 'cancelled' };
 
@@ -69,8 +86,8 @@ export class Relay {
     within('threads', threads, 1, limits.relayThreads);
     within('bufferSize', bufferSize, 4096, limits.relayBufferMaxBytes);
     this.#addon = addon();
-    const handle = this.#addon.relayCreate(threads, bufferSize, limits.relayPendingBytes, (words, firsts) =>
-      this.#onEvents(words, firsts),
+    const handle = this.#addon.relayCreate(threads, bufferSize, limits.relayPendingBytes, (words, firsts, reports) =>
+      this.#onEvents(words, firsts, reports),
     );
     if (typeof handle === 'number') throw systemError('starting the relay threads', -handle);
     this.#handle = handle;
@@ -93,20 +110,41 @@ export class Relay {
       address.type !== 'tcp' && address.hybrid === true,
       address.type === 'vsock' ? (address.peerCids ?? null) : null,
       nativeEndpoint(target),
-      bounds.maxConnections,
-      bounds.connectTimeoutMs,
-      bounds.idleTimeoutMs,
       bounds.proxyHeader ?? false,
-      bounds.rate ? Math.round(1e9 / bounds.rate.perSecond) : 0,
-      bounds.rate?.burst ?? 0,
-      bounds.screen?.maxBytes ?? 0,
-      bounds.screen?.timeoutMs ?? 0,
+      bounds.onConnectionEnd !== undefined,
+      bounds.group?.handle ?? null,
+      address.descriptor ?? null,
+      [
+        bounds.maxConnections,
+        bounds.connectTimeoutMs,
+        bounds.idleTimeoutMs,
+        ...paceOf(bounds.rate),
+        bounds.screen?.maxBytes ?? 0,
+        bounds.screen?.timeoutMs ?? 0,
+      ],
     );
     if (typeof handle === 'number') throw listenError(describeAddress(address), -handle);
-    const route = new NativeRoute(this.#handle, handle, address, bounds.screen);
+    const route = new NativeRoute(this.#handle, handle, address, bounds);
     this.#routes.set(id, route);
     this.#hold();
     return route;
+  }
+
+  /**
+   * Connections that together get one share of the relay's time, and the same bounds.
+   * @throws VsockError OPTION_INVALID, RELAY_CLOSED
+   */
+  group(bounds: GroupLimits): RelayGroup {
+    this.#check();
+    within('maxConnections', bounds.maxConnections, 1, limits.connectionsMax);
+    if (bounds.rate) checkRate(bounds.rate);
+    const { routes = 0, egress = 0 } = bounds.bytesPerSecond ?? {};
+    within('bytesPerSecond.routes', routes, 0, limits.bytesPerSecondMax);
+    within('bytesPerSecond.egress', egress, 0, limits.bytesPerSecondMax);
+    const native = [bounds.maxConnections, ...paceOf(bounds.rate), limits.groupPendingBytes];
+    const handle = this.#addon.relayGroup(this.#handle, native, [routes, egress]);
+    if (typeof handle === 'number') throw systemError('making a group of connections', -handle);
+    return new NativeGroup(handle);
   }
 
   /**
@@ -115,7 +153,7 @@ export class Relay {
    */
   async join(a: RelayPeer, b: RelayPeer, options: JoinOptions = {}): Promise<RelayResult> {
     this.#check();
-    const { idleTimeoutMs = 0, signal } = options;
+    const { idleTimeoutMs = 0 } = options;
     within('idleTimeoutMs', idleTimeoutMs, 0, limits.timeoutMaxMs);
     if (this.#joins.size + this.#pending >= limits.relayJoins)
       throw new VsockError('RELAY_FULL', `the relay has ${limits.relayJoins} pairs already`);
@@ -139,11 +177,11 @@ export class Relay {
         this.#pending--;
       }
     }
-    if (signal?.aborted || this.#closing) {
+    if (options.signal?.aborted || this.#closing) {
       for (const side of taken) side.release();
       return { ...CANCELLED };
     }
-    return await this.#start(sideA, sideB, taken, idleTimeoutMs, signal);
+    return await this.#start(sideA, sideB, taken, options);
   }
 
   /** Cuts everything, ends the threads. */
@@ -160,11 +198,11 @@ export class Relay {
     a: Prepared,
     b: Prepared,
     taken: readonly Taken[],
-    idleMs: number,
-    signal: AbortSignal | undefined,
+    { idleTimeoutMs = 0, signal, group, egress = false }: JoinOptions,
   ): Promise<RelayResult> {
     const id = this.#id();
-    const handle = this.#addon.relayJoin(this.#handle, id, a.side, b.side, idleMs);
+    const shared = group?.handle ?? null;
+    const handle = this.#addon.relayJoin(this.#handle, id, a.side, b.side, idleTimeoutMs, shared, egress);
     if (typeof handle === 'number') {
       for (const side of taken) side.release();
       throw systemError('handing the streams to the relay', -handle);
@@ -187,8 +225,9 @@ export class Relay {
   }
 
   /** Gives what was decided on each of `firsts`, in two places each: bytes to take away (-1 refuses, 0 waits), bytes in their place. */
-  #onEvents(words: number[], firsts: Buffer[]): Told[number][] {
+  #onEvents(words: number[], firsts: Buffer[], reports: (string | number)[]): Told[number][] {
     const verdicts: Told[number][] = [];
+    let told = 0;
     for (let i = 0; i < words.length; i += EVENT_WORDS) {
       const [type, id, reason, errno, bytesAToB, bytesBToA] = words.slice(i, i + EVENT_WORDS) as [
         number,
@@ -201,12 +240,17 @@ export class Relay {
       if (type === JOIN_CONNECTED) {
         for (const side of this.#joins.get(id)?.taken ?? []) side.release();
       } else if (type === JOIN_DONE) {
-        const result: RelayResult = { bytesAToB, bytesBToA, reason: REASONS[reason] ?? 'reset' };
+        const result: RelayResult = { bytesAToB, bytesBToA, reason: END_REASONS[reason] ?? 'reset' };
         if (errno !== 0) result.errno = errno;
         this.#onDone(id, result);
       } else if (type === ROUTE_CLOSED) {
         this.#routes.get(id)?.onClosed();
         this.#routes.delete(id);
+      } else if (type === CONN_CLOSED) {
+        const [peer, ms, lead] = reports.slice(told, told + 3) as [string, number, number];
+        told += 3;
+        const how = { reason: END_REASONS[reason] ?? 'reset', ...(errno === 0 ? {} : { errno }) };
+        this.#routes.get(id)?.ended(lead, { peer, ms, bytesIn: bytesAToB, bytesOut: bytesBToA, ...how });
       } else if (type === SCREEN) {
         const first = firsts[verdicts.length / 2];
         verdicts.push(...((first && this.#routes.get(id)?.decide(first)) ?? REFUSED));
@@ -241,6 +285,11 @@ export class Relay {
   #check(): void {
     if (this.#closing) throw new VsockError('RELAY_CLOSED', 'the relay is closed');
   }
+}
+
+/** Nanoseconds between two connections, and how many may come at once. */
+function paceOf(rate: RelayLimits['rate']): [intervalNs: number, burst: number] {
+  return rate ? [Math.round(1e9 / rate.perSecond), rate.burst] : [0, 0];
 }
 
 interface Prepared {

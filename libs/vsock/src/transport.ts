@@ -4,10 +4,23 @@ import { StreamListener } from './listener.ts';
 import { PeerListeners } from './peer-listeners.ts';
 import type { VsockStream } from './stream.ts';
 
+/** What a process listens at on the vsock. */
+export interface StreamPort {
+  /** The listening socket, to be given to another process. */
+  readonly descriptor: number;
+  /** `shared`: another process goes on at this very socket. */
+  close(options?: { shared?: boolean }): Promise<void>;
+}
+
+export interface ListenOptions {
+  /** A socket that listens there already, see `ListenAddress`. */
+  descriptor?: number | undefined;
+}
+
 /** Ways to the other side of the vsock: another machine on AF_VSOCK, or a vsock device's Unix sockets. */
 export interface VsockTransport {
   connect(port: number, options?: ConnectOptions): Promise<VsockStream>;
-  listen(port: number, onStream: (stream: VsockStream) => void): Promise<{ close(): Promise<void> }>;
+  listen(port: number, onStream: (stream: VsockStream) => void, options?: ListenOptions): Promise<StreamPort>;
   /** What to give the relay to dial `port` of the other side. */
   endpoint(port: number): Endpoint;
   /** What to give the relay to be dialled at `port`. */
@@ -22,11 +35,13 @@ function transport(
     endpoint,
     listenAddress,
     connect: (port, options) => connectStream(endpoint(port), options),
-    listen: async (port, onStream) => {
-      const listener = new StreamListener(listenAddress(port), onStream);
-      return { close: async () => listener.close() };
-    },
+    listen: async (port, onStream, { descriptor } = {}) =>
+      portOf(new StreamListener({ ...listenAddress(port), descriptor }, onStream)),
   };
+}
+
+function portOf(listener: Pick<StreamListener, 'descriptor' | 'close'>): StreamPort {
+  return { descriptor: listener.descriptor, close: async (options) => listener.close(options) };
 }
 
 export interface NativeOptions {
@@ -40,8 +55,12 @@ export interface NativeOptions {
 
 /** One per process, for each kind of stream: whoever listens for peers by name shares ports with the others that do. */
 const peerListeners = {
-  plain: new PeerListeners((port, onStream) => new StreamListener({ type: 'vsock', port, hybrid: false }, onStream)),
-  hybrid: new PeerListeners((port, onStream) => new StreamListener({ type: 'vsock', port, hybrid: true }, onStream)),
+  plain: new PeerListeners(
+    (port, onStream, descriptor) => new StreamListener({ type: 'vsock', port, hybrid: false, descriptor }, onStream),
+  ),
+  hybrid: new PeerListeners(
+    (port, onStream, descriptor) => new StreamListener({ type: 'vsock', port, hybrid: true, descriptor }, onStream),
+  ),
 };
 
 /** AF_VSOCK. With `peerCids` several transports of this process may listen at one port, each for its own peers. */
@@ -55,10 +74,8 @@ export function nativeTransport(options: NativeOptions): VsockTransport {
   const listeners = hybrid ? peerListeners.hybrid : peerListeners.plain;
   return {
     ...native,
-    listen: async (port, onStream) => {
-      const listener = listeners.listen(port, peerCids, onStream);
-      return { close: async () => listener.close() };
-    },
+    listen: async (port, onStream, { descriptor } = {}) =>
+      portOf(listeners.listen(port, peerCids, onStream, descriptor)),
   };
 }
 

@@ -9,6 +9,7 @@ describe('listeners of several peers at one vsock port', () => {
       const listener = { port, closed: false, onStream };
       opened.push(listener);
       return {
+        descriptor: -1,
         close: () => {
           listener.closed = true;
         },
