@@ -13,7 +13,6 @@ const rooms = {
   'libs/http-forward': [],
   'libs/telemetry': [],
   'libs/bus': ['libs/manifest', 'libs/telemetry'],
-  'libs/events': [],
   'libs/signer': ['libs/eif'],
   'libs/provenance': ['libs/eif'],
   'libs/trust': ['libs/eif'],

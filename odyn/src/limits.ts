@@ -126,6 +126,9 @@ export const limits = {
   egressKeepAliveMs: 65_000,
   /** To the parent: it accepts in microseconds when it listens at all. */
   egressConnectMs: 10_000,
+  /** First pause after nobody answered for the parent, doubled each time, and for how long that is tried: its proxy is replaced in about a second. */
+  egressRetryMs: 50,
+  egressRetryForMs: 2_000,
   /** For the parent's answer: name lookup and TCP connect, whose kernel default gives up after 127 s. */
   egressReplyMs: 130_000,
   egressIdleMs: 3_600_000,

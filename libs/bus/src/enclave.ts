@@ -36,7 +36,7 @@ export const measurementsSchema = z.object({
     .optional(),
 });
 
-/** A TCP address outside that leads to a port inside. */
+/** An address outside that leads to a port inside: TCP, or a Unix socket. */
 export const publishedPortSchema = z.object({
   /** Port inside the enclave: an `ingress[].listen_port` of the manifest. */
   listenPort: z.number().int().min(1).max(65535),
@@ -44,11 +44,31 @@ export const publishedPortSchema = z.object({
   host: z.union([z.ipv4(), z.ipv6()]),
   /** TCP port to listen on; 0 asks the system for a free one. */
   port: z.number().int().min(0).max(65535),
+  /** Unix socket to listen at; `host` and `port` then mean nothing. */
+  path: z.string().startsWith('/').max(107).optional(),
   /** The enclave is told who connects: the supervisor says so of the ports whose manifest needs it. */
   reportPeer: z.boolean().optional(),
   /** `http`: the listener is shared, and `route` says which requests are this enclave's. Default: `tcp`, every connection. */
   protocol: z.enum(['tcp', 'http']).optional(),
   route: httpRouteSchema.optional(),
+});
+
+/** Where it is listened at, for people: `address:port` or the path. */
+export function placeOf({ host, port, path }: z.infer<typeof publishedPortSchema>): string {
+  return path ?? `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** Bounds that the parent sets for the connections of an enclave; what is left out has the outer-proxy's default. */
+export const connectionLimitsSchema = z.strictObject({
+  /** Open at a time, of all published ports together; of egress. */
+  ingressConnections: z.number().int().min(1).max(1_000_000).optional(),
+  egressConnections: z.number().int().min(1).max(1_000_000).optional(),
+  /** New ones in a second, so many at once as well. */
+  ingressPerSecond: z.number().int().min(1).max(1_000_000).optional(),
+  egressPerSecond: z.number().int().min(1).max(1_000_000).optional(),
+  /** Both directions together. */
+  ingressBytesPerSecond: z.number().int().min(1024).max(1e12).optional(),
+  egressBytesPerSecond: z.number().int().min(1024).max(1e12).optional(),
 });
 
 /** Why the app ended as it did, where that is known: a word for programs, and a text for people. */
@@ -104,6 +124,7 @@ export const enclaveRecordSchema = z.object({
   console: z.string().optional(),
   ingress: z.array(publishedPortSchema),
   egress: z.boolean(),
+  limits: connectionLimitsSchema.optional(),
   /** Whose sealed values the enclave may keep outside, where its manifest needs some kept. */
   storeOwner: z.string().optional(),
   /** Process that is the enclave, on backends where there is one. */
@@ -139,6 +160,7 @@ export const enclaveRecordSchema = z.object({
 export type EnclaveState = (typeof enclaveStates)[number];
 export type VsockAddress = z.infer<typeof vsockAddressSchema>;
 export type PublishedPort = z.infer<typeof publishedPortSchema>;
+export type ConnectionLimits = z.infer<typeof connectionLimitsSchema>;
 export type RestartPolicy = z.infer<typeof restartPolicySchema>;
 export type PlannedRestart = z.infer<typeof plannedRestartSchema>;
 export type EnclaveResult = z.infer<typeof enclaveResultSchema>;

@@ -48,6 +48,8 @@ export interface ServiceDefinition<E extends ServiceEnv> {
   name: string;
   env: z.ZodType<E>;
   version: string;
+  /** How long `close` may take; by default what suits services that finish what is under way. */
+  closeMs?(env: E): number;
   /** `metrics` takes what the service counts; `bus.warnings` what is not as it should be. */
   start(context: { bus: Bus; env: E; logger: Logger; metrics: Metrics }): Promise<RunningService>;
 }
@@ -108,10 +110,11 @@ export async function runService<E extends ServiceEnv>(definition: ServiceDefini
   delete parts.service;
   logger.info({ lost }, 'service ends');
   const ended = service.close().then(() => bus.close());
-  const inTime = await Promise.race([ended.then(() => true), sleep(CLOSE_TIMEOUT_MS, false)]).catch(fail);
+  const closeMs = definition.closeMs?.(env.data) ?? CLOSE_TIMEOUT_MS;
+  const inTime = await Promise.race([ended.then(() => true), sleep(closeMs, false)]).catch(fail);
   await http.close();
   await stopTracing().catch((error: Error) => problem(error.message));
-  if (!inTime) logger.error({ code: 'CLOSE_TIMEOUT' }, `not everything ended within ${CLOSE_TIMEOUT_MS} ms`);
+  if (!inTime) logger.error({ code: 'CLOSE_TIMEOUT' }, `not everything ended within ${closeMs} ms`);
   process.exit(lost || !inTime ? 1 : 0);
 }
 

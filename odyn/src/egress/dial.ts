@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type IpAddress, parseIpAddress } from '@enclaver/manifest';
 import { VsockError, type VsockStream, type VsockTransport } from '@enclaver/vsock';
 import { EGRESS_PORT, type EgressReply, EgressReplyDecoder, encodeEgress, WireError } from '@enclaver/wire';
@@ -28,22 +29,36 @@ export class DialError extends Error {
 const ETIMEDOUT = 110;
 const EPROTO = 71;
 
+/** Nobody answered for the parent, not even with a failure. */
+class ParentGone extends DialError {}
+
 /**
  * Has the parent dial a destination (`libs/wire`, egress.ts). A parent that does not report the address it has dialled
- * is refused: nobody could tell where a name led.
+ * is refused: nobody could tell where a name led. The parent's proxy may be replaced while the enclave runs, and nobody
+ * listens for a moment then: the app need not notice.
  * @throws DialError
  */
-export async function dial(
-  transport: VsockTransport,
-  { host, port }: Destination,
-  signal: AbortSignal,
-): Promise<Dialled> {
+export async function dial(transport: VsockTransport, to: Destination, signal: AbortSignal): Promise<Dialled> {
+  const until = performance.now() + limits.egressRetryForMs;
+  for (let pauseMs: number = limits.egressRetryMs; ; pauseMs *= 2) {
+    try {
+      return await attempt(transport, to, signal);
+    } catch (error) {
+      if (!(error instanceof ParentGone) || signal.aborted || performance.now() + pauseMs > until) throw error;
+    }
+    await sleep(pauseMs);
+  }
+}
+
+async function attempt(transport: VsockTransport, { host, port }: Destination, signal: AbortSignal): Promise<Dialled> {
   let stream: VsockStream;
   try {
     stream = await transport.connect(EGRESS_PORT, { timeoutMs: limits.egressConnectMs, signal });
   } catch (cause) {
     if (!(cause instanceof VsockError)) throw cause;
-    throw new DialError(cause.errno ?? 0, `the parent takes no egress connection: ${cause.message}`, { cause });
+    const message = `the parent takes no egress connection: ${cause.message}`;
+    const Kind = cause.code === 'CONNECT_REFUSED' ? ParentGone : DialError;
+    throw new Kind(cause.errno ?? 0, message, { cause });
   }
   try {
     stream.write(encodeEgress({ host, port, report: true }));
@@ -82,8 +97,9 @@ function readReply(stream: VsockStream, signal: AbortSignal): Promise<{ message:
         fail(new DialError(EPROTO, `the parent's answer is not one we know: ${cause.message}`, { cause }));
       }
     };
-    const onError = (cause: Error): void => fail(new DialError(0, `the parent broke off: ${cause.message}`, { cause }));
-    const onClose = (): void => fail(new DialError(EPROTO, 'the parent closed the connection without an answer'));
+    const onError = (cause: Error): void =>
+      fail(new ParentGone(0, `the parent broke off: ${cause.message}`, { cause }));
+    const onClose = (): void => fail(new ParentGone(EPROTO, 'the parent closed the connection without an answer'));
     const onAbort = (): void => fail(new DialError(0, 'the client went away'));
     const timer = setTimeout(
       () => fail(new DialError(ETIMEDOUT, 'the parent did not answer in time')),

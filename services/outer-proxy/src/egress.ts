@@ -1,7 +1,8 @@
-import type { Relay, VsockStream, VsockTransport } from '@enclaver/vsock';
+import type { Relay, StreamPort, VsockStream } from '@enclaver/vsock';
 import { EGRESS_PORT, type EgressReply, type EgressRequest, EgressRequestDecoder, encodeEgress } from '@enclaver/wire';
 import type { Logger } from 'pino';
 import { dial } from './dial.ts';
+import type { Destination } from './ingress.ts';
 import { limits } from './limits.ts';
 
 /** Counters of one enclave's egress since its start. */
@@ -22,17 +23,29 @@ export class Egress {
   readonly #cut = new AbortController();
   readonly #connections = new Set<Promise<void>>();
   readonly #stats = { accepted: 0, refused: 0, failed: 0 };
-  #listener: { close(): Promise<void> } | undefined;
+  readonly #from: Pick<Destination, 'transport' | 'group'>;
+  #listener: StreamPort | undefined;
 
-  private constructor(relay: Relay, logger: Logger) {
+  private constructor(relay: Relay, from: Pick<Destination, 'transport' | 'group'>, logger: Logger) {
     this.#relay = relay;
+    this.#from = from;
     this.#logger = logger;
   }
 
-  static async open(relay: Relay, transport: VsockTransport, logger: Logger): Promise<Egress> {
-    const egress = new Egress(relay, logger);
-    egress.#listener = await transport.listen(EGRESS_PORT, (stream) => egress.#accept(stream));
+  /** `descriptor`: the listening socket of another outer-proxy, to go on with. */
+  static async open(
+    relay: Relay,
+    from: Pick<Destination, 'transport' | 'group'>,
+    { logger, descriptor }: { logger: Logger; descriptor?: number | undefined },
+  ): Promise<Egress> {
+    const egress = new Egress(relay, from, logger);
+    const accept = (stream: VsockStream): void => egress.#accept(stream);
+    egress.#listener = await from.transport.listen(EGRESS_PORT, accept, { descriptor });
     return egress;
+  }
+
+  get descriptor(): number {
+    return this.#listener?.descriptor ?? -1;
   }
 
   get stats(): EgressStats {
@@ -40,8 +53,8 @@ export class Egress {
   }
 
   /** Takes no more connections; those that are open end by themselves or after `drainMs`. */
-  async close(drainMs: number): Promise<void> {
-    await this.#listener?.close();
+  async close({ drainMs, shared }: { drainMs: number; shared: boolean }): Promise<void> {
+    await this.#listener?.close({ shared });
     const timer = setTimeout(() => this.#cut.abort(), drainMs);
     await Promise.all(this.#connections);
     clearTimeout(timer);
@@ -80,7 +93,7 @@ export class Egress {
     const result = await this.#relay.join(
       { stream, head: rest },
       { stream: socket, head: encodeEgress(reply) },
-      { idleTimeoutMs: limits.idleMs, signal: this.#cut.signal },
+      { idleTimeoutMs: limits.idleMs, signal: this.#cut.signal, group: this.#from.group, egress: true },
     );
     this.#logger.debug({ host: request.host, port: request.port, address, ...result }, 'egress connection ended');
   }

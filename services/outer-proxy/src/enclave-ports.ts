@@ -1,36 +1,68 @@
 import type { EnclaveRecord, PublishedPort } from '@enclaver/bus';
-import type { Relay } from '@enclaver/vsock';
+import { type Relay, type RelayGroup, transportTo } from '@enclaver/vsock';
 import type { Logger } from 'pino';
 import { Egress } from './egress.ts';
 import type { HttpPorts } from './http/http-ports.ts';
-import { type Ingress, openIngress } from './ingress.ts';
-import { limits } from './limits.ts';
-import { transportOf } from './transport.ts';
+import { type Destination, type Ingress, type Opening, openIngress } from './ingress.ts';
+import { groupLimits, limits } from './limits.ts';
 
-/** All listeners of one enclave: one per published ingress, HTTP ones shared with others, and the egress dialler if its manifest has egress. */
-export class EnclavePorts {
-  readonly #ingress: Ingress[] = [];
+/** The listening sockets of an enclave in another outer-proxy: one for egress if it has that, and one for each published port. */
+export interface Inherited {
+  readonly egress?: number | undefined;
+  readonly ingress: readonly number[];
+}
+
+export interface PortTools {
+  relay: Relay;
+  http: HttpPorts;
+  logger: Logger;
+  onConnectionEnd?: Destination['onConnectionEnd'];
+}
+
+/** All listeners of one enclave: one for each published port, HTTP ones shared with others, and the egress dialler if its manifest has egress. */
+export class EnclavePorts implements Destination {
+  record: EnclaveRecord;
+  readonly transport: Destination['transport'];
+  readonly group: RelayGroup;
+  readonly onConnectionEnd: Destination['onConnectionEnd'];
+  readonly #tools: PortTools;
+  /** What handed over ports still have under way here. */
+  readonly #left: { readonly active: number }[] = [];
+  #ingress: Ingress[] = [];
   #egress: Egress | undefined;
 
-  /** Opens all or none. Errors: those of `openIngress` and `HttpPorts.open`. */
-  static async open(relay: Relay, http: HttpPorts, record: EnclaveRecord, logger: Logger): Promise<EnclavePorts> {
-    const ports = new EnclavePorts();
-    const transport = transportOf(record.vsock);
+  private constructor(record: EnclaveRecord, tools: PortTools) {
+    this.record = record;
+    this.transport = transportTo(record.vsock);
+    this.group = tools.relay.group(groupLimits(record.limits));
+    this.onConnectionEnd = tools.onConnectionEnd;
+    this.#tools = tools;
+  }
+
+  /**
+   * Opens all or none. Egress comes first and at once, before this gives way to anything else: enclaves that are opened in one
+   * go share a vsock socket, and none of them may be dialled by before all are known. Errors: those of `openIngress` and `HttpPorts.open`.
+   */
+  static async open(record: EnclaveRecord, tools: PortTools, inherited?: Inherited): Promise<EnclavePorts> {
+    const { relay, logger } = tools;
+    const ports = new EnclavePorts(record, tools);
     try {
-      if (record.egress) ports.#egress = await Egress.open(relay, transport, logger);
-      const held = record.state !== 'requested';
-      for (const published of record.ingress) {
-        ports.#ingress.push(
-          published.protocol === 'http'
-            ? await http.open(record, transport, published, held)
-            : await openIngress(relay, transport, published, held),
-        );
+      if (record.egress) ports.#egress = await Egress.open(relay, ports, { logger, descriptor: inherited?.egress });
+      // What a restart of an enclave publishes was its predecessor's
+      const held = record.state !== 'requested' || record.previous !== undefined;
+      for (const [index, published] of record.ingress.entries()) {
+        ports.#ingress.push(await ports.#open(published, { held, descriptor: inherited?.ingress[index] }));
       }
     } catch (error) {
-      await ports.close(0);
+      await ports.close({ drainMs: 0, shared: inherited !== undefined });
       throw error;
     }
     return ports;
+  }
+
+  #open(asked: PublishedPort, opening: Opening): Promise<Ingress> {
+    const { relay, http } = this.#tools;
+    return asked.protocol === 'http' ? http.open(this, asked, opening) : openIngress(relay, this, asked, opening);
   }
 
   /** The addresses that are listened on, free ports filled in. */
@@ -38,14 +70,75 @@ export class EnclavePorts {
     return this.#ingress.map(({ published }) => published);
   }
 
+  /** In the order of `Inherited`. */
+  get descriptors(): number[] {
+    return [...(this.#egress ? [this.#egress.descriptor] : []), ...this.#ingress.map(({ descriptor }) => descriptor)];
+  }
+
+  /** Connections that are open, both ways. */
+  get active(): number {
+    return this.activeIngress + (this.#egress?.stats.active ?? 0);
+  }
+
+  get activeIngress(): number {
+    const parts = [...this.#ingress, ...this.#left];
+    return this.group.stats().active + parts.reduce((sum, { active }) => sum + active, 0);
+  }
+
   stats(): object {
     return {
-      ingress: this.#ingress.map(({ published, route }) => ({ ...published, ...route.stats() })),
+      ingress: this.#ingress.map((ingress) => ({ ...ingress.published, ...ingress.stats() })),
       egress: this.#egress?.stats,
+      ...this.group.stats(),
     };
   }
 
-  async close(drainMs: number = limits.drainMs): Promise<void> {
-    await Promise.all([...this.#ingress.map(({ route }) => route.close({ drainMs })), this.#egress?.close(drainMs)]);
+  /**
+   * Has each of these ports lead here: a listener of `from` is retargeted, in one turn, and is this enclave's from then on; one
+   * that neither has is opened. Errors: those of `openIngress`, and then nothing has changed.
+   */
+  async takeOver(from: EnclavePorts | undefined, ingress: readonly PublishedPort[]): Promise<void> {
+    const theirs = from === undefined ? [] : from.#ingress;
+    const missing = ingress.filter((asked) => !isAt(asked, this.#ingress) && !isAt(asked, theirs));
+    const opened: Ingress[] = [];
+    const opening: Opening = { held: true };
+    try {
+      for (const asked of missing) opened.push(await this.#open(asked, opening));
+    } catch (error) {
+      await Promise.all(opened.map((each) => each.close({ drainMs: 0, shared: false })));
+      throw error;
+    }
+    const moved = theirs.filter(({ published }) => ingress.some((asked) => samePlace(asked, published)));
+    const left = await Promise.all(moved.map((each) => each.retarget(this)));
+    from?.leave(left.filter((each) => each !== undefined));
+    if (from !== undefined) from.#ingress = theirs.filter((each) => !moved.includes(each));
+    this.#ingress.push(...moved, ...opened);
   }
+
+  /** These go on with what is under way here. */
+  leave(left: readonly { readonly active: number }[]): void {
+    this.#left.push(...left);
+  }
+
+  async close({
+    drainMs = limits.drainMs,
+    shared = false,
+  }: {
+    drainMs?: number;
+    shared?: boolean;
+  } = {}): Promise<void> {
+    const options = { drainMs, shared };
+    await Promise.all([...this.#ingress.map((each) => each.close(options)), this.#egress?.close(options)]);
+  }
+}
+
+function isAt(asked: PublishedPort, open: readonly Ingress[]): boolean {
+  return open.some(({ published }) => samePlace(asked, published));
+}
+
+/** Whether both are the same listener; where it leads is another matter. */
+function samePlace(a: PublishedPort, b: PublishedPort): boolean {
+  if (a.path !== undefined || b.path !== undefined) return a.path === b.path;
+  const route = ({ route: { host, path } = {} }: PublishedPort): string => `${host} ${path}`;
+  return a.host === b.host && a.port === b.port && route(a) === route(b);
 }

@@ -1,3 +1,6 @@
+import type { ConnectionLimits } from '@enclaver/bus';
+import type { GroupLimits } from '@enclaver/vsock';
+
 /** Bounds of the outer-proxy, each with its reason. */
 export const limits = {
   /** Open connections of one ingress port: each takes two descriptors and some 8 KiB in the kernel. */
@@ -40,10 +43,37 @@ export const limits = {
   httpKeptMs: 30_000,
   /** Connections that wait to be taken from the kernel: as many as it holds (`somaxconn`). */
   httpBacklog: 4_096,
+  /** What open connections get when this process is told to end: less than the 10 s after which a container engine kills it. */
+  drainSeconds: 8,
+  drainSecondsMax: 3_600,
+  /** Beside that, for an end in order. */
+  closeMs: 5_000,
   /** Enclaves at a time; more than the supervisor starts on one host. */
   enclaves: 256,
   /** Longest text of a failure that an enclave is told; the frame has room for four times that. */
   messageLength: 500,
+  /** Permissions of a published Unix socket: owner and group of its folder decide who connects. */
+  socketMode: 0o660,
+  /** Another outer-proxy of this host answers at once; one that hangs must not keep this one from serving. */
+  peerMs: 2_000,
+  /** Between two tries to lead, and until one that leads believes it. */
+  peerRetryMs: 50,
+  /** Between two looks at whether all outer-proxies have said something, and how many things that may be: two for each update. */
+  agreeLookMs: 5,
+  agreements: 1_024,
+  /** Between two looks at what still drains. */
+  drainLookMs: 50,
 } as const;
 
 export type Limits = { readonly [Name in keyof typeof limits]: number };
+
+/** What bounds the connections of an enclave: what its run request says, and the defaults. */
+export function groupLimits(asked: ConnectionLimits = {}): GroupLimits {
+  const { ingressConnections, ingressPerSecond, ingressBytesPerSecond, egressBytesPerSecond } = asked;
+  return {
+    // Without a bound of its own an enclave has that of each port
+    maxConnections: ingressConnections ?? 1_000_000,
+    rate: ingressPerSecond === undefined ? undefined : { perSecond: ingressPerSecond, burst: ingressPerSecond },
+    bytesPerSecond: { routes: ingressBytesPerSecond, egress: egressBytesPerSecond },
+  };
+}

@@ -3,10 +3,12 @@ export class ProxyError extends Error {
   readonly code:
     | 'PORT_IN_USE'
     | 'ROUTE_IN_USE'
+    | 'PATH_IN_USE'
     | 'PORT_DENIED'
     | 'ADDRESS_UNAVAILABLE'
     | 'LISTEN_FAILED'
-    | 'TOO_MANY_ENCLAVES';
+    | 'TOO_MANY_ENCLAVES'
+    | 'HANDOVER_UNKNOWN';
   readonly remedy: string | undefined;
 
   constructor(code: ProxyError['code'], message: string, remedy?: string, options?: ErrorOptions) {

@@ -5,5 +5,7 @@ import { pino } from 'pino';
 import { Egress } from '../src/egress.ts';
 
 const [path = ''] = process.argv.slice(2);
-await Egress.open(new Relay(), unixTransport({ path: path.replace(`_${EGRESS_PORT}`, '') }), pino({ level: 'warn' }));
+const relay = new Relay();
+const transport = unixTransport({ path: path.replace(`_${EGRESS_PORT}`, '') });
+await Egress.open(relay, { transport, group: relay.group({ maxConnections: 1 }) }, { logger: pino({ level: 'warn' }) });
 process.stdout.write('ready\n');

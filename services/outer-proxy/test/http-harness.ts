@@ -19,9 +19,10 @@ export const LISTEN_PORT = 8080;
 export class HttpHarness implements AsyncDisposable {
   readonly ports: HttpPorts;
   readonly #relay = new Relay();
+  readonly #group = this.#relay.group({ maxConnections: 100 });
   readonly #work: string;
   readonly #guests = new Map<string, FakeGuest>();
-  readonly #open: { route: { close(options?: { drainMs?: number }): Promise<void> } }[] = [];
+  readonly #open: { close(options: { drainMs: number }): Promise<void> }[] = [];
 
   private constructor(work: string, bounds: Partial<Limits>) {
     this.#work = work;
@@ -40,7 +41,11 @@ export class HttpHarness implements AsyncDisposable {
   ) {
     if (!this.#guests.has(id)) this.#guests.set(id, await FakeGuest.start(join(this.#work, id)));
     const asked: PublishedPort = { listenPort: LISTEN_PORT, host, port, protocol: 'http', route };
-    const opened = await this.ports.open(recordOf(id, name, image, state), this.transport(id), asked, false);
+    const opened = await this.ports.open(
+      { record: recordOf(id, name, image, state), transport: this.transport(id), group: this.#group },
+      asked,
+      { held: false },
+    );
     this.#open.push(opened);
     return opened;
   }
@@ -72,7 +77,7 @@ export class HttpHarness implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#open.map(({ route }) => route.close()));
+    await Promise.all(this.#open.map((each) => each.close({ drainMs: 0 })));
     await this.#relay.close();
     for (const guest of this.#guests.values()) await guest[Symbol.asyncDispose]();
     await rm(this.#work, { recursive: true });

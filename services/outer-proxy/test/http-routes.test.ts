@@ -119,15 +119,15 @@ describe('HTTP mode: routes', () => {
     // A request with a body uses no connection that led to the apps before
     const holding = curl('-d', 'x', `http://127.0.0.1:${port}/hold`);
     await held.promise;
-    const { active } = first.route.stats();
+    const { active } = first.stats();
     const [busy, free] = active === 1 ? [first, b] : [b, first];
-    const before = free.route.stats().requests;
+    const before = free.stats().requests;
     for (let i = 0; i < 3; i++) await asks(port, 'x', '/');
-    assert.equal(free.route.stats().requests, before + 3);
-    assert.equal(busy.route.stats().active, 1);
+    assert.equal(free.stats().requests, before + 3);
+    assert.equal(busy.stats().active, 1);
     release.resolve();
     await holding;
-    await b.route.close();
+    await b.close({ drainMs: 0 });
     assert.match(await curl(`http://127.0.0.1:${port}/`), / 200 /);
   });
 
@@ -156,10 +156,10 @@ describe('HTTP mode: routes', () => {
     const first = await publish('a', { path: '/a' });
     const { port } = first.published;
     const second = await publish('b', { path: '/b' }, { port });
-    await first.route.close();
+    await first.close({ drainMs: 0 });
     assert.equal(await asks(port, 'x', '/b'), 'b');
     assert.equal(await asks(port, 'x', '/a'), 'NO_ROUTE');
-    await second.route.close();
+    await second.close({ drainMs: 0 });
     await assert.rejects(asks(port, 'x', '/b'), { code: 'ECONNREFUSED' });
     assert.equal((await publish('c', {}, { port })).published.port, port);
     assert.equal(await asks(port, 'x', '/'), 'c');

@@ -34,7 +34,7 @@ describe('outer-proxy', () => {
     work = await mkdtemp(join(tmpdir(), 'enclaver-outer-proxy-'));
     bus = await Bus.connect({ source: 'test', credentials: nats.credentials });
     guest = await FakeGuest.start(join(work, 'vsock'));
-    proxy = new OuterProxy(bus, pino({ level: 'silent' }));
+    proxy = newProxy();
     await proxy.start();
   });
 
@@ -45,6 +45,9 @@ describe('outer-proxy', () => {
     await bus.close();
     await rm(work, { recursive: true });
   });
+
+  const newProxy = (on = bus): OuterProxy =>
+    new OuterProxy(on, pino({ level: 'silent' }), { drainMs: 1_000, peerPath: join(work, 'peers') });
 
   const record = (ingress: PublishedPort[], id = ID): EnclaveRecord => ({
     id,
@@ -129,7 +132,7 @@ describe('outer-proxy', () => {
       assert.equal(bytes.toString('latin1', length), 'hello');
       socket.destroy();
       await proxy.close();
-      proxy = new OuterProxy(bus, pino({ level: 'silent' }));
+      proxy = newProxy();
       await proxy.start();
     }
   });
@@ -164,7 +167,7 @@ describe('outer-proxy', () => {
     const port = await requestPort();
     await bus.enclaves.put({ ...record([{ listenPort: 8080, host: '127.0.0.1', port }]), state: 'ready' });
     await proxy.close();
-    proxy = new OuterProxy(bus, pino({ level: 'silent' }));
+    proxy = newProxy();
     await proxy.start();
     guest.on(8080, (socket) => socket.end('still here'));
     assert.equal(await textOf(connect(port, '127.0.0.1')), 'still here');
@@ -174,7 +177,7 @@ describe('outer-proxy', () => {
     const port = await requestPort();
     await bus.enclaves.put({ ...record([{ listenPort: 8080, host: '127.0.0.1', port }]), state: 'ready' });
     const old = proxy;
-    proxy = new OuterProxy(bus, pino({ level: 'silent' }));
+    proxy = newProxy();
     await proxy.start();
     guest.on(8080, (socket) => socket.end('served'));
     assert.equal(await textOf(connect(port, '127.0.0.1')), 'served');
@@ -204,7 +207,7 @@ describe('outer-proxy', () => {
     const unhandled: unknown[] = [];
     const note = (reason: unknown): number => unhandled.push(reason);
     process.on('unhandledRejection', note);
-    proxy = new OuterProxy(flapping, pino({ level: 'silent' }));
+    proxy = newProxy(flapping);
     await proxy.start();
     await failed.promise;
     guest.on(8080, (socket) => socket.end('served'));

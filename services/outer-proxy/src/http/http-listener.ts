@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import type { Relay } from '@enclaver/vsock';
+import { duplicateDescriptor, type Relay } from '@enclaver/vsock';
 import type { Logger } from 'pino';
 import type { Limits } from '../limits.ts';
 import type { Front } from './front.ts';
@@ -30,13 +30,27 @@ export class HttpListener implements Front {
     this.#sniff();
   }
 
-  /** Throws what `listen` gives. */
-  static async open(relay: Relay, logger: Logger, limits: Limits, host: string, port: number): Promise<HttpListener> {
+  /** `at.descriptor`: a socket that listens there already, which stays the caller's. Throws what `listen` gives. */
+  static async open(
+    relay: Relay,
+    logger: Logger,
+    limits: Limits,
+    at: { host: string; port: number; descriptor?: number | undefined },
+  ): Promise<HttpListener> {
+    const { host, port, descriptor } = at;
     const listener = new HttpListener(relay, logger, limits);
-    listener.#http1.listen({ host, port, reusePort: true, backlog: listener.limits.httpBacklog });
+    const place = descriptor === undefined ? { host, port, reusePort: true } : { fd: duplicateDescriptor(descriptor) };
+    listener.#http1.listen({ ...place, backlog: listener.limits.httpBacklog });
     await once(listener.#http1, 'listening');
     listener.#http1.on('error', (error) => logger.error({ err: error, host, port }, 'HTTP listener failed'));
     return listener;
+  }
+
+  /** The listening socket. */
+  get descriptor(): number {
+    // Not a public interface of Node: without it the socket cannot be shared
+    const handle = (this.#http1 as unknown as { _handle?: { fd?: number } | null })._handle;
+    return handle?.fd ?? -1;
   }
 
   get port(): number {

@@ -1,7 +1,7 @@
-import type { EnclaveRecord, PublishedPort } from '@enclaver/bus';
-import type { Relay, VsockTransport } from '@enclaver/vsock';
+import type { PublishedPort } from '@enclaver/bus';
+import type { Relay } from '@enclaver/vsock';
 import type { Logger } from 'pino';
-import { freePort, type Ingress, listenError } from '../ingress.ts';
+import { type Destination, freePort, type Ingress, listenError, type Opening } from '../ingress.ts';
 import { type Limits, limits } from '../limits.ts';
 import type { HttpListener } from './http-listener.ts';
 import type { Target, TargetState } from './target.ts';
@@ -20,18 +20,14 @@ export class HttpPorts {
     this.#logger = logger;
   }
 
-  /** Errors: `ROUTE_IN_USE` and those of `openIngress`; `held` as there. */
-  async open(
-    record: EnclaveRecord,
-    transport: VsockTransport,
-    asked: PublishedPort,
-    held: boolean,
-  ): Promise<HttpRouteIngress> {
+  /** Errors: `ROUTE_IN_USE` and those of `openIngress`. */
+  async open(to: Destination, asked: PublishedPort, opening: Opening): Promise<HttpRouteIngress> {
     const { Target } = await import('./target.ts');
-    const target = await Target.make(record, asked, transport, this.#limits);
-    const listener = await this.#listener(asked, held);
+    const make = (enclave: Destination) => Target.make(enclave, asked, this.#limits);
+    const target = await make(to);
+    const listener = await this.#listener(asked, opening);
     const published = { ...asked, port: listener.port };
-    const route = new HttpRouteIngress(published, target, listener, async (drainMs) => {
+    const route = new HttpRouteIngress(published, target, listener, make, async (drainMs) => {
       this.#routes.delete(route);
       if (!listener.routes.isEmpty) return;
       this.#listeners.delete(keyOf(published));
@@ -40,7 +36,7 @@ export class HttpPorts {
     try {
       listener.routes.add(asked.route ?? {}, target);
     } catch (error) {
-      await route.route.close();
+      await route.close({ drainMs: 0 });
       throw error;
     }
     this.#routes.add(route);
@@ -52,10 +48,10 @@ export class HttpPorts {
     for (const { target } of this.#routes) if (target.id === id) target.state = state;
   }
 
-  async #listener(asked: PublishedPort, held: boolean): Promise<HttpListener> {
+  async #listener(asked: PublishedPort, from: Opening): Promise<HttpListener> {
     const open = this.#listeners.get(keyOf(asked));
     if (open !== undefined) return await open;
-    const opening = this.#open(asked, held);
+    const opening = this.#open(asked, from);
     if (asked.port === 0) {
       const listener = await opening;
       this.#listeners.set(keyOf({ ...asked, port: listener.port }), opening);
@@ -70,11 +66,11 @@ export class HttpPorts {
     }
   }
 
-  async #open(asked: PublishedPort, held: boolean): Promise<HttpListener> {
-    const port = held ? asked.port : await freePort(asked);
+  async #open(asked: PublishedPort, { held, descriptor }: Opening): Promise<HttpListener> {
+    const port = held || descriptor !== undefined ? asked.port : await freePort(asked);
     const { HttpListener } = await import('./http-listener.ts');
     try {
-      return await HttpListener.open(this.#relay, this.#logger, this.#limits, asked.host, port);
+      return await HttpListener.open(this.#relay, this.#logger, this.#limits, { host: asked.host, port, descriptor });
     } catch (cause) {
       throw listenError(asked, cause);
     }
@@ -85,6 +81,7 @@ export class HttpPorts {
 class HttpRouteIngress implements Ingress {
   readonly published: PublishedPort;
   readonly #listener: HttpListener;
+  readonly #make: (to: Destination) => Promise<Target>;
   readonly #onClose: (drainMs: number) => Promise<void>;
   #target: Target;
 
@@ -92,11 +89,13 @@ class HttpRouteIngress implements Ingress {
     published: PublishedPort,
     target: Target,
     listener: HttpListener,
+    make: (to: Destination) => Promise<Target>,
     onClose: (drainMs: number) => Promise<void>,
   ) {
     this.published = published;
     this.#target = target;
     this.#listener = listener;
+    this.#make = make;
     this.#onClose = onClose;
   }
 
@@ -104,13 +103,33 @@ class HttpRouteIngress implements Ingress {
     return this.#target;
   }
 
-  readonly route = {
-    stats: () => ({ active: this.#target.active, ...this.#target.counts }),
-    close: async ({ drainMs = 0 }: { drainMs?: number } = {}): Promise<void> => {
-      this.#listener.routes.remove(this.#target);
-      await Promise.all([this.#target.close(drainMs), this.#onClose(drainMs)]);
-    },
-  };
+  get descriptor(): number {
+    return this.#listener.descriptor;
+  }
+
+  get active(): number {
+    return this.#target.active;
+  }
+
+  stats() {
+    return { active: this.#target.active, ...this.#target.counts };
+  }
+
+  /** Requests under way go on with the enclave before. */
+  async retarget(to: Destination): Promise<Target> {
+    const before = this.#target;
+    this.#target = await this.#make(to);
+    // It has been handed this port because it is
+    this.#target.state = 'ready';
+    this.#listener.routes.replace(before, this.#target);
+    before.retire();
+    return before;
+  }
+
+  async close({ drainMs }: { drainMs: number }): Promise<void> {
+    this.#listener.routes.remove(this.#target);
+    await Promise.all([this.#target.close(drainMs), this.#onClose(drainMs)]);
+  }
 }
 
 function keyOf({ host, port }: PublishedPort): string {

@@ -1,6 +1,7 @@
 import type { EnclaveRecord, PublishedPort } from '@enclaver/bus';
 import { HttpFault } from '@enclaver/http-forward';
 import { VsockError, type VsockStream, type VsockTransport } from '@enclaver/vsock';
+import type { Destination } from '../ingress.ts';
 import type { Limits } from '../limits.ts';
 import { Http1Upstream } from './http1-upstream.ts';
 import type { Answer, Asked } from './message.ts';
@@ -28,9 +29,8 @@ export class Target {
   #lastAsked = 0;
 
   static async make(
-    record: EnclaveRecord,
+    { record, transport }: Pick<Destination, 'record' | 'transport'>,
     { listenPort, route }: PublishedPort,
-    transport: VsockTransport,
     limits: Limits,
   ): Promise<Target> {
     const open = (): Promise<VsockStream> => connect(transport, listenPort, limits.ingressConnectMs);
@@ -93,9 +93,14 @@ export class Target {
     }
   }
 
+  /** Nothing more is asked of it; what runs goes on. */
+  retire(): void {
+    this.#upstream.close();
+  }
+
   /** Nothing more is asked of it; resolves when what runs has ended, or was cut after `drainMs`. */
   async close(drainMs: number): Promise<void> {
-    this.#upstream.close();
+    this.retire();
     if (this.active === 0) return;
     this.#idle = Promise.withResolvers();
     const timer = setTimeout(() => {
