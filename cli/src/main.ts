@@ -14,6 +14,7 @@ import { addStop } from './commands/stop.ts';
 import { addTls } from './commands/tls.ts';
 import { addTrust } from './commands/trust.ts';
 import { addUp } from './commands/up.ts';
+import { addUpdate } from './commands/update.ts';
 import { addVerify } from './commands/verify.ts';
 import { addVerifyBuild } from './commands/verify-build.ts';
 import { exitCodeOfError, exitCodes } from './exit-codes.ts';
@@ -40,6 +41,7 @@ for (const add of [
   addPs,
   addStatus,
   addEvents,
+  addUpdate,
   addStop,
   addEif,
   addTrust,

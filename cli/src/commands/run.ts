@@ -1,7 +1,6 @@
 import type { Bus, PublishedPort, RestartPolicy } from '@enclaver/bus';
 import { checkMeasurements, type Pcrs, uncheckable } from '@enclaver/trust';
 import type { Command } from 'commander';
-import { InvalidArgumentError } from 'commander';
 import { CliError } from '../cli-error.ts';
 import { duration } from '../durations.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -9,6 +8,7 @@ import { readExpectation } from '../expectation.ts';
 import { Follower } from '../follower.ts';
 import { Interruption } from '../interruption.ts';
 import { measureEif } from '../measure.ts';
+import { positiveInteger } from '../numbers.ts';
 import { formatFailure } from '../output/failure.ts';
 import { parsePublish } from '../publish.ts';
 import { parseRestart } from '../restart-policy.ts';
@@ -65,12 +65,6 @@ export function addRun(program: Command): void {
     .option('--key <cosign.pub>', 'the file of --verify-before-run is signed by this key: a statement of cosign')
     .option('-d, --debug', 'debug mode: shows the console and the inside of the enclave; measurements are zero')
     .action(run);
-}
-
-function positiveInteger(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('Allowed is a whole number from 1.');
-  return value;
 }
 
 async function run(image: string | undefined, options: RunOptions): Promise<void> {

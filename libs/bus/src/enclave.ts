@@ -151,6 +151,14 @@ export const enclaveRecordSchema = z.object({
    * the record that drops `takesOver` and fills `ingress` moves the ports: from then on an enclave in `replaces` has none.
    */
   takesOver: z.string().optional(),
+  /** What is still to be done for an update: the ports to move here, and how the enclave in `replaces` ends then. */
+  update: z
+    .object({
+      ingress: z.array(publishedPortSchema),
+      drainMs: z.number().int().min(0),
+      graceMs: z.number().int().min(0),
+    })
+    .optional(),
   /** Milliseconds from the request to `ready`, after which the enclave has failed. */
   startTimeoutMs: z.number().int().min(1).optional(),
   /** ISO 8601 times at which each state was entered. */

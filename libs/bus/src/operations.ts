@@ -153,6 +153,27 @@ export const operations = {
       }),
       response: z.object({ enclave: enclaveRecordSchema }),
     },
+    update: {
+      means:
+        'accepts a new enclave that shall take the name and ports of a running one once it is `ready`; only then the old one is ' +
+        'stopped. Its events tell how it goes; when it fails the old one goes on untouched',
+      long: true,
+      request: z.object({
+        /** Id or name of the running enclave. */
+        id: z.string(),
+        eif: z.string().startsWith('/'),
+        /** Defaults: those of the running enclave. */
+        cpuCount: z.number().int().min(1).optional(),
+        memoryMb: z.number().int().min(64).optional(),
+        expect: measurementsSchema.partial().optional(),
+        /** Default: five minutes. */
+        startTimeoutMs: startTimeoutMs.optional(),
+        /** For the old enclave: its connections may go on for so long, and then its app has so long to end. */
+        drainMs: graceMs.optional(),
+        graceMs: graceMs.optional(),
+      }),
+      response: z.object({ enclave: enclaveRecordSchema, replaces: enclaveRecordSchema }),
+    },
     stop: {
       means:
         'stops an enclave: SIGTERM to the app, SIGKILL after the grace time, then the machine; answers once that has begun, and cancels a restart that is to come',

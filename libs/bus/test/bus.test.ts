@@ -52,6 +52,7 @@ describe('bus', () => {
   it('answers requests, with the error of the service kept', async () => {
     await other.serve('supervisor', '0.1.0', {
       run: async () => ({ enclave: record }),
+      update: async () => ({ enclave: record, replaces: record }),
       stop: async () => {
         throw new BusError({ code: 'ENCLAVE_NOT_FOUND', message: 'no enclave e-1', remedy: 'see `enclaver ps`' });
       },

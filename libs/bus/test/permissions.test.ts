@@ -30,6 +30,7 @@ describe('permissions of the bus', () => {
     const enclave = record;
     await as('supervisor').serve('supervisor', '0.1.0', {
       run: async () => ({ enclave }),
+      update: async () => ({ enclave, replaces: enclave }),
       stop: async ({ id }) => {
         stopped.push(id);
         return { enclave };

@@ -25,6 +25,7 @@ describe('versions of the schemas', () => {
     other = await connect({ servers: url, user, pass: password });
     await bus.serve('supervisor', '0.1.0', {
       run: async () => ({ enclave: record }),
+      update: async () => ({ enclave: record, replaces: record }),
       stop: async ({ id }) => ({ enclave: { ...record, name: id } }),
       list: async () => ({ enclaves: [] }),
       describe: async () => ({ enclave: record }),

@@ -9,6 +9,13 @@ export const limits = {
   restartPauseMaxMs: 60_000,
   /** So long must an enclave have been ready for its end to be the first of a new row. */
   restartHealthyMs: 60_000,
+  /** From the request of an update to `ready` of the new enclave: the old one serves meanwhile. */
+  updateStartMs: 300_000,
+  /** Before the outer-proxy is asked once more to move ports, and until an update without its answer has failed. */
+  handoverRetryMs: 5_000,
+  handoverMs: 30_000,
+  /** For the connections of an enclave that was replaced, where the update names no time: as long as a stop's grace. */
+  drainMs: 10_000,
   /** Holders named when a host is full. */
   namedHolders: 8,
   /** For the outer-proxy to open its listeners or to say why not. */

@@ -3,6 +3,7 @@ export type SupervisorErrorCode =
   | 'ENCLAVE_NOT_FOUND'
   | 'EIF_NOT_FOUND'
   | 'EIF_NO_MANIFEST'
+  | 'HANDOVER_SILENT'
   | 'HOST_FULL'
   | 'KERNEL_PANIC'
   | 'LAUNCH_INVALID'
@@ -17,7 +18,8 @@ export type SupervisorErrorCode =
   | 'STOPPED'
   | 'SUPERVISOR_AWAY'
   | 'SUPERVISOR_STOPPING'
-  | 'TOO_MANY_ENCLAVES';
+  | 'TOO_MANY_ENCLAVES'
+  | 'UPDATE_RUNNING';
 
 /** What keeps an enclave from starting, or ended it. */
 export class SupervisorError extends Error {

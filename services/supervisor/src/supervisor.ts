@@ -4,12 +4,12 @@ import type { Logger } from 'pino';
 import { Admission, type Unplaced } from './admission/admission.ts';
 import type { Backend } from './backends/backend.ts';
 import { Enclaves } from './enclaves.ts';
-import type { Enclave } from './lifecycle/enclave.ts';
 import { type Limits, limits } from './limits.ts';
 import { pick } from './pick.ts';
 import { successorOf } from './restart/policy.ts';
 import { type Ended, hasNext, Restarts } from './restart/restarts.ts';
 import { SupervisorError } from './supervisor-error.ts';
+import { Updates } from './update/updates.ts';
 
 export interface SupervisorOptions {
   bus: Bus;
@@ -20,7 +20,7 @@ export interface SupervisorOptions {
   limits?: Limits;
 }
 
-type Request<O extends 'run' | 'stop'> = OperationRequest<'supervisor', O>;
+type Request<O extends 'run' | 'update' | 'stop'> = OperationRequest<'supervisor', O>;
 
 /** All enclaves of this host: accepts them, knows them, starts them again, and remembers the last that ended. */
 export class Supervisor {
@@ -28,6 +28,7 @@ export class Supervisor {
   readonly #limits: Limits;
   readonly #enclaves: Enclaves;
   readonly #restarts: Restarts;
+  readonly #updates: Updates;
   readonly #admission: Admission;
   readonly #events: ReturnType<Bus['events']>;
   /** One is admitted after the other: what the first takes, the second must not count on. */
@@ -41,6 +42,12 @@ export class Supervisor {
     const tools = { bus, backend, logger, runDir, limits: this.#limits };
     this.#enclaves = new Enclaves({ ...tools, onGone: (record) => this.#gone(record) });
     this.#restarts = new Restarts({ bus, logger, start: (ended) => this.#startAgain(ended) });
+    this.#updates = new Updates({
+      ...{ bus, logger, limits: this.#limits },
+      get: (id) => this.#enclaves.get(id),
+      holder: (name) => this.#holder(name),
+      cancelRestart: (id) => this.#cancelRestart(id),
+    });
     this.#admission = new Admission({ backend, limits: this.#limits, held: () => this.#enclaves.records });
     this.#events = bus.events();
   }
@@ -55,6 +62,7 @@ export class Supervisor {
 
   readonly handlers: OperationHandlers<'supervisor'> = {
     run: async (request) => ({ enclave: await this.#run(request) }),
+    update: (request) => this.#update(request),
     stop: async (request) => ({ enclave: await this.#stop(request) }),
     list: async ({ all }) => ({ enclaves: all === true ? await this.#known() : this.#present() }),
     describe: async ({ id }) => ({ enclave: pick(await this.#known(), id) }),
@@ -62,6 +70,7 @@ export class Supervisor {
 
   async close(): Promise<void> {
     this.#stopping = true;
+    this.#updates.close();
     if (this.#options.stopOnExit) {
       for (const { id } of this.#restarts.records) await this.#restarts.cancel(id);
       await this.#enclaves.stop(this.#limits.graceMs);
@@ -94,6 +103,29 @@ export class Supervisor {
     return enclave.record;
   }
 
+  async #update(request: Request<'update'>): Promise<{ enclave: EnclaveRecord; replaces: EnclaveRecord }> {
+    const { enclave, old } = await this.#inTurn(async () => {
+      const asked = pick(this.#present(), request.id);
+      const underway = this.#present().find(({ name, update }) => name === asked.name && update !== undefined);
+      if (underway !== undefined) {
+        const message = `${asked.name} is being updated to ${underway.id} already`;
+        throw new SupervisorError('UPDATE_RUNNING', message, {
+          remedy: `wait for it, or stop it: enclaver stop ${underway.id}`,
+        });
+      }
+      const { record, eif } = await this.#admission.admitUpdate(request, asked);
+      return { enclave: this.#enclaves.start(record, Promise.resolve(eif)), old: asked };
+    });
+    this.#updates.follow(enclave);
+    await enclave.life.written();
+    return { enclave: enclave.record, replaces: old };
+  }
+
+  /** Who has this name and its ports: not the new enclave of an update that goes on. */
+  #holder(name: string): EnclaveRecord | undefined {
+    return this.#present().find((record) => record.name === name && record.takesOver === undefined);
+  }
+
   async #inTurn<T>(admit: () => Promise<T>): Promise<T> {
     const turn = this.#admitting.then(() => {
       if (this.#stopping) throw new SupervisorError('SUPERVISOR_STOPPING', 'the supervisor is ending');
@@ -114,15 +146,22 @@ export class Supervisor {
     });
   }
 
-  /** Stops what runs and takes back what is still to come. */
-  async #stop({ id, graceMs }: Request<'stop'>): Promise<EnclaveRecord> {
+  /** Stops what runs and takes back what is still to come; for who holds a name that is the update of it, too. */
+  async #stop({ id, graceMs = this.#limits.graceMs }: Request<'stop'>): Promise<EnclaveRecord> {
     const found = pick([...this.#enclaves.records, ...this.#restarts.records], id);
-    const cancelled = await this.#restarts.cancel(found.id);
-    if (cancelled !== undefined) return cancelled;
-    const enclave = this.#enclaves.get(found.id) as Enclave;
-    enclave.stop(graceMs ?? this.#limits.graceMs);
+    const updating = this.#present().find(({ name, takesOver }) => name === found.name && takesOver !== undefined);
+    if (updating !== undefined && updating.id !== found.id) this.#enclaves.get(updating.id)?.stop(graceMs);
+    this.#enclaves.get(found.id)?.stop(graceMs);
+    const record = (await this.#cancelRestart(found.id)) ?? this.#enclaves.get(found.id)?.record ?? found;
+    await this.#enclaves.get(found.id)?.life.written();
+    return record;
+  }
+
+  /** The record without its restart, where there was one to come. */
+  async #cancelRestart(id: string): Promise<EnclaveRecord | undefined> {
+    const enclave = this.#enclaves.get(id);
+    if (enclave === undefined) return await this.#restarts.cancel(id);
     enclave.life.cancelRestart();
-    await enclave.life.written();
     return enclave.record;
   }
 
@@ -139,7 +178,10 @@ export class Supervisor {
   }
 
   async #follow(): Promise<void> {
-    for await (const event of this.#events) this.#enclaves.onEvent(event);
+    for await (const event of this.#events) {
+      this.#enclaves.onEvent(event);
+      this.#updates.onEvent(event);
+    }
   }
 
   async #takeUp(): Promise<void> {
@@ -148,6 +190,7 @@ export class Supervisor {
       if (!hasEnded(record.state)) await this.#enclaves.resume(record);
       else if (hasNext(record)) await this.#restarts.takeUp(record, records);
     }
+    for (const enclave of this.#enclaves.all) if (enclave.record.update !== undefined) this.#updates.follow(enclave);
   }
 
   async #forgetOld(): Promise<void> {

@@ -23,7 +23,7 @@ export interface ProxyAnswers {
   /** To `requested`. */
   open: 'ready' | 'failed' | 'silent';
   /** To `handover`. */
-  handover: 'done' | 'failed' | 'silent';
+  handover: 'done' | 'undrained' | 'failed' | 'silent';
 }
 
 type Named<N extends EnclaveEventName> = Extract<EnclaveEvent, { name: N }>;
@@ -117,9 +117,9 @@ export class TestHost {
     }
     if (name === 'requested' && this.proxy.open === 'failed')
       await this.bus.publishEvent(id, 'proxy-failed', { error: { code: 'PORT_IN_USE', message: 'taken' } });
-    if (name === 'handover' && this.proxy.handover === 'done') {
+    if (name === 'handover' && (this.proxy.handover === 'done' || this.proxy.handover === 'undrained')) {
       await this.bus.publishEvent(id, 'handed-over', data);
-      await this.bus.publishEvent(id, 'drained', { from: data.from, to: data.to });
+      if (this.proxy.handover === 'done') await this.bus.publishEvent(id, 'drained', { from: data.from, to: data.to });
     }
     if (name === 'handover' && this.proxy.handover === 'failed') {
       const error = { code: 'LISTEN_FAILED', message: 'no way' };

@@ -56,6 +56,21 @@ export class Admission {
     return { record, eif };
   }
 
+  /** The new enclave of an update: with all that `old` has, unless the request says otherwise. Errors: as of `admit`. */
+  async admitUpdate(request: OperationRequest<'supervisor', 'update'>, old: EnclaveRecord): Promise<Admitted> {
+    const { name, debug, restart } = old;
+    const { record, eif } = await this.admit({
+      ...{ eif: request.eif, name, debug, restart, publish: old.update?.ingress ?? old.ingress },
+      cpuCount: request.cpuCount ?? old.cpuCount,
+      memoryMb: request.memoryMb ?? old.memoryMb,
+      expect: request.expect,
+      startTimeoutMs: request.startTimeoutMs ?? this.#limits.updateStartMs,
+    });
+    const { drainMs = this.#limits.drainMs, graceMs = this.#limits.graceMs } = request;
+    const update = { ingress: record.ingress, drainMs, graceMs };
+    return { record: { ...record, ingress: [], replaces: old.id, takesOver: old.id, update }, eif };
+  }
+
   /** The image of an enclave that is started once more: the same bytes as the first time, or none. Errors: as of `admit`. */
   async admitAgain(record: EnclaveRecord): Promise<Eif> {
     const { eif } = await readImage(record.eif);

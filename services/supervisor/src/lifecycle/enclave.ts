@@ -115,7 +115,9 @@ export class Enclave {
   /** Asks the app to end; after the grace time it is made to. Asking again changes nothing. */
   stop(graceMs: number): void {
     if (!this.life.advance('stop', {}, { graceMs })) return;
-    if (!this.#status.spoken) {
+    const { starting, ready } = this.record.times;
+    // An earlier supervisor may have heard of an app that has not spoken to this one yet
+    if (!this.#status.spoken && starting === undefined && ready === undefined) {
       this.life.fail(new SupervisorError('STOPPED', 'the enclave was stopped before its app ran'));
       return;
     }
