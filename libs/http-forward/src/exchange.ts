@@ -3,6 +3,7 @@ import { type Duplex, pipeline, type Readable } from 'node:stream';
 import { isChunked, isCountable } from './framing.ts';
 import { endToEnd, pairs } from './headers.ts';
 import { HttpFault } from './http-fault.ts';
+import { pour } from './pour.ts';
 
 /** What may be sent again when a kept connection turns out to be closed (RFC 9110, section 9.2.2). */
 const REPEATABLE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
@@ -56,8 +57,16 @@ export async function exchange(
 export function reply(answered: IncomingMessage, response: ServerResponse): void {
   response.sendDate = false;
   response.writeHead(answered.statusCode ?? 502, answered.statusMessage ?? '', endToEnd(answered.rawHeaders));
+  flushSoon(response);
   pipeline(answered, response, (error) => {
     if (error) response.destroy();
+  });
+}
+
+/** Node keeps a head back for the first bytes of the body, which may be long in coming; those that are there go with it. */
+export function flushSoon(response: ServerResponse): void {
+  setImmediate(() => {
+    if (!response.writableEnded && !response.destroyed) response.flushHeaders();
   });
 }
 
@@ -105,11 +114,9 @@ async function ask(
     upstream.flushHeaders();
   }
   if (body !== undefined) {
-    // Before the pipeline's listener, which ends the request
+    // Before the listener that ends the request
     if (trailers !== undefined) body.once('end', () => upstream.addTrailers([...pairs(trailers())]));
-    pipeline(body, upstream, (error) => {
-      if (error) upstream.destroy();
-    });
+    pour(body, upstream);
   } else {
     upstream.end();
   }

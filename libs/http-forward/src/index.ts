@@ -1,5 +1,15 @@
-export { answerOf, exchange, type RequestBody, type RequestHead, reply, requestOver, type Way } from './exchange.ts';
+export {
+  answerOf,
+  exchange,
+  flushSoon,
+  type RequestBody,
+  type RequestHead,
+  reply,
+  requestOver,
+  type Way,
+} from './exchange.ts';
 export { checkConnect, framingOf, hasBody, isDoubtful } from './framing.ts';
 export { endToEnd, pairs, rawHead, upgradeTo } from './headers.ts';
 export { HttpFault } from './http-fault.ts';
 export { KeptConnections, type KeptLimits } from './kept-connections.ts';
+export { pour } from './pour.ts';

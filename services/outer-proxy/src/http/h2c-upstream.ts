@@ -5,8 +5,8 @@ import {
   constants,
   type IncomingHttpHeaders,
 } from 'node:http2';
-import { type Duplex, pipeline } from 'node:stream';
-import { endToEnd, HttpFault } from '@enclaver/http-forward';
+import type { Duplex } from 'node:stream';
+import { endToEnd, HttpFault, pour } from '@enclaver/http-forward';
 import { limits } from '../limits.ts';
 import { grouped, withoutPseudo } from './fields.ts';
 import type { Answer, Asked } from './message.ts';
@@ -116,9 +116,7 @@ async function exchange(stream: ClientHttp2Stream, { body, trailers }: Asked): P
   });
   if (body !== undefined) {
     stream.once('wantTrailers', () => stream.sendTrailers(grouped(trailers?.() ?? [])));
-    pipeline(body, stream, (error) => {
-      if (error) stream.close(constants.NGHTTP2_CANCEL);
-    });
+    pour(body, stream);
   }
   return await promise;
 }

@@ -20,6 +20,8 @@ export class HttpListener implements Front {
   readonly limits: Limits;
   isDraining = false;
   readonly #http1: Server;
+  /** Connections that have not said what they speak. */
+  readonly #silent = new Set<Socket>();
   #h2c: Promise<H2c> | undefined;
 
   private constructor(relay: Relay, logger: Logger, limits: Limits) {
@@ -63,6 +65,7 @@ export class HttpListener implements Front {
     this.isDraining = true;
     const closed = once(this.#http1, 'close');
     this.#http1.close();
+    for (const socket of this.#silent) socket.destroy();
     const h2c = await this.#h2c;
     h2c?.drain();
     const timer = setTimeout(() => {
@@ -79,6 +82,7 @@ export class HttpListener implements Front {
     this.#http1.removeAllListeners('connection');
     this.#http1.on('connection', (socket: Socket) => {
       const late = setTimeout(() => socket.destroy(), this.limits.httpKeepAliveMs);
+      this.#silent.add(socket);
       let start = Buffer.alloc(0);
       const onData = (chunk: Buffer): void => {
         start = Buffer.concat([start, chunk]);
@@ -100,6 +104,7 @@ export class HttpListener implements Front {
       };
       const settle = (): void => {
         clearTimeout(late);
+        this.#silent.delete(socket);
         socket.off('data', onData).off('end', onEnd).off('error', onEnd).off('close', settle);
       };
       socket.on('data', onData).on('end', onEnd).on('error', onEnd).on('close', settle);

@@ -2,13 +2,13 @@ import { createServer, type IncomingMessage, type Server, ServerResponse, STATUS
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { endToEnd, framingOf, HttpFault, hasBody, isDoubtful, pairs, rawHead } from '@enclaver/http-forward';
+import { endToEnd, flushSoon, framingOf, HttpFault, hasBody, isDoubtful, pairs, rawHead } from '@enclaver/http-forward';
 import { hostOf, targetOf } from './authority.ts';
 import { withForwarded } from './forwarded.ts';
 import type { Front } from './front.ts';
 import type { Answer, Asked, Client } from './message.ts';
 import { RequestError } from './request-error.ts';
-import type { Running } from './target.ts';
+import type { Running } from './running.ts';
 
 /** What a client is answered whose bytes are no request, by Node's code for it. */
 const FAULTS: Readonly<Record<string, RequestError>> = {
@@ -162,6 +162,7 @@ async function reply(front: Front, answer: Answer, response: ServerResponse): Pr
   }
   // Before the pipeline's listener, which ends the answer
   answer.body.once('end', () => response.addTrailers([...pairs(answer.trailers())]));
+  flushSoon(response);
   await pipeline(answer.body, response);
 }
 

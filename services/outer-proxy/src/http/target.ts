@@ -4,9 +4,9 @@ import { VsockError, type VsockStream, type VsockTransport } from '@enclaver/vso
 import type { Destination } from '../ingress.ts';
 import type { Limits } from '../limits.ts';
 import { Http1Upstream } from './http1-upstream.ts';
-import type { Answer, Asked } from './message.ts';
 import { RequestError } from './request-error.ts';
-import type { Upgraded, Upstream } from './upstream.ts';
+import { Running } from './running.ts';
+import type { Upstream } from './upstream.ts';
 
 export type TargetState = 'starting' | 'ready' | 'unhealthy';
 
@@ -23,8 +23,8 @@ export class Target {
   readonly #listenPort: number;
   readonly #upstream: Upstream;
   readonly #limits: Limits;
-  /** Requests and upgraded connections under way, each with what ends it. */
-  readonly #running = new Set<AbortController>();
+  /** Requests and upgraded connections under way. */
+  readonly #running = new Set<Running>();
   #idle = Promise.withResolvers<void>();
   #lastAsked = 0;
 
@@ -79,16 +79,17 @@ export class Target {
       this.counts.busy++;
       throw new RequestError(503, 'ENCLAVE_BUSY', 'the enclave has as many requests as it may');
     }
-    const gone = new AbortController();
-    this.#running.add(gone);
+    const request = new Running(this.#upstream, this.#limits.httpAnswerMs);
+    this.#running.add(request);
     this.#lastAsked = ++clock;
     this.counts.requests++;
     try {
-      await work(new Running(this.#upstream, gone, this.#limits.httpAnswerMs));
+      await work(request);
     } catch (error) {
-      throw this.#counted(error, gone.signal);
+      this.counts[request.outcome ?? 'failed']++;
+      throw this.#explained(error, request);
     } finally {
-      this.#running.delete(gone);
+      this.#running.delete(request);
       if (this.active === 0) this.#idle.resolve();
     }
   }
@@ -104,76 +105,17 @@ export class Target {
     if (this.active === 0) return;
     this.#idle = Promise.withResolvers();
     const timer = setTimeout(() => {
-      for (const gone of this.#running) gone.abort();
+      for (const request of this.#running) request.abort();
     }, drainMs);
     await this.#idle.promise;
     clearTimeout(timer);
   }
 
-  #counted(error: unknown, signal: AbortSignal): unknown {
-    if (signal.aborted && signal.reason instanceof RequestError) {
-      this.counts.timedOut++;
-      return signal.reason;
-    }
-    if (signal.aborted) this.counts.aborted++;
-    else this.counts.failed++;
-    if (error instanceof HttpFault && error.status === 502) {
-      return new RequestError(502, 'ENCLAVE_BROKE_OFF', 'the enclave gave no answer that can be read', {
-        cause: error,
-      });
-    }
-    return error;
-  }
-}
-
-/** One request under way. */
-export class Running {
-  readonly #upstream: Upstream;
-  readonly #gone: AbortController;
-  readonly #answerMs: number;
-
-  constructor(upstream: Upstream, gone: AbortController, answerMs: number) {
-    this.#answerMs = answerMs;
-    this.#upstream = upstream;
-    this.#gone = gone;
-  }
-
-  /** Aborts when the request is to end: the client or the enclave went away, or it took too long. */
-  get signal(): AbortSignal {
-    return this.#gone.signal;
-  }
-
-  /** Ends it: the client went away, or for `reason`, which it is then answered. */
-  abort(reason?: RequestError): void {
-    this.#gone.abort(reason);
-  }
-
-  /** @throws RequestError, HttpFault */
-  ask(asked: Asked): Promise<Answer> {
-    return this.#inTime(asked, this.#upstream.ask(asked, this.#gone.signal));
-  }
-
-  /** @throws RequestError, HttpFault */
-  upgrade(asked: Asked, protocol: string): Promise<Upgraded | Answer> {
-    return this.#inTime(asked, this.#upstream.upgrade(asked, protocol, this.#gone.signal));
-  }
-
-  /** The answer has to begin within its time from the end of the request. */
-  async #inTime<T>({ body }: Asked, answered: Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    const start = (): void => {
-      timer = setTimeout(() => {
-        this.abort(new RequestError(504, 'ENCLAVE_TIMEOUT', 'the enclave did not answer in time'));
-      }, this.#answerMs);
-    };
-    if (body === undefined || body.readableEnded) start();
-    else body.once('end', start);
-    try {
-      return await answered;
-    } finally {
-      body?.off('end', start);
-      clearTimeout(timer);
-    }
+  #explained(error: unknown, { signal }: Running): unknown {
+    if (signal.reason instanceof RequestError) return signal.reason;
+    if (!(error instanceof HttpFault) || error.status !== 502) return error;
+    const words = 'the enclave gave no answer that can be read';
+    return new RequestError(502, 'ENCLAVE_BROKE_OFF', words, { cause: error });
   }
 }
 
