@@ -36,6 +36,8 @@ export const limits = {
   httpAnswerMs: 60_000,
   /** A client's connection without a request. */
   httpKeepAliveMs: 65_000,
+  /** At the end of a listener, for connections without a request: one that is on its way is answered, and is the last. */
+  httpLastCallMs: 1_000,
   /** A connection with a request and without a byte: as long as inside. */
   httpIdleMs: 3_600_000,
   /** Connections to one port of an enclave kept for the next request, and how long. A request that cannot be sent twice uses none. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, request } from 'node:http';
+import { Agent, createServer, type IncomingMessage, request } from 'node:http';
 import { connect as connectHttp2, constants } from 'node:http2';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -166,19 +166,26 @@ describe('HTTP mode: when something breaks', () => {
   describe('at its end', () => {
     beforeEach(async () => {
       await harness[Symbol.asyncDispose]();
-      harness = await HttpHarness.start();
+      harness = await HttpHarness.start({ httpLastCallMs: 200 });
       opened = await harness.publish('a');
       port = opened.published.port;
     });
 
     it('lets what runs end, says that connections close, and takes no more', async () => {
       const release = Promise.withResolvers<void>();
-      harness.serve('a', (_incoming, response) => {
+      harness.serve('a', (incoming, response) => {
+        if (incoming.url === '/short') return void response.end('short');
         response.write('begun');
         void release.promise.then(() => response.end(', whole'));
       });
-      const idle = connect(port, '127.0.0.1');
+      const idle = connect(port, '127.0.0.1').on('error', () => undefined);
       await once(idle, 'connect');
+      const late = connect(port, '127.0.0.1');
+      await once(late, 'connect');
+      const kept = new Agent({ keepAlive: true, maxSockets: 1 });
+      const first = request({ host: '127.0.0.1', port, path: '/short', agent: kept }).end();
+      const [warm] = (await once(first, 'response')) as [IncomingMessage];
+      assert.equal(await text(warm), 'short');
       const outgoing = request({ host: '127.0.0.1', port, agent: false }).end();
       const session = connectHttp2(`http://127.0.0.1:${port}`);
       const stream = session.request();
@@ -189,12 +196,20 @@ describe('HTTP mode: when something breaks', () => {
       const goaway = once(session, 'goaway');
       const closing = opened.route.close({ drainMs: 10_000 });
       await goaway;
+      // A connection without a request may still bring one: the last
+      const again = request({ host: '127.0.0.1', port, path: '/short', agent: kept }).end();
+      const [last] = (await once(again, 'response')) as [IncomingMessage];
+      assert.ok(again.reusedSocket);
+      assert.equal(last.headers.connection, 'close');
+      assert.equal(await text(last), 'short');
+      late.write('GET /short HTTP/1.1\r\nHost: a\r\n\r\n');
+      assert.match(await text(late), /^HTTP\/1\.1 200 [\s\S]*Connection: close\r\n[\s\S]*short/i);
+      await once(idle.resume(), 'close');
       await assert.rejects(curl(`http://127.0.0.1:${port}/`), /Failed to connect/);
       release.resolve();
       assert.equal(await text(answer), 'begun, whole');
       assert.equal(await text(stream), 'begun, whole');
       await closing;
-      idle.destroy();
     });
 
     it('cuts what has not ended in time, WebSockets among it', async () => {

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import { duplicateDescriptor, type Relay } from '@enclaver/vsock';
 import type { Logger } from 'pino';
 import type { Limits } from '../limits.ts';
@@ -18,11 +18,11 @@ export class HttpListener implements Front {
   readonly relay: Relay;
   readonly logger: Logger;
   readonly limits: Limits;
-  isDraining = false;
   readonly #http1: Server;
   /** Connections that have not said what they speak. */
   readonly #silent = new Set<Socket>();
   #h2c: Promise<H2c> | undefined;
+  #closed: Promise<void> | undefined;
 
   private constructor(relay: Relay, logger: Logger, limits: Limits) {
     this.relay = relay;
@@ -59,21 +59,40 @@ export class HttpListener implements Front {
     return (this.#http1.address() as AddressInfo).port;
   }
 
-  /** Accepts no more, ends connections after the request that they carry, and cuts those that are left after `drainMs`. */
-  async close(drainMs: number): Promise<void> {
-    if (this.isDraining) return;
-    this.isDraining = true;
+  /**
+   * Accepts no more, and ends connections after the request that they carry. Those that carry none may begin one for a moment: a
+   * client that is just sending it sees an answer, and no reset. What is left after `drainMs` is cut.
+   */
+  close(drainMs: number): Promise<void> {
+    this.#closed ??= this.#close(drainMs);
+    return this.#closed;
+  }
+
+  get isDraining(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  async #close(drainMs: number): Promise<void> {
     const closed = once(this.#http1, 'close');
-    this.#http1.close();
-    for (const socket of this.#silent) socket.destroy();
-    const h2c = await this.#h2c;
-    h2c?.drain();
-    const timer = setTimeout(() => {
+    // http.Server's own close() cuts idle connections at once
+    NetServer.prototype.close.call(this.#http1);
+    const lastCall = setTimeout(
+      () => {
+        this.#http1.closeIdleConnections();
+        for (const socket of this.#silent) socket.destroy();
+      },
+      Math.min(drainMs, this.limits.httpLastCallMs),
+    );
+    const late = setTimeout(() => {
       this.#http1.closeAllConnections();
-      h2c?.cut();
+      void this.#h2c?.then((h2c) => h2c.cut());
     }, drainMs);
+    void this.#h2c?.then((h2c) => h2c.drain());
     await closed;
-    clearTimeout(timer);
+    clearTimeout(lastCall);
+    clearTimeout(late);
+    // Now only for what it keeps besides: its look at slow connections
+    this.#http1.close();
   }
 
   /** Node's server for HTTP/1.1 has the socket; connections that begin otherwise go to the one for HTTP/2. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PublishedPort } from '@enclaver/bus';
 import type { Relay } from '@enclaver/vsock';
 import type { Logger } from 'pino';
@@ -29,8 +30,8 @@ export class HttpPorts {
     const published = { ...asked, port: listener.port };
     const route = new HttpRouteIngress(published, target, listener, make, async (drainMs) => {
       this.#routes.delete(route);
-      if (!listener.routes.isEmpty) return;
-      this.#listeners.delete(keyOf(published));
+      if (listener.routes.isInUse) return;
+      if (!listener.isDraining) this.#listeners.delete(keyOf(published));
       await listener.close(drainMs);
     });
     try {
@@ -126,9 +127,15 @@ class HttpRouteIngress implements Ingress {
     return before;
   }
 
+  /** Its requests have a last call; the enclave may have ended, or this process is about to. */
   async close({ drainMs }: { drainMs: number }): Promise<void> {
-    this.#listener.routes.remove(this.#target);
-    await Promise.all([this.#target.close(drainMs), this.#onClose(drainMs)]);
+    const target = this.#target;
+    const ended = target.close(drainMs);
+    const lastCall = sleep(Math.min(drainMs, this.#listener.limits.httpLastCallMs));
+    await Promise.all([ended, lastCall, this.#onClose(drainMs)]);
+    // Of several routes that close together the last one closes the listener, which has its last calls for all of them
+    if (this.#listener.isDraining) await this.#listener.close(drainMs);
+    this.#listener.routes.remove(target);
   }
 }
 

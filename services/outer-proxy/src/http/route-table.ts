@@ -16,8 +16,9 @@ interface Entry {
 export class RouteTable {
   readonly #entries: Entry[] = [];
 
-  get isEmpty(): boolean {
-    return this.#entries.length === 0;
+  /** An enclave is there that is to stay. */
+  get isInUse(): boolean {
+    return this.#entries.some(({ targets }) => targets.some(({ isClosing }) => !isClosing));
   }
 
   /**
@@ -33,7 +34,7 @@ export class RouteTable {
       return;
     }
     const other = found.targets.find(
-      (each) => each.id === target.id || !(each.succeededBy(target) || each.twinOf(target)),
+      (each) => !each.isClosing && (each.id === target.id || !(each.succeededBy(target) || each.twinOf(target))),
     );
     if (other !== undefined) throw inUse(host, prefix, other);
     const stays = found.targets.filter((each) => !each.succeededBy(target));
@@ -89,8 +90,10 @@ function weight(host: string | undefined): number {
 
 /** Of those that are ready, or of all where none is: the one with the fewest requests, or that was asked longest ago. */
 function leastBusy(targets: readonly Target[]): Target {
-  const ready = targets.filter(({ state }) => state === 'ready');
-  const [first, ...others] = ready.length > 0 ? ready : targets;
+  const staying = targets.filter(({ isClosing }) => !isClosing);
+  const left = staying.length > 0 ? staying : targets;
+  const ready = left.filter(({ state }) => state === 'ready');
+  const [first, ...others] = ready.length > 0 ? ready : left;
   return others.reduce((best, each) => (each.isBefore(best) ? each : best), first as Target);
 }
 

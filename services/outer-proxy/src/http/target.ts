@@ -18,6 +18,8 @@ export class Target {
   readonly id: string;
   readonly name: string;
   state: TargetState;
+  /** It is about to go: it is asked where nobody else can be, and holds its routes against nobody. */
+  isClosing = false;
   readonly counts = { requests: 0, busy: 0, failed: 0, timedOut: 0, aborted: 0 };
   readonly #image: string;
   readonly #listenPort: number;
@@ -99,8 +101,9 @@ export class Target {
     this.#upstream.close();
   }
 
-  /** Nothing more is asked of it; resolves when what runs has ended, or was cut after `drainMs`. */
+  /** Resolves when what runs has ended, or was cut after `drainMs`. */
   async close(drainMs: number): Promise<void> {
+    this.isClosing = true;
     this.retire();
     if (this.active === 0) return;
     this.#idle = Promise.withResolvers();
