@@ -7,6 +7,7 @@
  *   load kept PROXY TARGET THREADS TOTAL          → requests per second in absolute form; a new connection to the proxy
  *                                                 only when it closes the one before
  *   load fresh PROXY TARGET THREADS TOTAL         → the same, each on a new connection
+ * A TARGET of 0 asks in origin form, as clients of a server and of a reverse proxy do.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -104,8 +105,8 @@ static int open_tunnel(void) {
 }
 
 static void *run(void *unused) {
-  char prefix[64];
-  snprintf(prefix, sizeof prefix, "http://127.0.0.1:%d", target);
+  char prefix[64] = "";
+  if (target) snprintf(prefix, sizeof prefix, "http://127.0.0.1:%d", target);
   if (!strcmp(mode, "bulk")) {
     const int fd = open_tunnel();
     if (ask(fd, "", amount) < 0) die("GET");

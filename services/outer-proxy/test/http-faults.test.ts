@@ -56,7 +56,7 @@ describe('HTTP mode: when something breaks', () => {
     await fails(/ 504 [\s\S]*enclaver-error: ENCLAVE_TIMEOUT\r\n/i);
     await fails(/ 504 [\s\S]*enclaver-error: ENCLAVE_TIMEOUT\r\n/i, '-d', 'body');
     while (closed < 4) await new Promise(setImmediate);
-    assert.equal(opened.route.stats().timedOut, 4);
+    assert.equal(opened.stats().timedOut, 4);
   });
 
   it('answers 408 to a body that stands still', async () => {
@@ -105,7 +105,7 @@ describe('HTTP mode: when something breaks', () => {
     const stream = session.request();
     await assert.rejects(text(stream), /NGHTTP2_INTERNAL_ERROR/);
     session.close();
-    assert.equal(opened.route.stats().failed, 2);
+    assert.equal(opened.stats().failed, 2);
   });
 
   it('takes back what it asked when the client goes away, before an answer and in the middle of it', async () => {
@@ -137,8 +137,8 @@ describe('HTTP mode: when something breaks', () => {
         await closed.promise;
       }
     }
-    while (opened.route.stats().active > 0) await new Promise(setImmediate);
-    assert.equal(opened.route.stats().aborted, 4);
+    while (opened.stats().active > 0) await new Promise(setImmediate);
+    assert.equal(opened.stats().aborted, 4);
   });
 
   it('answers 503 to more requests than one enclave may have', async () => {
@@ -194,7 +194,7 @@ describe('HTTP mode: when something breaks', () => {
         once(stream, 'response'),
       ]);
       const goaway = once(session, 'goaway');
-      const closing = opened.route.close({ drainMs: 10_000 });
+      const closing = opened.close({ drainMs: 10_000 });
       await goaway;
       // A connection without a request may still bring one: the last
       const again = request({ host: '127.0.0.1', port, path: '/short', agent: kept }).end();
@@ -226,9 +226,9 @@ describe('HTTP mode: when something breaks', () => {
       const outgoing = request({ host: '127.0.0.1', port, agent: false }).end();
       const [answer] = (await once(outgoing, 'response')) as [IncomingMessage];
       const ended = Promise.all([once(joined, 'close'), assert.rejects(text(answer))]);
-      await opened.route.close({ drainMs: 100 });
+      await opened.close({ drainMs: 100 });
       await ended;
-      assert.equal(opened.route.stats().active, 0);
+      assert.equal(opened.stats().active, 0);
     });
   });
 });
