@@ -3,7 +3,7 @@ import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { limits } from './limits.ts';
 import { describeEvent } from './output/events.ts';
 import { formatFailure } from './output/failure.ts';
-import { LogPrinter } from './output/logs.ts';
+import { appStreams, LogPrinter } from './output/logs.ts';
 
 /** Shows the lifecycle of an enclave on stderr and what its app writes, and goes on with the one that a restart or an update puts in its place. */
 export class Follower {
@@ -39,7 +39,7 @@ export class Follower {
         const updated = event.name === 'handed-over' && event.data.from === this.#id;
         if (restarted || updated) await this.#turnTo(event.id);
         if (event.id !== this.#id) continue;
-        if (event.name === 'log-ended') await this.#printer.until(event.data.lines);
+        if (event.name === 'log-ended') await this.#printer.finish();
         else this.#tell(event);
         if (this.#exitCode === undefined || this.#next !== undefined) continue;
         if (this.#printer.ended) break;
@@ -73,7 +73,7 @@ export class Follower {
   }
 
   #print(id: string): [LogPrinter, Promise<void>] {
-    const printer = new LogPrinter(this.#bus, id, { debug: this.#debug });
+    const printer = new LogPrinter(this.#bus, { id, follow: true, ...(this.#debug ? {} : { streams: appStreams }) });
     return [printer, printer.follow()];
   }
 

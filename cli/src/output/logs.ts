@@ -1,63 +1,70 @@
-import type { Bus, LogMessage, LogStreamName } from '@enclaver/bus';
+import { type Bus, type LogMessage, type LogQuery, type LogStreamName, logBytes, logEntries } from '@enclaver/bus';
 import { limits } from '../limits.ts';
+import { writeStdout } from './stdout.ts';
 
-export interface LogPrinterOptions {
-  /** Show the console and odyn's own lines, too. */
-  debug: boolean;
-}
+/** What an app writes; odyn and the console are for those who look for a fault. */
+export const appStreams: readonly LogStreamName[] = ['stdout', 'stderr'];
 
-/** Prints an enclave's log as the app wrote it: stdout to stdout, everything else to stderr. */
+export type LogFormat = 'text' | 'json';
+
+/** Prints an enclave's log: as text stdout to stdout as the app wrote it, everything else to stderr; as JSON an object a line. */
 export class LogPrinter {
-  readonly #options: LogPrinterOptions;
   readonly #watch: ReturnType<Bus['logs']>;
-  #lines = 0;
-  #waiting: { lines: number; resolve: () => void } | undefined;
+  readonly #format: LogFormat;
+  readonly #printed = Promise.withResolvers<void>();
   ended = false;
 
-  constructor(bus: Bus, id: string, options: LogPrinterOptions, follow = true) {
-    this.#options = options;
-    this.#watch = bus.logs({ id, follow });
+  constructor(bus: Bus, query: LogQuery, format: LogFormat = 'text') {
+    this.#watch = bus.logs(query);
+    this.#format = format;
+  }
+
+  /** How many of the last lines asked for are kept; nothing is printed before `follow`. */
+  async tailed(): Promise<number> {
+    await this.#watch.ready;
+    return this.#watch.tailed;
   }
 
   /** Prints until the watch ends. */
   async follow(): Promise<void> {
-    for await (const message of this.#watch) {
-      this.#print(message);
-      this.#lines += message.lines.length;
-      if (this.#waiting !== undefined && this.#lines >= this.#waiting.lines) this.#waiting.resolve();
+    try {
+      for await (const message of this.#watch) await this.#print(message);
+    } finally {
+      this.#printed.resolve();
     }
-    this.#waiting?.resolve();
   }
 
-  /** Resolves once that many lines of all streams have been printed, or none came for a while that should have. */
-  async until(lines: number): Promise<void> {
+  /** No line will come any more: resolves when those that are kept are printed, or nothing came for a while. */
+  async finish(): Promise<void> {
     this.ended = true;
-    if (this.#lines >= lines) return;
-    await new Promise<void>((resolve) => {
-      this.#waiting = { lines, resolve };
-      setTimeout(resolve, limits.logEndMs).unref();
-    });
-    if (this.#lines < lines) process.stderr.write(`[${lines - this.#lines} log lines did not arrive]\n`);
+    const timer = setTimeout(() => {
+      process.stderr.write('[the last log lines did not arrive]\n');
+      void this.close();
+    }, limits.logEndMs);
+    await this.#watch.finish();
+    await this.#printed.promise;
+    clearTimeout(timer);
   }
 
   async close(): Promise<void> {
     await this.#watch.close();
   }
 
-  #print(message: LogMessage): void {
-    if (message.lost !== undefined) process.stderr.write(`[${message.lost} log records lost]\n`);
-    if (!this.#isShown(message.stream)) return;
-    const out = message.stream === 'stdout' ? process.stdout : process.stderr;
-    for (const line of message.lines) {
-      const bytes = Buffer.from(line.text, line.encoding === 'base64' ? 'base64' : 'utf8');
-      const prefix = message.stream === 'odyn' || message.stream === 'console' ? `${message.stream}: ` : '';
-      out.write(prefix);
-      out.write(bytes);
-      if (line.continues !== true) out.write('\n');
+  async #print(message: LogMessage): Promise<void> {
+    if (this.#format === 'json') {
+      const lines = logEntries(message).map((line) => `${JSON.stringify(line)}\n`);
+      await writeStdout(lines.join(''));
+      return;
     }
-  }
-
-  #isShown(stream: LogStreamName): boolean {
-    return this.#options.debug || stream === 'stdout' || stream === 'stderr';
+    if (message.lost !== undefined) process.stderr.write(`[${message.lost} log lines lost]\n`);
+    const { stream } = message;
+    const prefix = Buffer.from(stream === 'odyn' || stream === 'console' ? `${stream}: ` : '');
+    const parts = message.lines.flatMap((line) => [
+      prefix,
+      logBytes(line),
+      Buffer.from(line.continues === true ? '' : '\n'),
+    ]);
+    if (stream === 'stdout') await writeStdout(Buffer.concat(parts));
+    else process.stderr.write(Buffer.concat(parts));
   }
 }

@@ -6,6 +6,7 @@ export * from './enclave.ts';
 export type { EventQuery } from './event-watch.ts';
 export * from './events.ts';
 export { type HttpRoute, httpRouteSchema } from './http-route.ts';
+export { limits as busLimits } from './limits.ts';
 export * from './log-entry.ts';
 export { LogGaps } from './log-gaps.ts';
 export type { LogReader } from './log-reader.ts';

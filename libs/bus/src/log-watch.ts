@@ -1,5 +1,6 @@
-import { type JetStreamManager, type JsMsg, type NatsConnection, NatsError, type StoredMsg } from 'nats';
+import { type JetStreamManager, type NatsConnection, NatsError, type StoredMsg } from 'nats';
 import { decodeCloudEvent } from './cloud-event.ts';
+import { LogGaps } from './log-gaps.ts';
 import { LogReader, type LogStart } from './log-reader.ts';
 import { isLogStreamName, type LogMessage, type LogStreamName, logBatchSchema, logStreams } from './logs.ts';
 import { LOG_STREAM, subjects } from './subjects.ts';
@@ -16,15 +17,21 @@ export interface LogQuery {
   tail?: number;
 }
 
-/** An enclave's log as messages in order: an async iterable that ends when its loop is left, or as `close` and `finish` say. */
+/**
+ * An enclave's log as messages in order: an async iterable that ends when its loop is left, or as `close` and `finish` say.
+ * What the bus has dropped is counted in `lost` of the next message.
+ */
 export class LogWatch implements AsyncIterable<LogMessage> {
   /** Resolves once it is clear where the watch begins: what is published after it will be seen. */
   readonly ready: Promise<void>;
+  /** With `tail`, once ready: how many of the lines asked for are kept. */
+  tailed = 0;
   readonly #connection: NatsConnection;
   readonly #manager: JetStreamManager;
   readonly #query: LogQuery;
   readonly #filter: string;
   #begin: Beginning = { start: { position: 1 }, skip: 0 };
+  readonly #gaps = new LogGaps();
   #reader: LogReader | undefined;
   #seen = 0;
   #last = Number.POSITIVE_INFINITY;
@@ -47,14 +54,17 @@ export class LogWatch implements AsyncIterable<LogMessage> {
     const reader = this.#read(this.#begin.start);
     this.#reader = reader;
     let { skip } = this.#begin;
+    let missing = 0;
     try {
       for await (const stored of reader) {
         if (this.#closed) return;
-        const message = this.#decode(stored);
-        if (message !== undefined) {
+        const message = decodeLog(stored.subject, stored.seq, stored.data);
+        if (message !== undefined) missing += this.#missingBefore(message);
+        if (message !== undefined && this.#isWanted(message)) {
           const lines = skip > 0 ? message.lines.slice(skip) : message.lines;
-          skip = 0;
-          yield { ...message, lines };
+          const lost = missing + (message.lost ?? 0);
+          yield { ...message, lines, ...(lost > 0 ? { lost } : {}) };
+          missing = skip = 0;
         }
         this.#seen = stored.seq;
         if (this.#seen >= this.#last) return;
@@ -78,9 +88,9 @@ export class LogWatch implements AsyncIterable<LogMessage> {
 
   async #prepare(): Promise<void> {
     const { follow, tail, since } = this.#query;
-    if (follow !== true) this.#last = await this.#lastPosition();
     if (since !== undefined) this.#begin = { start: { time: since }, skip: 0 };
     if (tail !== undefined) this.#begin = await this.#tail(tail, since);
+    if (follow !== true) this.#last = await this.#lastPosition();
   }
 
   /**
@@ -89,7 +99,7 @@ export class LogWatch implements AsyncIterable<LogMessage> {
    */
   async #tail(wanted: number, since: Date | undefined): Promise<Beginning> {
     const { state } = await this.#manager.streams.info(LOG_STREAM);
-    const end = await this.#lastPosition();
+    const end = (await lastMessage(this.#manager, this.#filter))?.seq ?? 0;
     if (end === 0 || wanted === 0) return { start: { position: state.last_seq + 1 }, skip: 0 };
     for (let reach = 64; ; reach *= 4) {
       const from = Math.max(state.first_seq, end - reach + 1);
@@ -101,6 +111,7 @@ export class LogWatch implements AsyncIterable<LogMessage> {
       let lines = 0;
       for (const count of counts.toReversed()) {
         lines += count.lines;
+        this.tailed = Math.min(wanted, lines);
         if (lines >= wanted) return { start: { position: count.position }, skip: lines - wanted };
       }
       const first = counts[0]?.position ?? state.last_seq + 1;
@@ -113,8 +124,8 @@ export class LogWatch implements AsyncIterable<LogMessage> {
     this.#reader = reader;
     try {
       for await (const stored of reader) {
-        const message = this.#decode(stored);
-        if (message !== undefined) yield message;
+        const message = decodeLog(stored.subject, stored.seq, stored.data);
+        if (message !== undefined && this.#isWanted(message)) yield message;
         if (stored.seq >= end) return;
       }
     } finally {
@@ -122,20 +133,27 @@ export class LogWatch implements AsyncIterable<LogMessage> {
     }
   }
 
-  /** Position of the last message kept, 0 for none. */
+  /** Position of the last message kept of those that the watch is about, 0 for none. */
   async #lastPosition(): Promise<number> {
-    return (await lastMessage(this.#manager, this.#filter))?.seq ?? 0;
+    const last = await lastMessage(this.#manager, this.#filter);
+    const { start } = this.#begin;
+    if (last === undefined) return 0;
+    const isBefore = 'time' in start ? last.time < start.time : last.seq < start.position;
+    return isBefore ? 0 : last.seq;
   }
 
   #read(start: LogStart): LogReader {
     return new LogReader(this.#connection, this.#manager, this.#filter, start);
   }
 
-  #decode(stored: JsMsg): LogMessage | undefined {
-    const message = decodeLog(stored.subject, stored.seq, stored.data);
-    const { streams } = this.#query;
-    const isWanted = message !== undefined && (streams?.includes(message.stream) ?? true);
-    return isWanted || message?.stream === 'lost' ? message : undefined;
+  #isWanted({ stream }: LogMessage): boolean {
+    return stream === 'lost' || (this.#query.streams?.includes(stream) ?? true);
+  }
+
+  /** Lines that the bus has dropped; not to be told of one stream alone, whose numbers have gaps where the others' lines are. */
+  #missingBefore(message: LogMessage): number {
+    if (this.#filter !== subjects.logs(this.#query.id)) return 0;
+    return this.#gaps.take(message, this.#query.since === undefined && this.#query.tail === undefined);
   }
 }
 

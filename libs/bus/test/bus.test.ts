@@ -123,6 +123,37 @@ describe('bus', () => {
     assert.deepEqual(followed, [0, 1, 2, 3]);
   });
 
+  it('gives the last lines of a log, and what came since a time', async () => {
+    const id = 'e-0000000000aa';
+    const line = (sequence: number) => ({ sequence, time: '2026-01-01T00:00:00.000Z', text: `line ${sequence}` });
+    for (let index = 0; index < 300; index += 3) {
+      const stream = index % 2 === 0 ? 'stdout' : 'stderr';
+      await other.publishLog(id, stream, { lines: [line(index), line(index + 1), line(index + 2)] });
+      await other.publishLog('e-0000000000bb', 'stdout', { lines: [line(index)] });
+    }
+    const read = async (query: object): Promise<number[]> => {
+      const numbers: number[] = [];
+      for await (const { lines } of bus.logs({ id, ...query })) numbers.push(...lines.map(({ sequence }) => sequence));
+      return numbers;
+    };
+    assert.deepEqual(await read({ tail: 4 }), [296, 297, 298, 299]);
+    assert.deepEqual((await read({ tail: 299 }))[0], 1);
+    assert.equal((await read({ tail: 1_000 })).length, 300);
+    assert.deepEqual(await read({ tail: 0 }), []);
+    assert.deepEqual(await read({ tail: 2, streams: ['stdout'] }), [295, 296]);
+    assert.deepEqual(await read({ since: new Date(Date.now() + 60_000) }), []);
+    const since = new Date();
+    assert.deepEqual(await read({ since }), []);
+    await other.publishLog(id, 'stdout', { lines: [line(300)] });
+    assert.deepEqual(await read({ since }), [300]);
+    assert.deepEqual(await read({ since, tail: 5 }), [300]);
+    const watch = bus.logs({ id, follow: true, tail: 1 });
+    setTimeout(() => void watch.finish(), 100);
+    const followed: number[] = [];
+    for await (const { lines } of watch) followed.push(...lines.map(({ sequence }) => sequence));
+    assert.deepEqual(followed, [300]);
+  });
+
   it('ends at once for an enclave that logged nothing', async () => {
     for await (const message of bus.logs({ id: 'e-ffffffffffff' })) assert.fail(JSON.stringify(message));
   });

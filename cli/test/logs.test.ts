@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { Bus, type EnclaveRecord, type LogStreamName } from '@enclaver/bus';
+import { NatsProcess } from '../../libs/bus/test/nats-process.ts';
+import { enclaveRecord } from '../../services/log-relay/test/records.ts';
+
+/** The command against a real bus; the supervisor's one answer that it asks for is the test's. */
+describe('enclaver logs', () => {
+  let nats: NatsProcess;
+  let bus: Bus;
+  let folder: string;
+  const first: EnclaveRecord = {
+    ...enclaveRecord(1, '/none', 'web'),
+    state: 'exited',
+    times: { requested: '2026-01-01T00:00:00.000Z' },
+  };
+  const second: EnclaveRecord = {
+    ...enclaveRecord(2, '/none', 'web'),
+    state: 'ready',
+    previous: first.id,
+    restarts: 1,
+    times: { requested: '2026-01-01T00:01:00.000Z' },
+  };
+  const third: EnclaveRecord = { ...enclaveRecord(3, '/none', 'web'), previous: second.id, restarts: 2 };
+
+  before(async () => {
+    nats = await NatsProcess.start();
+    bus = await Bus.connect({ source: 'supervisor', credentials: nats.as('supervisor') });
+    await bus.serve('supervisor', '0.1.0', {
+      ...({} as Parameters<typeof bus.serve<'supervisor'>>[2]),
+      describe: async ({ id }) => ({ enclave: id === first.id ? first : second }),
+    });
+    folder = await mkdtemp(join(tmpdir(), 'enclaver-logs-'));
+    await writeFile(join(folder, 'bus.json'), JSON.stringify(nats.as('cli')), { mode: 0o600 });
+    await bus.enclaves.put(first);
+    await bus.enclaves.put(second);
+    await publish(first, 'stdout', 0, ['one', 'two']);
+    await publish(first, 'stderr', 2, ['oops']);
+    await publish(second, 'odyn', 0, ['{"level":"warn","msg":"careful"}']);
+    await publish(second, 'stdout', 1, ['three']);
+    await relay((log) => log.publishLog(second.id, 'lost', { name: 'web', lines: [], lost: 4 }));
+    await publish(second, 'stdout', 6, [Buffer.from([0xff, 0x00])]);
+  });
+
+  after(async () => {
+    await bus.close();
+    await nats[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true });
+  });
+
+  it('shows all enclaves of a name, stdout as the app wrote it, and what is lost', async () => {
+    const { stdout, stderr, code } = await logs('web');
+    assert.deepEqual(stdout, Buffer.concat([Buffer.from('one\ntwo\nthree\n'), Buffer.from([0xff, 0x00, 0x0a])]));
+    assert.equal(stderr, 'oops\n[4 log lines lost]\n');
+    assert.equal(code, 0);
+    assert.equal(`${(await logs(first.id)).stdout}`, 'one\ntwo\n');
+  });
+
+  it('shows the last lines over all of them, and single streams', async () => {
+    const tail = await logs('web', '--tail', '4');
+    assert.equal(`${tail.stdout.subarray(0, 10)}`, 'two\nthree\n');
+    assert.equal(tail.stderr, 'oops\n[4 log lines lost]\n');
+    assert.equal(`${(await logs('web', '--tail', '1', '--stream', 'stderr')).stderr}`, 'oops\n');
+    assert.equal((await logs('web', '--stream', 'odyn')).stderr, 'odyn: {"level":"warn","msg":"careful"}\n');
+    assert.equal(`${(await logs('web', '--since', '2999-01-01')).stdout}`, '');
+    assert.notEqual(`${(await logs('web', '--since', '1h30m')).stdout}`, '');
+  });
+
+  it('gives programs a line of JSON for each line, with what is known of it', async () => {
+    const { stdout } = await logs('web', '-o', 'json', '-d');
+    const entries = `${stdout}`.trimEnd().split('\n');
+    assert.deepEqual(
+      entries
+        .map((line) => JSON.parse(line))
+        .map(({ sequence, stream, level, text, lost }) => [stream, sequence, level, text ?? lost]),
+      [
+        ['stdout', 0, undefined, 'one'],
+        ['stdout', 1, undefined, 'two'],
+        ['stderr', 2, undefined, 'oops'],
+        ['odyn', 0, 'warn', '{"level":"warn","msg":"careful"}'],
+        ['stdout', 1, undefined, 'three'],
+        ['lost', undefined, 'warn', 4],
+        ['stdout', 6, undefined, '/wA='],
+      ],
+    );
+    const last = JSON.parse(entries.at(-1) ?? '');
+    assert.deepEqual([last.enclave, last.name, last.encoding], [second.id, 'web', 'base64']);
+  });
+
+  it('follows to the enclave that a restart brings, and ends with the last', async () => {
+    const command = start('web', '-f', '--tail', '1');
+    const output = buffer(command.stdout);
+    await once(command.stdout, 'readable');
+    await publish(second, 'stdout', 7, ['last of the second']);
+    const restart = { id: third.id, afterMs: 100, restarts: 2, streak: 1 };
+    await bus.publishEvent(second.id, 'exited', { result: { kind: 'exited', code: 1 }, restart });
+    await relay((log) => log.publishEvent(second.id, 'log-ended', { lines: 1, lost: 0 }));
+    await bus.enclaves.put(third);
+    await bus.publishEvent(third.id, 'requested', { enclave: third });
+    await publish(third, 'stdout', 0, ['first of the third']);
+    await relay((log) => log.publishEvent(third.id, 'log-ended', { lines: 1, lost: 0 }));
+    await bus.publishEvent(third.id, 'exited', { result: { kind: 'exited', code: 0 } });
+    if (command.exitCode === null) await once(command, 'exit');
+    assert.equal(command.exitCode, 0);
+    assert.equal(`${(await output).subarray(3)}`, 'last of the second\nfirst of the third\n');
+  });
+
+  it('says what is allowed', async () => {
+    for (const [option, value, expected] of [
+      ['--since', 'yesterday', /90s, 10m/],
+      ['--tail', '-1', /0 to 1000000/],
+      ['--stream', 'stdout,syslog', /stdout, stderr, odyn, console/],
+    ] as const) {
+      const { code, stderr } = await logs('web', `${option}=${value}`);
+      assert.equal(code, 2);
+      assert.match(stderr, expected);
+    }
+  });
+
+  async function relay(work: (log: Bus) => Promise<unknown>): Promise<void> {
+    await using log = await Bus.connect({ source: 'log-relay', credentials: nats.as('log-relay') });
+    await work(log);
+  }
+
+  async function publish(
+    { id, name }: EnclaveRecord,
+    stream: LogStreamName,
+    from: number,
+    texts: (string | Buffer)[],
+  ): Promise<void> {
+    const lines = texts.map((text, index) => ({
+      sequence: from + index,
+      time: '2026-01-01T00:00:00.000Z',
+      ...(typeof text === 'string' ? { text } : { text: text.toString('base64'), encoding: 'base64' as const }),
+    }));
+    await relay((log) => log.publishLog(id, stream, { name, lines }));
+  }
+
+  function start(...args: string[]): ChildProcessByStdio<null, Readable, Readable> {
+    return spawn(process.execPath, [join(import.meta.dirname, '../src/main.ts'), 'logs', ...args], {
+      env: { ...process.env, ENCLAVER_BUS: join(folder, 'bus.json') },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  }
+
+  async function logs(...args: string[]): Promise<{ stdout: Buffer; stderr: string; code: number | null }> {
+    const command = start(...args);
+    const [stdout, stderr] = await Promise.all([buffer(command.stdout), buffer(command.stderr)]);
+    if (command.exitCode === null) await once(command, 'exit');
+    return { stdout, stderr: `${stderr}`, code: command.exitCode };
+  }
+});
