@@ -6,8 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus, type EnclaveRecord } from '@enclaver/bus';
+import { Metrics } from '@enclaver/telemetry';
+import { connect } from 'nats';
+import { pino } from 'pino';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
 import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
+import { LogMetrics } from '../src/log-metrics.ts';
+import { LogRelay } from '../src/log-relay.ts';
 import { FakeLog } from './fake-log.ts';
 import { enclaveRecord } from './records.ts';
 
@@ -69,7 +74,7 @@ describe('log-relay that is killed again and again', () => {
     await bus.publishEvent(record.id, 'launching', { enclave: record });
     const flood = (async () => {
       for (let index = 0; index < LINES; index += 1) {
-        log.add(index % 5 === 0 ? 'stderr' : 'stdout', `line ${index} ${'x'.repeat(index % 200)}`);
+        log.add(index % 50 < 10 ? 'stderr' : 'stdout', `line ${index} ${'x'.repeat(index % 200)}`);
         if (index % 50 === 0) await sleep(5);
       }
     })();
@@ -104,6 +109,63 @@ describe('log-relay that is killed again and again', () => {
     const texts = names.toSorted((a, b) => age(b) - age(a)).map((name) => readFile(join(folder, 'logs', name), 'utf8'));
     return sequences((await Promise.all(texts)).join(''));
   }
+});
+
+describe('log-relay with one enclave that floods', () => {
+  it("keeps the others' history, and takes their lines meanwhile", async () => {
+    await using nats = await NatsProcess.start();
+    await using supervisor = await Bus.connect({ source: 'supervisor', credentials: nats.as('supervisor') });
+    const { url, user = '', password = '' } = nats.credentials;
+    const administrator = await connect({ servers: url, user, pass: password });
+    const { streams } = await administrator.jetstreamManager();
+    // As if the disk were small
+    const capacity = 8 * 1024 * 1024;
+    await streams.update('ENCLAVER_LOGS', { max_bytes: capacity });
+    await using bus = await Bus.connect({ source: 'log-relay', credentials: nats.as('log-relay') });
+    const folder = await mkdtemp(join(tmpdir(), 'enclaver-flood-'));
+    const metrics = new Metrics();
+    const relay = new LogRelay(bus, pino({ level: 'silent' }), {
+      sinks: { wake: () => undefined },
+      metrics: new LogMetrics(metrics),
+    });
+    await relay.start();
+    await using quietGuest = await FakeGuest.start(join(folder, 'quiet'));
+    await using loudGuest = await FakeGuest.start(join(folder, 'loud'));
+    const [quiet, loud] = [new FakeLog(quietGuest), new FakeLog(loudGuest)];
+    const records = [enclaveRecord(1, quietGuest.path, 'quiet'), enclaveRecord(2, loudGuest.path, 'loud')];
+    for (const enclave of records) {
+      await supervisor.enclaves.put(enclave);
+      await supervisor.publishEvent(enclave.id, 'launching', { enclave });
+    }
+    const read = async (id = ''): Promise<number[]> => {
+      const numbers: number[] = [];
+      for await (const { lines } of supervisor.logs({ id })) numbers.push(...lines.map(({ sequence }) => sequence));
+      return numbers;
+    };
+    for (let index = 0; index < 100; index += 1) quiet.add('stdout', `before ${index}`);
+    while ((await read(records[0]?.id)).length < 100) await sleep(20);
+    // Three times what the bus keeps
+    for (let index = 0; index < 1_536; index += 1) {
+      loud.add('stdout', Buffer.alloc(16 * 1024, 'x'));
+      if (index % 100 === 0) quiet.add('stdout', `during ${index}`);
+      if (index % 10 === 0) await sleep(1);
+    }
+    for (const log of [quiet, loud]) log.end();
+    for (const { id } of records) {
+      for await (const event of supervisor.events({ id, replay: true })) if (event.name === 'log-ended') break;
+    }
+    await relay.close();
+    assert.deepEqual(
+      await read(records[0]?.id),
+      Array.from({ length: 116 }, (_, index) => index),
+    );
+    assert.equal((await read(records[1]?.id)).at(-1), 1_535);
+    const { state } = await streams.info('ENCLAVER_LOGS');
+    assert.ok(state.bytes < capacity / 2, `${state.bytes}`);
+    assert.match(metrics.expose(), /enclaver_log_dropped_bytes_total\{enclave="loud"\} \d/);
+    await administrator.close();
+    await rm(folder, { recursive: true });
+  });
 });
 
 function eachOnceInOrder(numbers: readonly number[]): void {
