@@ -1,11 +1,9 @@
-import type { EnclaveResult } from '@enclaver/bus';
+import { endExitCodes } from '@enclaver/bus';
 
 /** Exit codes of the command; 107 to 109 are those of the original's `enclaver-run`. */
 export const exitCodes = {
-  failure: 1,
+  ...endExitCodes,
   usage: 2,
-  signaled: 107,
-  fatal: 108,
   interrupted: 109,
   /** `run --verify-before-run`: the image is not the expected one. Nothing was started. */
   untrusted: 110,
@@ -13,20 +11,6 @@ export const exitCodes = {
   different: 1,
   trouble: 2,
 } as const;
-
-/** Exit code of `enclaver run` for the way an enclave ended: the app's own code where it had one. */
-export function exitCodeOf(result: EnclaveResult): number {
-  switch (result.kind) {
-    case 'exited':
-      return result.code & 0xff;
-    case 'signaled':
-      return exitCodes.signaled;
-    case 'fatal':
-      return exitCodes.fatal;
-    default:
-      return exitCodes.failure;
-  }
-}
 
 /** Exit code of a command for the error that ended it. */
 export function exitCodeOfError(error: unknown): number {

@@ -1,5 +1,5 @@
-import { type Bus, BusError, type EnclaveEvent, type PlannedRestart } from '@enclaver/bus';
-import { exitCodeOf, exitCodes } from './exit-codes.ts';
+import { type Bus, BusError, type EnclaveEvent, exitCodeOf, type PlannedRestart } from '@enclaver/bus';
+import { exitCodes } from './exit-codes.ts';
 import { limits } from './limits.ts';
 import { describeEvent } from './output/events.ts';
 import { formatFailure } from './output/failure.ts';

@@ -18,6 +18,7 @@ import { type BusCredentials, readCredentials } from './credentials.ts';
 import { EnclaveStore } from './enclave-store.ts';
 import { type EventQuery, watchEvents } from './event-watch.ts';
 import { type EnclaveEvent, type EnclaveEventData, type EnclaveEventName, enclaveEventSchemas } from './events.ts';
+import { Lease, type LeaseOptions } from './lease.ts';
 import { limits } from './limits.ts';
 import { LogStore } from './log-store.ts';
 import { type LogQuery, LogWatch } from './log-watch.ts';
@@ -37,7 +38,7 @@ import { MAX_FILE_STORE } from './server-config.ts';
 import { type OperationHandlers, SERVICE_METADATA, SERVICE_PREFIX, serveOperations } from './service-host.ts';
 import { type PresentService, presentServices, serviceStates, whilePresent } from './service-presence.ts';
 import { bucketStream, makeStorage, openBucket, waitForStorage } from './storage.ts';
-import { BLOB_BUCKET, ENCLAVE_BUCKET, subjects } from './subjects.ts';
+import { BLOB_BUCKET, ENCLAVE_BUCKET, LEASE_BUCKET, subjects } from './subjects.ts';
 import { traceHeaders } from './trace-headers.ts';
 import { Warnings } from './warnings.ts';
 
@@ -121,6 +122,11 @@ export class Bus implements AsyncDisposable {
         { cause },
       );
     }
+  }
+
+  /** Is the only `name` of this bus, as long as it lives; see `Lease.take`. */
+  async lease(name: string, options: LeaseOptions): Promise<Lease> {
+    return await Lease.take(await openBucket(this.#jetStream, LEASE_BUCKET), name, options);
   }
 
   /** What enclaves keep outside. */

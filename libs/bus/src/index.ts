@@ -5,6 +5,7 @@ export { type BusCredentials, readCredentials } from './credentials.ts';
 export * from './enclave.ts';
 export type { EventQuery } from './event-watch.ts';
 export * from './events.ts';
+export { endExitCodes, exitCodeOf } from './exit-code.ts';
 export { type HttpRoute, httpRouteSchema } from './http-route.ts';
 export { limits as busLimits } from './limits.ts';
 export * from './log-entry.ts';

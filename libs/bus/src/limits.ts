@@ -56,4 +56,9 @@ export const limits = {
   /** One has a sentence or two; all of a host's processes together come to far less. */
   warningValueBytes: 8 * 1024,
   warningBytes: 8 * 1024 * 1024,
+  /** A lease whose holder is silent for so long is another's: a process that is stopped by its host for a moment keeps it. */
+  leaseMs: 10_000,
+  /** A lease says which process holds it: some 300 bytes, and the old revision until it is dropped. */
+  leaseBytes: 64 * 1024,
+  leaseValueBytes: 2 * 1024,
 } as const;

@@ -7,6 +7,7 @@ import {
   BLOB_BUCKET,
   ENCLAVE_BUCKET,
   EVENT_STREAM,
+  LEASE_BUCKET,
   LOG_SINK_BUCKET,
   LOG_STREAM,
   subjects,
@@ -121,6 +122,8 @@ const rows = {
     writesBucket(ENCLAVE_BUCKET),
     readsBucket(BLOB_BUCKET),
     writesBucket(BLOB_BUCKET),
+    readsBucket(LEASE_BUCKET),
+    writesBucket(LEASE_BUCKET),
   ],
   builder: [
     isSeen('builder'),

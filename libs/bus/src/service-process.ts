@@ -41,6 +41,8 @@ export type ServiceEnv = z.infer<typeof serviceEnvSchema>;
 /** What a running service gives back: `close` ends it, work under way finished. */
 export interface RunningService {
   close(): Promise<void>;
+  /** Resolves when the service has nothing to do any more and shall end, with the exit status. */
+  ended?: Promise<number>;
 }
 
 export interface ServiceDefinition<E extends ServiceEnv> {
@@ -59,7 +61,7 @@ const CLOSE_TIMEOUT_MS = 30_000;
 
 /**
  * The life of a service as a process. Exit status 0 after SIGTERM or SIGINT, 1 when the bus is closed for good or the
- * service fails, 2 for a configuration that is not valid. Logs are JSON on stderr; stdout is left to the service.
+ * service fails, 2 for a configuration that is not valid, its own when it ends by itself. Logs are JSON on stderr; stdout is left to the service.
  */
 export async function runService<E extends ServiceEnv>(definition: ServiceDefinition<E>): Promise<void> {
   // Synchronous: the last line before an exit is the one that matters
@@ -106,16 +108,20 @@ export async function runService<E extends ServiceEnv>(definition: ServiceDefini
   const service = await definition.start({ bus, env: env.data, logger, metrics }).catch(fail);
   parts.service = service;
   logger.info('service started');
-  const lost = await Promise.race([stopped.promise.then(() => false), bus.closed().then(() => true)]);
+  const status = await Promise.race([
+    stopped.promise.then(() => 0),
+    bus.closed().then(() => 1),
+    ...(service.ended === undefined ? [] : [service.ended]),
+  ]);
   delete parts.service;
-  logger.info({ lost }, 'service ends');
+  logger.info({ status }, 'service ends');
   const ended = service.close().then(() => bus.close());
   const closeMs = definition.closeMs?.(env.data) ?? CLOSE_TIMEOUT_MS;
   const inTime = await Promise.race([ended.then(() => true), sleep(closeMs, false)]).catch(fail);
   await http.close();
   await stopTracing().catch((error: Error) => problem(error.message));
   if (!inTime) logger.error({ code: 'CLOSE_TIMEOUT' }, `not everything ended within ${closeMs} ms`);
-  process.exit(lost || !inTime ? 1 : 0);
+  process.exit(inTime ? status : 1);
 }
 
 /**

@@ -15,6 +15,7 @@ import {
   BLOB_BUCKET,
   ENCLAVE_BUCKET,
   EVENT_STREAM,
+  LEASE_BUCKET,
   LOG_SINK_BUCKET,
   LOG_STREAM,
   subjects,
@@ -68,6 +69,7 @@ export const storage: readonly (Partial<StreamConfig> & { name: string; max_byte
     max_msg_size: limits.blobValueBytes,
     max_age: limits.blobDays * 86_400_000 * NANOSECONDS,
   },
+  { ...bucket(LEASE_BUCKET), max_bytes: limits.leaseBytes, max_msg_size: limits.leaseValueBytes },
   { ...bucket(LOG_SINK_BUCKET), max_bytes: limits.logCursorBytes, max_msg_size: limits.logCursorValueBytes },
   {
     ...bucket(WARNING_BUCKET),

@@ -31,3 +31,4 @@ export const ENCLAVE_BUCKET = 'enclaver_enclaves';
 export const BLOB_BUCKET = 'enclaver_blobs';
 export const WARNING_BUCKET = 'enclaver_warnings';
 export const LOG_SINK_BUCKET = 'enclaver_log_sinks';
+export const LEASE_BUCKET = 'enclaver_leases';

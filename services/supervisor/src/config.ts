@@ -21,6 +21,8 @@ export const envSchema = serviceEnvSchema.extend({
   ENCLAVER_NITRO_EMULATED: z.string().startsWith('/').optional(),
   /** 1: a supervisor that ends stops its enclaves, as one that belongs to a single `enclaver run` must. */
   ENCLAVER_STOP_ON_EXIT: z.enum(['0', '1']).default('0'),
+  /** 1: the supervisor ends with its last enclave, as one that a service manager watches in its place shall. */
+  ENCLAVER_EXIT_WITH_ENCLAVE: z.enum(['0', '1']).default('0'),
 });
 
 export type SupervisorEnv = z.infer<typeof envSchema>;

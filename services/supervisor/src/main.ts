@@ -19,6 +19,11 @@ await runService({
       ...(instanceId === undefined ? {} : { instanceId }),
     };
     const backend = await chooseBackend(env, { rootDir: env.ENCLAVER_NSM_DIR, logger, ...parent }, logger);
+    const lease = await bus.lease('supervisor', {
+      onLost: (error) => {
+        throw error;
+      },
+    });
     const watch = EnclaveWatch.start({ bus, metrics, logger });
     const supervisor = new Supervisor({ bus, backend, logger, runDir: env.ENCLAVER_RUN_DIR, stopOnExit });
     await supervisor.start();
@@ -27,7 +32,9 @@ await runService({
       close: async () => {
         await supervisor.close();
         await watch.close();
+        await lease.release();
       },
+      ...(env.ENCLAVER_EXIT_WITH_ENCLAVE === '1' ? { ended: supervisor.deserted } : {}),
     };
   },
 });

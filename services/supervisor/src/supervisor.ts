@@ -1,5 +1,12 @@
 import { mkdir } from 'node:fs/promises';
-import { type Bus, type EnclaveRecord, hasEnded, type OperationHandlers, type OperationRequest } from '@enclaver/bus';
+import {
+  type Bus,
+  type EnclaveRecord,
+  exitCodeOf,
+  hasEnded,
+  type OperationHandlers,
+  type OperationRequest,
+} from '@enclaver/bus';
 import type { Logger } from 'pino';
 import { Admission, type Unplaced } from './admission/admission.ts';
 import type { Backend } from './backends/backend.ts';
@@ -31,6 +38,7 @@ export class Supervisor {
   readonly #updates: Updates;
   readonly #admission: Admission;
   readonly #events: ReturnType<Bus['events']>;
+  readonly #deserted = Promise.withResolvers<number>();
   /** One is admitted after the other: what the first takes, the second must not count on. */
   #admitting: Promise<unknown> = Promise.resolve();
   #stopping = false;
@@ -58,6 +66,11 @@ export class Supervisor {
     await this.#events.ready;
     void this.#follow();
     await this.#takeUp();
+  }
+
+  /** Resolves when the last enclave has ended and none follows, with the exit code for how it ended. */
+  get deserted(): Promise<number> {
+    return this.#deserted.promise;
   }
 
   readonly handlers: OperationHandlers<'supervisor'> = {
@@ -173,8 +186,11 @@ export class Supervisor {
   }
 
   async #gone(record: EnclaveRecord): Promise<void> {
-    if (hasNext(record) && !this.#stopping) this.#restarts.schedule(record);
-    if (!this.#stopping) await this.#forgetOld();
+    if (this.#stopping) return;
+    if (hasNext(record)) this.#restarts.schedule(record);
+    else if (this.#present().length === 0 && record.result !== undefined)
+      this.#deserted.resolve(exitCodeOf(record.result));
+    await this.#forgetOld();
   }
 
   async #follow(): Promise<void> {
