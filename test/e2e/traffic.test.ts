@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { Agent, createServer, request as httpRequest, type Server } from 'node:http';
+import { Agent, createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Running, start } from '../stack/enclaver.ts';
+import { text } from 'node:stream/consumers';
+import { enclaver, type Running, start } from '../stack/enclaver.ts';
 import { freePort } from '../stack/free-port.ts';
 import { TestStack } from '../stack/stack.ts';
 import { buildEnclave } from './build-image.ts';
@@ -44,6 +45,8 @@ describe('traffic through a booted enclave', function () {
   let openPort: number;
   let closedPort: number;
   let toldPort: number;
+  let httpPort: number;
+  let eif: string;
 
   before(async () => {
     work = await mkdtemp(join(tmpdir(), 'enclaver-e2e-'));
@@ -62,7 +65,7 @@ describe('traffic through a booted enclave', function () {
     onName.listen(openPort, '127.0.0.9');
     await once(onName, 'listening');
     closedPort = await freePort();
-    const { eif } = await buildEnclave({
+    const built = await buildEnclave({
       work,
       name: 'traffic',
       context: { folder: new URL('./traffic/', import.meta.url).pathname },
@@ -79,10 +82,17 @@ describe('traffic through a booted enclave', function () {
       ].join('\n'),
       env: stack.env,
     });
+    eif = built.eif;
     const port = await freePort();
     toldPort = await freePort();
+    httpPort = await freePort();
     app = `http://127.0.0.1:${port}`;
-    run = start(['run', eif, '-p', `127.0.0.1:${port}:8080`, '-p', `127.0.0.1:${toldPort}:8081`], stack.env);
+    const publish = [
+      `127.0.0.1:${port}:8080`,
+      `127.0.0.1:${toldPort}:8081`,
+      `127.0.0.1:${httpPort}:8080/http,host=a.test`,
+    ];
+    run = start(['run', eif, ...publish.flatMap((each) => ['-p', each])], stack.env);
     await run.seen(/ e-[0-9a-f]{12} ready/);
   });
 
@@ -164,6 +174,32 @@ describe('traffic through a booted enclave', function () {
     const all = await Promise.all(Array.from({ length: 50 }, () => heard('127.0.0.1')));
     for (const [text, from] of all) assert.equal(text, from);
     assert.equal((await heard('127.0.0.2'))[0], '');
+  });
+
+  it('shares a port with another enclave by path, and refuses what HTTP mode cannot carry', async () => {
+    const told = await enclaver(['run', eif, '--name', 'other', '-p', `127.0.0.1:${httpPort}:8081/http`], stack.env);
+    assert.match(told.stderr, /error\[PORT_NOT_FOR_HTTP\]: port 8081 /);
+    const route = `127.0.0.1:${httpPort}:8080/http,host=a.test,path=/v1`;
+    const other = start(['run', eif, '--name', 'other', '-p', route], stack.env);
+    await other.seen(/ e-[0-9a-f]{12} ready/);
+    const seen = async (path: string, host: string) => {
+      const request = httpRequest({ host: '127.0.0.1', port: httpPort, path, headers: { host }, agent: false }).end();
+      const [response] = (await once(request, 'response')) as [IncomingMessage];
+      return JSON.parse(await text(response));
+    };
+    const [root, below] = [await seen('/seen', 'a.test'), await seen('/v1/seen?x', 'A.test:80')];
+    assert.notEqual(root.self, below.self);
+    assert.equal((await seen('/v1x/seen', 'a.test')).self, root.self);
+    assert.equal(below.url, '/v1/seen?x');
+    assert.equal(below.headers.host, 'A.test:80');
+    assert.equal(below.headers['x-forwarded-for'], '127.0.0.1');
+    assert.equal((await seen('/seen', 'b.test')).code, 'HOST_UNKNOWN');
+    const { stdout } = await enclaver(['ps'], stack.env);
+    assert.match(stdout, new RegExp(`127\\.0\\.0\\.1:${httpPort}->8080/http,host=a\\.test,path=/v1`));
+    other.process.kill('SIGTERM');
+    await other.finished;
+    // Its path is the other's again, once the outer-proxy has heard of the end
+    while ((await seen('/v1/seen', 'a.test')).self !== root.self) await new Promise(setImmediate);
   });
 
   describe('egress', () => {

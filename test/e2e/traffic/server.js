@@ -1,11 +1,14 @@
 // An app that knows nothing of enclaves: plain node:http, told what to do by requests.
-const { createHash } = require('node:crypto');
+const { createHash, randomUUID } = require('node:crypto');
 const http = require('node:http');
 const net = require('node:net');
 
 const PORT = 8080;
 /** Where each connection begins with a PROXY v2 header of TCP over IPv4, which is told back. */
 const TOLD_PORT = 8081;
+
+/** Tells this app from others of its image. */
+const SELF = randomUUID();
 
 process.on('SIGTERM', () => {
   console.log('got SIGTERM');
@@ -84,6 +87,9 @@ http
     if (url.pathname === '/exit') {
       response.end('bye');
       return setImmediate(() => process.exit(Number(url.searchParams.get('code'))));
+    }
+    if (url.pathname.endsWith('/seen')) {
+      return response.end(JSON.stringify({ self: SELF, url: request.url, headers: request.headers }));
     }
     const route = routes[url.pathname];
     if (route === undefined) return response.end('hello');
