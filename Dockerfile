@@ -33,6 +33,9 @@ ENTRYPOINT ["/opt/enclaver/node_modules/.bin/node", "/opt/enclaver/services/oute
 FROM core AS log-relay
 ENTRYPOINT ["/opt/enclaver/node_modules/.bin/node", "/opt/enclaver/services/log-relay/src/main.ts"]
 
+FROM core AS webhooks
+ENTRYPOINT ["/opt/enclaver/node_modules/.bin/node", "/opt/enclaver/services/webhooks/src/main.ts"]
+
 # QEMU and its vsock device for the qemu backend, nats-server for the whole stack in one container
 FROM core AS runtime
 RUN scripts/setup --only runtime

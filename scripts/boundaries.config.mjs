@@ -22,6 +22,7 @@ const rooms = {
   'services/supervisor': ['libs'],
   'services/outer-proxy': ['libs'],
   'services/log-relay': ['libs'],
+  'services/webhooks': ['libs'],
   'tools/kms-emulator': ['libs'],
   odyn: ['libs'],
   cli: ['libs'],

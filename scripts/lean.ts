@@ -6,7 +6,14 @@ import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
-const KEPT = ['cli', 'services/builder', 'services/supervisor', 'services/outer-proxy', 'services/log-relay'];
+const KEPT = [
+  'cli',
+  'services/builder',
+  'services/supervisor',
+  'services/outer-proxy',
+  'services/log-relay',
+  'services/webhooks',
+];
 
 interface Package {
   link?: boolean;

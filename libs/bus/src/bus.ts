@@ -16,6 +16,7 @@ import { decodeCloudEvent, encodeCloudEvent } from './cloud-event.ts';
 import { denied, openConnection, requestError } from './connection.ts';
 import { type BusCredentials, readCredentials } from './credentials.ts';
 import { EnclaveStore } from './enclave-store.ts';
+import { EventStore } from './event-store.ts';
 import { type EventQuery, watchEvents } from './event-watch.ts';
 import { type EnclaveEvent, type EnclaveEventData, type EnclaveEventName, enclaveEventSchemas } from './events.ts';
 import { Lease, type LeaseOptions } from './lease.ts';
@@ -144,6 +145,11 @@ export class Bus implements AsyncDisposable {
   /** Lifecycle events from now on, or from the oldest kept with `replay`. Ends when the loop is left or the bus closes. */
   events(query: EventQuery = {}): AsyncIterable<EnclaveEvent> & { close(): Promise<void>; ready: Promise<void> } {
     return watchEvents(this.#jetStream, query, (error) => this.#refused(error));
+  }
+
+  /** The events that are kept, for one who must not lose any. */
+  get eventStore(): EventStore {
+    return new EventStore(this.#connection, this.#manager, (error) => this.#refused(error));
   }
 
   /** Publishes log lines; resolves once the server has stored them, with their position and what they take there in bytes. */

@@ -3,6 +3,7 @@ export { Bus, type BusOptions, type Room } from './bus.ts';
 export { BusError, type ErrorData, errorDataSchema, toErrorData } from './bus-error.ts';
 export { type BusCredentials, readCredentials } from './credentials.ts';
 export * from './enclave.ts';
+export { type EventCursor, EventStore, type StoredEvent } from './event-store.ts';
 export type { EventQuery } from './event-watch.ts';
 export * from './events.ts';
 export { endExitCodes, exitCodeOf } from './exit-code.ts';

@@ -43,6 +43,11 @@ export const limits = {
   /** The supervisor makes streams and buckets; the others wait for it this long before they end, and are started again. */
   storageWaitMs: 15_000,
   storagePollMs: 100,
+  /** How far each webhook has come: at most 4,096 positions (services/webhooks) of 7 digits; some tens of webhooks. */
+  eventCursorValueBytes: 64 * 1024,
+  eventCursorBytes: 4 * 1024 * 1024,
+  /** Between two signs of life of a watch; after two that do not come it is set up anew, as when the server has restarted. */
+  heartbeatMs: 2_000,
   /** Pause before a state, event or log message that the server did not store is sent again. */
   storeRetryMs: 250,
   /** So many losses of the connection in so long are worth a warning: one or two are a restart of nats-server. */

@@ -12,6 +12,7 @@ import {
   LOG_STREAM,
   subjects,
   WARNING_BUCKET,
+  WEBHOOK_BUCKET,
 } from './subjects.ts';
 
 /** What a user of the bus may do; the server refuses everything else. */
@@ -149,6 +150,14 @@ const rows = {
     readsBucket(ENCLAVE_BUCKET),
     readsBucket(LOG_SINK_BUCKET),
     writesBucket(LOG_SINK_BUCKET),
+  ],
+  /** Optional: passes events on. */
+  webhooks: [
+    isSeen('webhooks'),
+    warns('webhooks'),
+    reads(EVENT_STREAM),
+    readsBucket(WEBHOOK_BUCKET),
+    writesBucket(WEBHOOK_BUCKET),
   ],
   /** Who starts and stops enclaves: the person at the machine. */
   cli: [

@@ -20,6 +20,7 @@ import {
   LOG_STREAM,
   subjects,
   WARNING_BUCKET,
+  WEBHOOK_BUCKET,
 } from './subjects.ts';
 
 /** Name of the stream that is behind a KV bucket (ADR-8 of NATS). */
@@ -71,6 +72,7 @@ export const storage: readonly (Partial<StreamConfig> & { name: string; max_byte
   },
   { ...bucket(LEASE_BUCKET), max_bytes: limits.leaseBytes, max_msg_size: limits.leaseValueBytes },
   { ...bucket(LOG_SINK_BUCKET), max_bytes: limits.logCursorBytes, max_msg_size: limits.logCursorValueBytes },
+  { ...bucket(WEBHOOK_BUCKET), max_bytes: limits.eventCursorBytes, max_msg_size: limits.eventCursorValueBytes },
   {
     ...bucket(WARNING_BUCKET),
     max_bytes: limits.warningBytes,

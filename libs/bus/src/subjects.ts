@@ -30,5 +30,6 @@ export const LOG_STREAM = 'ENCLAVER_LOGS';
 export const ENCLAVE_BUCKET = 'enclaver_enclaves';
 export const BLOB_BUCKET = 'enclaver_blobs';
 export const WARNING_BUCKET = 'enclaver_warnings';
+export const WEBHOOK_BUCKET = 'enclaver_webhooks';
 export const LOG_SINK_BUCKET = 'enclaver_log_sinks';
 export const LEASE_BUCKET = 'enclaver_leases';
