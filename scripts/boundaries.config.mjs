@@ -13,6 +13,7 @@ const rooms = {
   'libs/http-forward': [],
   'libs/telemetry': [],
   'libs/bus': ['libs/manifest', 'libs/telemetry'],
+  'libs/events': [],
   'libs/signer': ['libs/eif'],
   'libs/provenance': ['libs/eif'],
   'libs/trust': ['libs/eif'],

@@ -107,7 +107,7 @@ function message(name: string, type: string, schema: string, summary: string): o
 export function asyncApi(): object {
   const channels: Record<string, object> = {};
   const messages: Record<string, object> = {
-    error: message('error', '{request}.error', 'Error', 'the answer to a request that failed'),
+    error: message('error', '{request}.error', 'ErrorData', 'the answer to a request that failed'),
   };
   const sides: Record<string, object> = {};
   for (const [name, { address, type, schema, summary, action, reply }] of Object.entries(kinds)) {

@@ -25,7 +25,7 @@ export function jsonSchemas(at: string): Record<string, JsonSchema> {
   const registry = z.registry<{ id: string }>();
   const add = (id: string, schema: z.ZodType): void => void registry.add(schema, { id });
   add('CloudEvent', envelopeSchema);
-  add('Error', errorDataSchema);
+  add('ErrorData', errorDataSchema);
   add('EnclaveRecord', enclaveRecordSchema);
   add('EnclaveResult', enclaveResultSchema);
   add('PublishedPort', publishedPortSchema);

@@ -1,8 +1,9 @@
-import { consumerOpts, type JetStreamClient } from 'nats';
+import { consumerOpts, type JetStreamClient, type JetStreamManager } from 'nats';
 import type * as z from 'zod';
 import { BusError } from './bus-error.ts';
 import { decodeCloudEvent } from './cloud-event.ts';
 import { type EnclaveEvent, enclaveEventSchemas, isEnclaveEventName } from './events.ts';
+import { limits } from './limits.ts';
 import { StreamWatch } from './stream-watch.ts';
 import { EVENT_STREAM, subjects } from './subjects.ts';
 import { traceparentOf } from './trace-headers.ts';
@@ -17,16 +18,22 @@ export interface EventQuery {
 /** `refused` is told of each message under these subjects that is no event of ours; the watch goes on behind it. */
 export function watchEvents(
   jetStream: JetStreamClient,
+  manager: JetStreamManager,
   query: EventQuery,
   refused: (error: BusError) => void,
 ): StreamWatch<EnclaveEvent> {
-  const options = consumerOpts().bindStream(EVENT_STREAM).orderedConsumer();
-  const open = () =>
-    jetStream.subscribe(
+  let first = 1;
+  const open = async () => {
+    if (query.replay !== true) first = (await manager.streams.info(EVENT_STREAM)).state.last_seq + 1;
+    const options = consumerOpts().bindStream(EVENT_STREAM).orderedConsumer();
+    return jetStream.subscribe(
       subjects.enclaveEvents(query.id),
-      query.replay === true ? options.deliverAll() : options.deliverNew(),
+      options.startSequence(first).idleHeartbeat(limits.heartbeatMs),
     );
+  };
   return new StreamWatch(open, (message) => {
+    // A consumer that the server has forgotten before its first message is made anew from the oldest one
+    if (message.seq < first) return undefined;
     try {
       const event = decodeEvent(message.subject, message.data);
       const traceparent = traceparentOf(message);

@@ -81,6 +81,20 @@ const pulls = (stream: string): Permissions => ({
   subscribe: [],
 });
 
+/**
+ * Has the server remember what was taken, under a name, with push consumers: their messages go to who listens, and not, as
+ * pulled ones, to any subject.
+ */
+const remembers = (stream: string): Permissions => ({
+  publish: [
+    `$JS.API.CONSUMER.CREATE.${stream}.>`,
+    `$JS.API.CONSUMER.DURABLE.CREATE.${stream}.*`,
+    `$JS.API.CONSUMER.INFO.${stream}.*`,
+    `$JS.ACK.${stream}.>`,
+  ],
+  subscribe: [],
+});
+
 /** Drops what is too much of one writer. Who writes a stream that drops its oldest can empty it anyway. */
 const thins = (stream: string): Permissions => ({ publish: [`$JS.API.STREAM.PURGE.${stream}`], subscribe: [] });
 
@@ -171,7 +185,7 @@ const rows = {
     readsBucket(ENCLAVE_BUCKET),
   ],
   /** Other people's programs: events and state. No log, which may hold what an app should not have said. */
-  reader: [sees, seesWarnings, reads(EVENT_STREAM), readsBucket(ENCLAVE_BUCKET)],
+  reader: [sees, seesWarnings, reads(EVENT_STREAM), remembers(EVENT_STREAM), readsBucket(ENCLAVE_BUCKET)],
 } as const satisfies Record<string, readonly Permissions[]>;
 
 export type BusUser = keyof typeof rows;

@@ -216,4 +216,17 @@ describe('bus', () => {
     stop();
     assert.deepEqual(seen, ['flatten', 'package']);
   });
+
+  it('tells a watch that saw nothing before the server was restarted what came then, and nothing older', async function () {
+    this.timeout(30_000);
+    const watch = bus.events();
+    await watch.ready;
+    await nats.crash();
+    await nats.restart();
+    await other.publishEvent(record.id, 'booting', {});
+    for await (const { name } of watch) {
+      assert.equal(name, 'booting');
+      break;
+    }
+  });
 });
