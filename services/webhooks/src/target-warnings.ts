@@ -2,10 +2,12 @@ import type { Warnings } from '@enclaver/bus';
 
 const texts = {
   WEBHOOK_DEAD: {
+    code: 'WEBHOOK_DEAD',
     message: 'events given up that a webhook did not take',
     remedy: 'mend the target; the warning goes with the next event that it takes',
   },
   WEBHOOK_EVENTS_LOST: {
+    code: 'WEBHOOK_EVENTS_LOST',
     message: 'events lost that a webhook was not there to take',
     remedy: 'look at the state of the enclaves with `enclaver ps --all`',
   },
@@ -36,8 +38,7 @@ export class TargetWarnings {
       this.#warnings.clear(code);
       return;
     }
-    const { message, remedy } = texts[code];
     const named = [...targets].map(([target, text]) => `${target}: ${text}`).join('; ');
-    this.#warnings.raise({ code, severity: 'error', message: `${message}: ${named}`, remedy });
+    this.#warnings.raise({ ...texts[code], severity: 'error', message: `${texts[code].message}: ${named}` });
   }
 }
