@@ -25,6 +25,7 @@ const rooms = {
   'services/log-relay': ['libs'],
   'services/webhooks': ['libs'],
   'tools/kms-emulator': ['libs'],
+  'tools/nitro-cli': ['libs'],
   odyn: ['libs'],
   cli: ['libs'],
 };

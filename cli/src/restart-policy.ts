@@ -8,3 +8,9 @@ export function parseRestart(text: string): RestartPolicy {
   if (max >= 1) return { policy: 'on-failure', max };
   throw new InvalidArgumentError('Allowed is no, always, on-failure, or on-failure:<restarts in a row>.');
 }
+
+/** The same, as `--restart` takes it. */
+export function formatRestart(restart: RestartPolicy): string {
+  const max = restart.policy === 'on-failure' ? restart.max : undefined;
+  return max === undefined ? restart.policy : `${restart.policy}:${max}`;
+}

@@ -36,6 +36,13 @@ export async function connectTo(file: string): Promise<Bus | undefined> {
   }
 }
 
+/** Whether there is a stack that commands of this user reach. */
+export async function stackRuns(): Promise<boolean> {
+  const bus = await runningBus();
+  await bus?.close();
+  return bus !== undefined;
+}
+
 /** Connects to the running stack. Errors: `BUS_UNREACHABLE`. */
 export async function openSession(): Promise<Session> {
   const bus = await runningBus();

@@ -11,9 +11,10 @@ import { measureEif } from '../measure.ts';
 import { positiveInteger } from '../numbers.ts';
 import { formatFailure } from '../output/failure.ts';
 import { parsePublish } from '../publish.ts';
+import { nitroParent } from '../release-container/nitro-parent.ts';
 import { parseRestart } from '../restart-policy.ts';
 import { runTargetOf } from '../run-target.ts';
-import { openOrStartSession } from '../session.ts';
+import { openOrStartSession, stackRuns } from '../session.ts';
 
 interface RunOptions {
   file?: string;
@@ -36,7 +37,7 @@ export function addRun(program: Command): void {
     .description(
       'Runs an enclave and shows what its app writes. SIGINT and SIGTERM stop the app; a second one does not wait.\n' +
         'With --restart it goes on with the enclave that follows, until one ends for good.\n' +
-        'Without a running stack it starts a private one and takes it down again.\n' +
+        'Without a running stack it starts a private one and takes it down again; on Nitro a release image runs as a container.\n' +
         `Exit code: the app's own; ${exitCodes.signaled} the app was killed by a signal; ${exitCodes.fatal} it could not be started;\n` +
         `${exitCodes.interrupted} interrupted; ${exitCodes.untrusted} not the expected image; ${exitCodes.failure} any other failure; ${exitCodes.usage} wrong usage.`,
     )
@@ -72,6 +73,12 @@ async function run(image: string | undefined, options: RunOptions): Promise<void
   const target = await runTargetOf(image, options.file);
   // Not even a stack is started for a file that is not the expected one
   if (target.eif !== undefined && expected !== undefined) checkMeasurements(expected, await measureEif(target.eif));
+  const nitro = target.image === undefined ? undefined : nitroParent(process.env);
+  if (target.image !== undefined && nitro !== undefined && !(await stackRuns())) {
+    const { runReleaseContainer } = await import('../release-container/release-container.ts');
+    process.exitCode = await runReleaseContainer(target.image, options, nitro);
+    return;
+  }
   await using session = await openOrStartSession();
   const { bus } = session;
   const eif = target.eif ?? (await bus.request('builder', 'extract', { image: target.image })).eif;

@@ -12,8 +12,8 @@ export interface HostTraits {
   sandbox: boolean;
 }
 
-export function vhostArguments(files: EnclaveFiles): string[] {
-  const vm = `guest-cid=${UNIX_GUEST_CID},socket=${files.vhost},uds-path=${files.vsock}`;
+export function vhostArguments(files: EnclaveFiles, udsPath: string): string[] {
+  const vm = `guest-cid=${UNIX_GUEST_CID},socket=${files.vhost},uds-path=${udsPath}`;
   return ['--vm', `${vm},tx-buffer-size=${VHOST_TX_BUFFER_BYTES}`];
 }
 

@@ -78,9 +78,9 @@ export class Microvms {
     };
     await writeBootFiles(request.eif, files);
     // Left from a boot that is tried again, they would be taken for the new ones
-    for (const stale of [files.vhost, files.vsock, files.qmp, files.console, files.nsm])
-      await rm(stale, { force: true });
-    const vhost = request.vsock.type === 'unix' ? await this.#startVhost(files) : undefined;
+    const vsock = request.vsock.type === 'unix' ? [request.vsock.path] : [];
+    for (const stale of [files.vhost, ...vsock, files.qmp, files.console, files.nsm]) await rm(stale, { force: true });
+    const vhost = request.vsock.type === 'unix' ? await this.#startVhost(files, request.vsock.path) : undefined;
     let nsm: LocalNsm | undefined;
     let heartbeat: Heartbeat | undefined;
     try {
@@ -124,8 +124,8 @@ export class Microvms {
     return LocalNsm.serve({ transport: transportTo(vsock), measurements, debug, stateFile: nsm }, this.#nsm);
   }
 
-  async #startVhost(files: EnclaveFiles): Promise<ChildProcess> {
-    const child = await this.#start(need(VHOST, 'VHOST_DEVICE_VSOCK_MISSING'), vhostArguments(files), files);
+  async #startVhost(files: EnclaveFiles, udsPath: string): Promise<ChildProcess> {
+    const child = await this.#start(need(VHOST, 'VHOST_DEVICE_VSOCK_MISSING'), vhostArguments(files, udsPath), files);
     const until = performance.now() + limits.socketMs;
     while (performance.now() < until) {
       if (child.exitCode !== null || child.signalCode !== null) break;

@@ -101,10 +101,16 @@ describe('nitro backend', () => {
   });
 
   it('does not start again what cannot pass, and ends what a failed start has left', async () => {
-    await cli.answer('run-enclave', { code: 39, stderr: '[ E36 ] Enclave boot failure.\n[ E39 ] Gone.\n' });
-    await assert.rejects(backend.launch(request), { code: 'NITRO_E36', remedy: /--debug/ });
+    await cli.answer('run-enclave', { code: 39, stderr: '[ E26 ] Too little.\n[ E39 ] Gone.\n' });
+    await assert.rejects(backend.launch(request), { code: 'NITRO_E26', remedy: /--memory-mb/ });
     assert.equal(await cli.calls('run-enclave'), 1);
     assert.equal(await cli.calls('terminate-enclave'), 1);
+  });
+
+  it('boots once more, and then gives up', async () => {
+    await cli.answer('run-enclave', { code: 39, stderr: '[ E36 ] Enclave boot failure.\n[ E39 ] Gone.\n' });
+    await assert.rejects(backend.launch(request), { code: 'NITRO_E36', remedy: /--debug/ });
+    assert.equal(await cli.calls('run-enclave'), 2);
   });
 
   it('runs nothing that measures otherwise than what was read', async () => {
@@ -115,11 +121,11 @@ describe('nitro backend', () => {
   });
 
   it('starts one enclave after another: they share the heartbeat port of the host', async () => {
-    await cli.answer('run-enclave', { code: 36, stderr: '[ E36 ] first\n' }, { stdout: JSON.stringify(started()) });
+    await cli.answer('run-enclave', { code: 35, stderr: '[ E35 ] first\n' }, { stdout: JSON.stringify(started()) });
     await cli.answer('describe-enclaves', { stdout: '[]' }, { stdout: JSON.stringify([described()]) });
     const first = backend.launch(request);
     const second = backend.launch(request);
-    await assert.rejects(first, { code: 'NITRO_E36' });
+    await assert.rejects(first, { code: 'NITRO_E35' });
     assert.equal((await second).pid, holder.pid);
   });
 

@@ -26,6 +26,11 @@ export function failureOf(command: string, exitCode: number | null, stderr: stri
   return new NitroError(code, text, { remedy: meaning.remedy, passing: meaning.passing === true });
 }
 
+/** Whether stderr tells of an error. */
+export function hasFailed(stderr: string): boolean {
+  return /^\[ E\d{2} \]/m.test(stderr);
+}
+
 /** What a code means; where the words of the driver say more, what they mean. */
 function meaningOf(number: number, stderr: string): CodeMeaning | undefined {
   const driver = number >= 28 && number <= 36 ? reasons.find(({ said }) => said.test(stderr)) : undefined;

@@ -91,7 +91,7 @@ export class NitroBackend implements Backend {
     return new NitroMachine(found, { cli: this.#cli, logger: this.#logger, console });
   }
 
-  /** Tries again what passes by itself: for a moment, an enclave that has ended keeps its CPUs, and its process its socket. */
+  /** Tries a boot once more, and oftener what passes by itself: for a moment, an enclave that has ended keeps its CPUs, and its process its socket. */
   async #start({ folder, eif, eifPath, cpuCount, memoryMb, vsock, debug }: LaunchRequest): Promise<StartedEnclave> {
     const name = basename(folder);
     const request = { name, eifPath, eifBytes: eif.size, cpuCount, memoryMb, cid: cidOf(vsock), debug };
@@ -101,7 +101,7 @@ export class NitroBackend implements Backend {
       } catch (error) {
         // nitro-cli may have failed, or been given up, behind an enclave that runs
         await this.#terminateLeft(name);
-        if (!(error instanceof NitroError) || !error.passing || attempt >= limits.nitroStarts) throw error;
+        if (!(error instanceof NitroError) || attempt >= triesOf(error)) throw error;
         this.#logger.warn({ err: error, enclave: name, attempt }, 'nitro-cli did not start the enclave: once more');
         await sleep(limits.nitroRetryMs * attempt);
       }
@@ -148,6 +148,12 @@ export class NitroBackend implements Backend {
       }
     }
   }
+}
+
+/** A boot that failed is tried once more, as on every backend. */
+function triesOf({ code, passing }: NitroError): number {
+  if (passing) return limits.nitroStarts;
+  return code === 'NITRO_E36' ? limits.boots : 1;
 }
 
 function consolePath(folder: string): string {

@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import * as z from 'zod';
 import { limits } from '../../limits.ts';
-import { failureOf } from './failure.ts';
+import { failureOf, hasFailed } from './failure.ts';
 import { NitroError } from './nitro-error.ts';
 import {
   type DescribedEnclave,
@@ -89,7 +89,8 @@ export class NitroCli {
       });
       child.once('close', (code, signal) => {
         clearTimeout(timer);
-        if (code === 0) resolve(stdout());
+        // E00 is an error whose exit code is 0
+        if (code === 0 && !hasFailed(stderr())) resolve(stdout());
         else if (signal === 'SIGKILL') reject(timedOut(command, timeoutMs, stderr()));
         else reject(failureOf(command, code, stderr()));
       });

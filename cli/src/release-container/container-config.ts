@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { PublishedPort, RestartPolicy } from '@enclaver/bus';
+import type { ContainerCreateOptions } from 'dockerode';
+import { CliError } from '../cli-error.ts';
+import { formatRestart } from '../restart-policy.ts';
+import type { NitroParent } from './nitro-parent.ts';
+
+/** Options of `enclaver run` that concern the enclave; the command inside gets the same. */
+export interface EnclaveOptions {
+  publish?: PublishedPort[];
+  publishAll?: true;
+  cpuCount?: number;
+  memoryMb?: number;
+  debug?: true;
+  name?: string;
+  restart?: RestartPolicy;
+  /** Milliseconds. */
+  startTimeout?: number;
+  verifyBeforeRun?: string;
+  key?: string;
+}
+
+export interface ImageConfig {
+  /** As the engine knows it. */
+  id: string;
+  /** TCP ports that the image says it listens at: the ingress of its manifest. */
+  exposed: readonly number[];
+  /** Built by this Enclaver, whose command has the same options; the original's knows less. */
+  ours: boolean;
+}
+
+const SECCOMP = new URL('../../../deploy/compose/seccomp.json', import.meta.url);
+/** Options that the command of the original has as well. */
+const THEIRS = ['--cpu-count', '--memory-mb'];
+/** Where files of this machine appear inside. */
+const EXPECTED = '/enclave/expected.json';
+const KEY = '/enclave/cosign.pub';
+
+/**
+ * The container of a release image on Nitro. It gets the device and a seccomp profile that lets AF_VSOCK through, which the
+ * engine's own refuses; the original makes it privileged for that. It takes all it has with it when it ends.
+ */
+export function containerConfig(
+  image: ImageConfig,
+  options: EnclaveOptions,
+  parent: NitroParent,
+): ContainerCreateOptions {
+  const ports = publishedPorts(image, options);
+  const { verifyBeforeRun, key } = options;
+  const files = Object.entries({ [EXPECTED]: verifyBeforeRun, [KEY]: key });
+  return {
+    Image: image.id,
+    Cmd: commandArguments(image, options),
+    AttachStdout: true,
+    AttachStderr: true,
+    ...(parent.emulated === undefined ? {} : { Env: [`ENCLAVER_NITRO_EMULATED=${parent.emulated}`] }),
+    ExposedPorts: Object.fromEntries(ports.map(({ listenPort }) => [`${listenPort}/tcp`, {}])),
+    HostConfig: {
+      AutoRemove: true,
+      Devices:
+        parent.emulated === undefined
+          ? [{ PathOnHost: parent.device, PathInContainer: '/dev/nitro_enclaves', CgroupPermissions: 'rwm' }]
+          : [],
+      SecurityOpt: ['no-new-privileges', `seccomp=${readFileSync(SECCOMP, 'utf8')}`],
+      PortBindings: bindings(ports),
+      Binds: [
+        ...files.flatMap(([inside, file]) => (file === undefined ? [] : [`${resolve(file)}:${inside}:ro`])),
+        ...(parent.emulated === undefined ? [] : [`${parent.emulated}:${parent.emulated}`]),
+      ],
+    },
+  };
+}
+
+function commandArguments({ ours }: ImageConfig, options: EnclaveOptions): string[] {
+  const { cpuCount, memoryMb, debug, name, restart, startTimeout, verifyBeforeRun, key } = options;
+  const values = {
+    '--cpu-count': cpuCount,
+    '--memory-mb': memoryMb,
+    '--name': name,
+    '--restart': restart === undefined ? undefined : formatRestart(restart),
+    '--start-timeout': startTimeout === undefined ? undefined : `${Math.ceil(startTimeout / 1000)}s`,
+    '--verify-before-run': verifyBeforeRun === undefined ? undefined : EXPECTED,
+    '--key': key === undefined ? undefined : KEY,
+  };
+  const given = Object.entries(values).filter(([, value]) => value !== undefined);
+  const strange = given.find(([option]) => !ours && !THEIRS.includes(option));
+  if (strange !== undefined) {
+    const remedy = 'build it with this Enclaver, or start `enclaver up` first, which runs the enclave of any image';
+    throw new CliError(
+      'USAGE',
+      `this image was not built by this Enclaver, and its command knows no ${strange[0]}`,
+      remedy,
+    );
+  }
+  const args = given.flatMap(([option, value]) => [option, String(value)]);
+  return debug === true ? [...args, ours ? '--debug' : '--debug-mode'] : args;
+}
+
+/** As asked for, or each port of the image under its own number: as without a container. */
+function publishedPorts({ exposed }: ImageConfig, { publish, publishAll }: EnclaveOptions): readonly PublishedPort[] {
+  const host = publishAll === true ? '0.0.0.0' : '127.0.0.1';
+  const ports: readonly PublishedPort[] =
+    publish ?? exposed.map((listenPort) => ({ listenPort, host, port: listenPort }));
+  if (ports.every(({ protocol = 'tcp' }) => protocol === 'tcp')) return ports;
+  const remedy = 'start `enclaver up` first: its outer-proxy has HTTP mode';
+  throw new CliError('USAGE', 'a container publishes TCP ports, not HTTP', remedy);
+}
+
+function bindings(ports: readonly PublishedPort[]): Record<string, { HostIp: string; HostPort: string }[]> {
+  const bound: Record<string, { HostIp: string; HostPort: string }[]> = {};
+  for (const { listenPort, host, port } of ports) {
+    bound[`${listenPort}/tcp`] = [...(bound[`${listenPort}/tcp`] ?? []), { HostIp: host, HostPort: String(port) }];
+  }
+  return bound;
+}

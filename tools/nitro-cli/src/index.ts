@@ -1,0 +1,1 @@
+export { makeParent, type ParentOptions } from './make-parent.ts';
