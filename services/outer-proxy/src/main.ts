@@ -18,7 +18,7 @@ await runService({
   version: VERSION,
   env: envSchema,
   closeMs: ({ ENCLAVER_DRAIN_SECONDS }) => ENCLAVER_DRAIN_SECONDS * 1000 + limits.closeMs,
-  start: async ({ bus, env, logger }) => {
+  start: async ({ bus, env, logger, metrics }) => {
     // The egress sockets are for this user's machines only
     process.umask(0o077);
     const dir = env.ENCLAVER_RUN_DIR;
@@ -26,6 +26,7 @@ await runService({
     const proxy = new OuterProxy(bus, logger, {
       peerPath: dir && join(dir, 'outer-proxy.sock'),
       drainMs: env.ENCLAVER_DRAIN_SECONDS * 1000,
+      metrics,
     });
     await proxy.start();
     await bus.announce('outer-proxy', VERSION);

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Bus, type EnclaveEventData, type EnclaveRecord, hasEnded, toErrorData } from '@enclaver/bus';
+import type { Metrics } from '@enclaver/telemetry';
 import { Relay } from '@enclaver/vsock';
 import type { Logger } from 'pino';
 import { EnclavePorts, type Inherited } from './enclave-ports.ts';
+import { httpMetrics } from './http/http-metrics.ts';
 import { HttpPorts } from './http/http-ports.ts';
 import { limits } from './limits.ts';
 import { Peers, type SharedPorts } from './peers.ts';
@@ -13,6 +15,7 @@ export interface OuterProxyOptions {
   peerPath?: string | undefined;
   /** What open connections get at the end of this process. */
   drainMs: number;
+  metrics?: Metrics | undefined;
 }
 
 /**
@@ -34,7 +37,7 @@ export class OuterProxy {
     this.#bus = bus;
     this.#logger = logger;
     this.#options = options;
-    this.#http = new HttpPorts(this.#relay, logger);
+    this.#http = new HttpPorts(this.#relay, logger, limits, options.metrics && httpMetrics(options.metrics));
     this.#events = bus.events();
   }
 

@@ -153,6 +153,11 @@ describe('HTTP mode: when something breaks', () => {
     assert.match(await curl(`http://127.0.0.1:${port}/`), /Retry-After: 1\r\n/i);
     release.resolve();
     for (const [answer] of answers) assert.equal(await text(answer), 'ok');
+    while (opened.active > 0) await new Promise(setImmediate);
+    const exposed = harness.metrics.expose();
+    assert.match(exposed, /^enclaver_proxy_http_requests_total\{enclave="a",outcome="answered"\} 2$/m);
+    assert.match(exposed, /^enclaver_proxy_http_requests_total\{enclave="a",outcome="busy"\} 3$/m);
+    assert.match(exposed, /^enclaver_proxy_http_request_seconds_count\{enclave="a"\} 2$/m);
     assert.match(await curl(`http://127.0.0.1:${port}/`), / 200 /);
   });
 

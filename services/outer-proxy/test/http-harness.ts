@@ -7,9 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { EnclaveRecord, HttpRoute, PublishedPort } from '@enclaver/bus';
+import { Metrics } from '@enclaver/telemetry';
 import { Relay, unixTransport } from '@enclaver/vsock';
 import { pino } from 'pino';
 import { FakeGuest, type GuestHandler } from '../../../libs/vsock/test/fake-guest.ts';
+import { httpMetrics } from '../src/http/http-metrics.ts';
 import { HttpPorts } from '../src/http/http-ports.ts';
 import { type Limits, limits } from '../src/limits.ts';
 
@@ -18,6 +20,7 @@ export const LISTEN_PORT = 8080;
 /** Enclaves of which only the app's port is there, behind Unix sockets as of a vsock device, and the HTTP mode before them. */
 export class HttpHarness implements AsyncDisposable {
   readonly ports: HttpPorts;
+  readonly metrics = new Metrics();
   readonly #relay = new Relay();
   readonly #group = this.#relay.group({ maxConnections: 100 });
   readonly #work: string;
@@ -26,7 +29,12 @@ export class HttpHarness implements AsyncDisposable {
 
   private constructor(work: string, bounds: Partial<Limits>) {
     this.#work = work;
-    this.ports = new HttpPorts(this.#relay, pino({ level: 'silent' }), { ...limits, ...bounds });
+    this.ports = new HttpPorts(
+      this.#relay,
+      pino({ level: 'silent' }),
+      { ...limits, ...bounds },
+      httpMetrics(this.metrics),
+    );
   }
 
   static async start(bounds: Partial<Limits> = {}): Promise<HttpHarness> {

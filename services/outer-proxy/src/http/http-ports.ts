@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { type Destination, freePort, type Ingress, listenError, type Opening } from '../ingress.ts';
 import { type Limits, limits } from '../limits.ts';
 import type { HttpListener } from './http-listener.ts';
+import type { OnRequestEnd } from './http-metrics.ts';
 import type { Target, TargetState } from './target.ts';
 
 /** The HTTP listeners of all enclaves, one for each address, shared by those that are published there. */
@@ -12,10 +13,12 @@ export class HttpPorts {
   readonly #relay: Relay;
   readonly #logger: Logger;
   readonly #limits: Limits;
+  readonly #onRequestEnd: OnRequestEnd;
   readonly #listeners = new Map<string, Promise<HttpListener>>();
   readonly #routes = new Set<HttpRouteIngress>();
 
-  constructor(relay: Relay, logger: Logger, bounds: Limits = limits) {
+  constructor(relay: Relay, logger: Logger, bounds: Limits = limits, onRequestEnd: OnRequestEnd = () => undefined) {
+    this.#onRequestEnd = onRequestEnd;
     this.#limits = bounds;
     this.#relay = relay;
     this.#logger = logger;
@@ -24,7 +27,7 @@ export class HttpPorts {
   /** Errors: `ROUTE_IN_USE` and those of `openIngress`. */
   async open(to: Destination, asked: PublishedPort, opening: Opening): Promise<HttpRouteIngress> {
     const { Target } = await import('./target.ts');
-    const make = (enclave: Destination) => Target.make(enclave, asked, this.#limits);
+    const make = (enclave: Destination) => Target.make(enclave, asked, this.#limits, this.#onRequestEnd);
     const target = await make(to);
     const listener = await this.#listener(asked, opening);
     const published = { ...asked, port: listener.port };

@@ -3,6 +3,7 @@ import { HttpFault } from '@enclaver/http-forward';
 import { VsockError, type VsockStream, type VsockTransport } from '@enclaver/vsock';
 import type { Destination } from '../ingress.ts';
 import type { Limits } from '../limits.ts';
+import type { OnRequestEnd, RequestOutcome } from './http-metrics.ts';
 import { Http1Upstream } from './http1-upstream.ts';
 import { RequestError } from './request-error.ts';
 import { Running } from './running.ts';
@@ -25,6 +26,7 @@ export class Target {
   readonly #listenPort: number;
   readonly #upstream: Upstream;
   readonly #limits: Limits;
+  readonly #onEnd: OnRequestEnd;
   /** Requests and upgraded connections under way. */
   readonly #running = new Set<Running>();
   #idle = Promise.withResolvers<void>();
@@ -34,15 +36,23 @@ export class Target {
     { record, transport }: Pick<Destination, 'record' | 'transport'>,
     { listenPort, route }: PublishedPort,
     limits: Limits,
+    onEnd: OnRequestEnd,
   ): Promise<Target> {
     const open = (): Promise<VsockStream> => connect(transport, listenPort, limits.ingressConnectMs);
-    if (route?.h2c !== true) return new Target(record, listenPort, new Http1Upstream(open), limits);
+    if (route?.h2c !== true) return new Target(record, listenPort, new Http1Upstream(open), limits, onEnd);
     const { H2cUpstream } = await import('./h2c-upstream.ts');
-    return new Target(record, listenPort, new H2cUpstream(open), limits);
+    return new Target(record, listenPort, new H2cUpstream(open), limits, onEnd);
   }
 
-  private constructor(record: EnclaveRecord, listenPort: number, upstream: Upstream, limits: Limits) {
+  private constructor(
+    record: EnclaveRecord,
+    listenPort: number,
+    upstream: Upstream,
+    limits: Limits,
+    onEnd: OnRequestEnd,
+  ) {
     this.#limits = limits;
+    this.#onEnd = onEnd;
     this.id = record.id;
     this.name = record.name;
     this.state = stateOf(record);
@@ -79,20 +89,26 @@ export class Target {
     }
     if (this.active >= this.#limits.httpRequests) {
       this.counts.busy++;
+      this.#onEnd(this.name, 'busy', 0);
       throw new RequestError(503, 'ENCLAVE_BUSY', 'the enclave has as many requests as it may');
     }
     const request = new Running(this.#upstream, this.#limits.httpAnswerMs);
     this.#running.add(request);
     this.#lastAsked = ++clock;
     this.counts.requests++;
+    const startedAt = performance.now();
+    let outcome: Exclude<RequestOutcome, 'busy'> = 'answered';
     try {
       await work(request);
     } catch (error) {
-      this.counts[request.outcome ?? 'failed']++;
+      const fault = request.outcome ?? 'failed';
+      outcome = fault;
+      this.counts[fault]++;
       throw this.#explained(error, request);
     } finally {
       this.#running.delete(request);
       if (this.active === 0) this.#idle.resolve();
+      this.#onEnd(this.name, outcome, (performance.now() - startedAt) / 1000);
     }
   }
 

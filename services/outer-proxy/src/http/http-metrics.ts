@@ -1,0 +1,25 @@
+import type { Metrics } from '@enclaver/telemetry';
+
+export type RequestOutcome = 'answered' | 'aborted' | 'failed' | 'timedOut' | 'busy';
+
+/** Told of each request that an enclave was asked, or was too busy for. */
+export type OnRequestEnd = (enclave: string, outcome: RequestOutcome, seconds: number) => void;
+
+/** What HTTP mode counts. */
+export function httpMetrics(metrics: Metrics): OnRequestEnd {
+  const ended = metrics.counter({
+    name: 'enclaver_proxy_http_requests_total',
+    help: 'Requests of HTTP mode by the name of their enclave and by how they ended: answered, aborted (the client or the enclave went away), failed, timedOut, busy.',
+    labels: ['enclave', 'outcome'],
+  });
+  const duration = metrics.histogram({
+    name: 'enclaver_proxy_http_request_seconds',
+    help: 'Time of the requests of HTTP mode to the end of the answer; of upgraded connections to their end.',
+    labels: ['enclave'],
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
+  });
+  return (enclave, outcome, seconds) => {
+    ended.add({ enclave, outcome });
+    if (outcome !== 'busy') duration.observe({ enclave }, seconds);
+  };
+}
