@@ -150,6 +150,34 @@ describe('sinks of the log-relay', () => {
     await collector.close();
   });
 
+  it('a sink, and who follows, go on where they were when the bus was away', async () => {
+    await start(`file:${folder}`);
+    await using reader = await Bus.connect({ source: 'cli', credentials: nats.as('cli') });
+    const watch = reader.logs({ id, follow: true, tail: 0 });
+    const followed: string[] = [];
+    await watch.ready;
+    const following = (async () => {
+      for await (const { lines } of watch) followed.push(...lines.map(({ text }) => text));
+    })();
+    await publish(['before']);
+    await until(async () => followed.length === 1 && (await read('web.log')).includes('before'));
+    await nats.crash();
+    const meanwhile = publish(['meanwhile']);
+    await sleep(500);
+    await nats.restart();
+    await meanwhile;
+    await publish(['after']);
+    await until(async () => followed.length === 3 && (await read('web.log')).includes('after'));
+    await watch.close();
+    await following;
+    const entries = (await read('web.log')).trimEnd().split('\n');
+    assert.deepEqual(followed, ['before', 'meanwhile', 'after']);
+    assert.deepEqual(
+      entries.map((line) => JSON.parse(line).text),
+      followed,
+    );
+  });
+
   it('OpenTelemetry: each record has its enclave, level and time; busy is tried again, refused is given up', async () => {
     const collector = await Collector.start(0);
     collector.answers.push(503, 400);
