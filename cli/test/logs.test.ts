@@ -11,7 +11,9 @@ import { NatsProcess } from '../../libs/bus/test/nats-process.ts';
 import { enclaveRecord } from '../../services/log-relay/test/records.ts';
 
 /** The command against a real bus; the supervisor's one answer that it asks for is the test's. */
-describe('enclaver logs', () => {
+describe('enclaver logs', function () {
+  // Up to six commands in a test, each a process of its own on a busy machine
+  this.timeout(60_000);
   let nats: NatsProcess;
   let bus: Bus;
   let folder: string;
