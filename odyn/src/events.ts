@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import type { EnclaveFigures } from '@enclaver/wire';
 import type { EndCause } from './launcher/end-cause.ts';
 
 /** How the app ended, and where it is known who ended it. */
@@ -14,6 +15,8 @@ export interface OdynEvents {
   unhealthy: [{ readonly reason: string }];
   /** How the clock is, in words: its source, and how it stands to the NSM. */
   clock: [{ readonly words: string }];
+  /** Figures of the inside, where the manifest lets them out. */
+  figures: [EnclaveFigures];
   /** The parent asked for a stop; the app has this long before it is killed. */
   stopping: [{ readonly graceMs: number }];
   exited: [AppEnd];

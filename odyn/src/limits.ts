@@ -29,6 +29,8 @@ export const limits = {
   statusClients: 16,
   /** Unsent status of one client: some eight lines of the longest kind. */
   statusBacklogBytes: 64 * KIB,
+  /** Between two tellings of figures: as often as Prometheus asks by default, twice over. */
+  figuresEveryMs: 30_000,
 
   /** Each may hold two blocks beyond the ring. */
   logClients: 16,

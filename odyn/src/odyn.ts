@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Nsm } from '@enclaver/attestation/nsm';
 import { type Manifest, needsKms } from '@enclaver/manifest';
 import { Relay, type VsockTransport } from '@enclaver/vsock';
+import type { EnclaveFigures } from '@enclaver/wire';
 import type { Api } from './api/api.ts';
 import type { BootTimes } from './bootstrap/boot-clock.ts';
 import { type Configuration, readConfiguration } from './bootstrap/configuration.ts';
@@ -29,6 +30,7 @@ import { OdynLog } from './logs/odyn-log.ts';
 import { OutputPipe } from './logs/output-pipe.ts';
 import { type OpenedNsm, requireNsm } from './nsm/open-nsm.ts';
 import { describeError } from './odyn-error.ts';
+import { enclaveFigures } from './status/figures.ts';
 import { StatusBoard } from './status/status-board.ts';
 import { StatusServer } from './status/status-server.ts';
 import { checkEntropy } from './system/entropy.ts';
@@ -167,7 +169,11 @@ export class Odyn {
       const unroutable = new UnroutableLog(this.#log);
       const over = new AbortController();
       const watch = this.#watchApp(manifest, AbortSignal.any([over.signal, this.#stopAsked.signal]));
+      const stopTelling = this.#tellFigures(manifest, () =>
+        enclaveFigures(ingress.stats(), egress?.counts(), kms?.counts()),
+      );
       const end = await app.ended;
+      stopTelling();
       over.abort();
       app.killAll();
       await Promise.all([watch, ingress.close(), ...outputs.map((output) => output.drain(limits.outputDrainMs))]);
@@ -183,6 +189,15 @@ export class Odyn {
       await kms?.close();
       await egress?.close();
     }
+  }
+
+  /** Only where the manifest, which is measured, lets figures out. Returns what ends it. */
+  #tellFigures({ metrics }: Manifest, figures: () => EnclaveFigures): () => void {
+    if (metrics !== true) return () => undefined;
+    const tell = (): void => void this.#events.emit('figures', figures());
+    tell();
+    const timer = setInterval(tell, limits.figuresEveryMs);
+    return () => clearInterval(timer);
   }
 
   /** Undefined when the manifest allows nothing, and there is no proxy then. */

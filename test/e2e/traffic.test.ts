@@ -7,6 +7,9 @@ import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { Bus } from '@enclaver/bus';
+import { OtlpCollector } from '../observe/otlp-collector.ts';
+import { readMetrics } from '../observe/read-metrics.ts';
 import { enclaver, type Running, start } from '../stack/enclaver.ts';
 import { freePort } from '../stack/free-port.ts';
 import { TestStack } from '../stack/stack.ts';
@@ -38,6 +41,7 @@ describe('traffic through a booted enclave', function () {
 
   let work: string;
   let stack: TestStack;
+  let collector: OtlpCollector;
   let run: Running;
   let app: string;
   let onParent: Server;
@@ -50,11 +54,9 @@ describe('traffic through a booted enclave', function () {
 
   before(async () => {
     work = await mkdtemp(join(tmpdir(), 'enclaver-e2e-'));
-    stack = await TestStack.start({
-      'allowed.test': '127.0.0.9',
-      'rebind.test': '127.0.0.1',
-      'denied.allowed.test': '127.0.0.9',
-    });
+    collector = await OtlpCollector.start();
+    const hosts = { 'allowed.test': '127.0.0.9', 'rebind.test': '127.0.0.1', 'denied.allowed.test': '127.0.0.9' };
+    stack = await TestStack.start(hosts, collector.env);
     onParent = createServer((request, response) => response.end(`parent answers ${request.url}`));
     onParent.listen(0, '127.0.0.1');
     await once(onParent, 'listening');
@@ -71,6 +73,7 @@ describe('traffic through a booted enclave', function () {
       context: { folder: new URL('./traffic/', import.meta.url).pathname },
       manifest: [
         'defaults: { cpu_count: 2, memory_mb: 1024 }',
+        'metrics: true',
         'ingress:',
         '  - listen_port: 8080',
         '  - {listen_port: 8081, clients: {allow: [127.0.0.1]}, proxy_protocol: true}',
@@ -92,7 +95,8 @@ describe('traffic through a booted enclave', function () {
       `127.0.0.1:${toldPort}:8081`,
       `127.0.0.1:${httpPort}:8080/http,host=a.test`,
     ];
-    run = start(['run', eif, ...publish.flatMap((each) => ['-p', each])], stack.env);
+    const env = { ...stack.env, ...collector.env };
+    run = start(['run', eif, ...publish.flatMap((each) => ['-p', each])], env);
     await run.seen(/ e-[0-9a-f]{12} ready/);
   });
 
@@ -104,6 +108,7 @@ describe('traffic through a booted enclave', function () {
     onParent?.close();
     onName?.close();
     await stack?.[Symbol.asyncDispose]();
+    await collector?.[Symbol.asyncDispose]();
     await rm(work, { recursive: true, force: true });
   });
 
@@ -261,6 +266,18 @@ describe('traffic through a booted enclave', function () {
     assert.ok(run.stdout.includes(`\n${'long '.repeat(20_000)}end\n`));
   });
 
+  it('shows itself in metrics, with the figures that its manifest lets out, and in a warning of how it runs', async () => {
+    const metrics = await readMetrics(join(stack.dir, 'http', 'supervisor.sock'));
+    assert.equal(metrics.get('enclaver_enclave_up{enclave="traffic"}'), 1);
+    assert.equal(metrics.get('enclaver_enclave_starts_total{enclave="traffic",reason="run"}'), 1);
+    const total = metrics.get('enclaver_enclave_reported_memory_total_bytes{enclave="traffic"}') ?? 0;
+    assert.ok(total > 900 * MIB && total < 1024 * MIB, String(total));
+    await using bus = await Bus.connect({ source: 'test', credentials: stack.busFile });
+    assert.ok(
+      (await bus.warnings.list()).some(({ code, service }) => code === 'DEVELOPMENT_NSM' && service === 'supervisor'),
+    );
+  });
+
   // In a group of its own, since mocha runs a suite's own tests before its groups
   describe('at its end', () => {
     it('passes a stop on to the app, and ends with 109 when interrupted', async () => {
@@ -269,6 +286,21 @@ describe('traffic through a booted enclave', function () {
       assert.match(stdout, /got SIGTERM/);
       assert.match(stderr, /exited: code 42/);
       assert.equal(code, 109);
+    });
+
+    it('leaves one trace: command, supervisor, outer-proxy, and the steps until ready', async () => {
+      const command = await collector.span('enclaver run');
+      const names = ['supervisor.run', 'open listeners', 'start of enclave', 'start of enclave: boot'];
+      const spans = await Promise.all(names.map((name) => collector.span(name)));
+      assert.deepEqual(new Set(spans.map(({ traceId }) => traceId)), new Set([command.traceId]));
+      const of = (service: string) => collector.spans.filter((span) => span.service === `enclaver-${service}`);
+      assert.ok(
+        of('cli').some(({ name, parentSpanId }) => name === 'supervisor.run' && parentSpanId === command.spanId),
+      );
+      const [request] = of('supervisor').filter(({ name }) => name === 'supervisor.run');
+      assert.equal((await collector.span('open listeners')).parentSpanId, request?.spanId);
+      assert.equal((await collector.span('start of enclave')).parentSpanId, request?.spanId);
+      assert.deepEqual(collector.refused, []);
     });
   });
 });

@@ -132,6 +132,8 @@ export const enclaveRecordSchema = z.object({
   timings: bootTimingsSchema.optional(),
   /** How the clock inside is, in words: its source, and how it stands to the NSM. */
   clock: z.string().optional(),
+  /** What the inside says of itself, where its manifest lets it (`metrics`): figures by the names of `libs/wire`. Nobody vouches for them. */
+  figures: z.record(z.string(), z.number()).optional(),
   /** Why the enclave is unhealthy, while it is. */
   reason: z.string().optional(),
   result: enclaveResultSchema.optional(),

@@ -183,7 +183,7 @@ describe('parseManifest', () => {
     assert.equal(
       error.message,
       'enclaver.yaml:6:1: egres: found the unknown key "egres"; allowed: version, name, target, sources, signature, ' +
-        'ingress, egress, health, clock, privileged, limits, defaults, kms_proxy, api, spire (did you mean "egress"?)\n' +
+        'ingress, egress, health, clock, metrics, privileged, limits, defaults, kms_proxy, api, spire (did you mean "egress"?)\n' +
         'enclaver.yaml:7:20: api.listen_port: found 0; allowed: a port number, 1 to 65535',
     );
   });
@@ -349,6 +349,8 @@ describe('conflicts in a manifest', () => {
     assert.equal(parseManifest(minimal(egress(false))).egress?.transparent, undefined);
     assert.equal(parseManifest(minimal('egress: {transparent: true}')).egress?.transparent, true);
     assert.equal(parseManifest(minimal('privileged: true')).privileged, true);
+    assert.equal(parseManifest(minimal('metrics: true')).metrics, true);
+    assert.equal('metrics' in parseManifest(minimal('metrics: false')), false);
   });
 
   it('refuses reserved vsock ports for ingress, and only there', () => {

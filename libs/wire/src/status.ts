@@ -35,6 +35,28 @@ const SIGRTMIN = 34;
 const signalNumber = z.number().int().min(1).max(64);
 const signalName = z.string().regex(/^SIG[A-Z0-9+-]{1,16}$/);
 
+const figure = z.int().min(0);
+
+/**
+ * Figures of the inside, for enclaves whose manifest says `metrics: true`: sums since the start, and bytes. Numbers alone, under
+ * these names alone: neither a host nor a path can be told by them. Missing is what the enclave does not have.
+ */
+const figures = z.object({
+  memoryTotalBytes: figure,
+  memoryAvailableBytes: figure,
+  odynResidentBytes: figure,
+  ingressAccepted: figure,
+  /** Over a bound or a rate, or kept out by rules. */
+  ingressRefused: figure,
+  egressOpened: figure.optional(),
+  egressRefused: figure.optional(),
+  egressFailed: figure.optional(),
+  kmsAttested: figure.optional(),
+  kmsForwarded: figure.optional(),
+  kmsRefused: figure.optional(),
+  kmsFailed: figure.optional(),
+});
+
 const running = z.object({
   status: z.literal('running'),
   phase: z.enum(['starting', 'ready', 'unhealthy', 'stopping']).optional(),
@@ -42,6 +64,7 @@ const running = z.object({
   timings: timings.optional(),
   /** How the clock inside is, in words. */
   clock: z.string().max(CLOCK_TEXT_MAX).optional(),
+  figures: figures.optional(),
 });
 /** Why the app ended as it did, where that is known: a word for programs (`out-of-memory`, `grace-over`), and a text. */
 const cause = {
@@ -61,6 +84,7 @@ const fatal = z.object({ status: z.literal('fatal'), error: z.string() });
 
 const statusSchema = z.discriminatedUnion('status', [running, exited, signaled, fatal]);
 
+export type EnclaveFigures = z.infer<typeof figures>;
 export type BootTimings = z.infer<typeof timings>;
 export type EnclaveStatus = z.output<typeof statusSchema>;
 

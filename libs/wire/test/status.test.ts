@@ -28,6 +28,22 @@ describe('status lines', () => {
     assert.deepEqual(decode(encodeStatus(status)), [status]);
   });
 
+  it('carry figures of known names alone', () => {
+    const figures = {
+      memoryTotalBytes: 1,
+      memoryAvailableBytes: 1,
+      odynResidentBytes: 1,
+      ingressAccepted: 0,
+      ingressRefused: 0,
+    };
+    const line = JSON.stringify({ status: 'running', figures: { ...figures, 'secret.example.com': 1 } });
+    assert.deepEqual(decode(`${line}\n`), [{ status: 'running', figures }]);
+    for (const wrong of [-1, 1.5, '1', 2 ** 60]) {
+      const bad = JSON.stringify({ status: 'running', figures: { ...figures, ingressAccepted: wrong } });
+      assert.throws(() => decode(`${bad}\n`), { code: 'LINE_INVALID' }, String(wrong));
+    }
+  });
+
   it('give a signal by name whether it comes as name or number (D1)', () => {
     assert.deepEqual(decode('{"status":"signaled","signal":"SIGKILL"}\n'), [{ status: 'signaled', signal: 'SIGKILL' }]);
     assert.deepEqual(decode('{"status":"signaled","signal":9}\n'), [{ status: 'signaled', signal: 'SIGKILL' }]);

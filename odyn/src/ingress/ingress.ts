@@ -2,7 +2,7 @@ import type { Relay, VsockTransport } from '@enclaver/vsock';
 import type { OdynLog } from '../logs/odyn-log.ts';
 import type { SourceContext } from './certificates/source.ts';
 import { PlainPort } from './plain-port.ts';
-import { type OpenPort, type RefusalCounts, RefusalLog } from './refusals.ts';
+import { type OpenPort, type PortCounts, RefusalLog } from './refusals.ts';
 
 /** Lets the parent's connections in, to the same port of the app: plain ones pass natively, TLS ends here. */
 export class Ingress {
@@ -33,7 +33,7 @@ export class Ingress {
     return ingress;
   }
 
-  stats(): (RefusalCounts & { port: number })[] {
+  stats(): (PortCounts & { port: number })[] {
     return this.#ports.map(({ port, counts }) => ({ port, ...counts }));
   }
 

@@ -22,9 +22,15 @@ export interface Refusal {
 }
 
 /** A port that takes connections in. */
+/** What a port counts. */
+export interface PortCounts extends RefusalCounts {
+  /** Those that were let in. */
+  accepted: number;
+}
+
 export interface OpenPort {
   readonly port: number;
-  readonly counts: RefusalCounts;
+  readonly counts: PortCounts;
   /** The last one that its rules or its header kept out. */
   readonly lastRefusal: Refusal | undefined;
   close(): Promise<void>;

@@ -1,4 +1,4 @@
-import type { BootTimings, EnclaveStatus } from '@enclaver/wire';
+import type { BootTimings, EnclaveFigures, EnclaveStatus } from '@enclaver/wire';
 import { type BootTimes, bootNowMs } from '../bootstrap/boot-clock.ts';
 import type { AppEnd, Events } from '../events.ts';
 
@@ -7,6 +7,7 @@ export class StatusBoard {
   #current: EnclaveStatus;
   #timings: BootTimings;
   #clock: string | undefined;
+  #figures: EnclaveFigures | undefined;
   #onChange: (status: EnclaveStatus) => void = () => {};
 
   constructor(events: Events, boot: BootTimes) {
@@ -20,6 +21,10 @@ export class StatusBoard {
     events.on('clock', ({ words }) => {
       this.#clock = words;
       if (this.#current.status === 'running') this.#set({ ...this.#current, clock: words });
+    });
+    events.on('figures', (figures) => {
+      this.#figures = figures;
+      if (this.#current.status === 'running') this.#set({ ...this.#current, figures });
     });
     events.on('stopping', () => this.#set(this.#running('stopping')));
     events.on('exited', (end) => this.#set(finalStatus(end)));
@@ -36,7 +41,8 @@ export class StatusBoard {
 
   #running(phase: 'starting' | 'ready' | 'unhealthy' | 'stopping') {
     const clock = this.#clock === undefined ? {} : { clock: this.#clock };
-    return { status: 'running', phase, timings: this.#timings, ...clock } as const;
+    const figures = this.#figures === undefined ? {} : { figures: this.#figures };
+    return { status: 'running', phase, timings: this.#timings, ...clock, ...figures } as const;
   }
 
   #set(status: EnclaveStatus): void {

@@ -7,3 +7,10 @@ export function ownMemory(): { residentBytes: number; anonymousBytes: number } {
   const bytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1024;
   return { residentBytes: bytes('VmRSS'), anonymousBytes: bytes('RssAnon') };
 }
+
+/** Memory of the whole machine in bytes: all that the kernel has, and what programs could still get. */
+export function machineMemory(): { totalBytes: number; availableBytes: number } {
+  const meminfo = readBounded('/proc/meminfo', limits.procFileBytes).toString('latin1');
+  const bytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(meminfo)?.[1]) * 1024;
+  return { totalBytes: bytes('MemTotal'), availableBytes: bytes('MemAvailable') };
+}

@@ -5,6 +5,7 @@ import { Egress } from './egress.ts';
 import type { HttpPorts } from './http/http-ports.ts';
 import { type Destination, type Ingress, type Opening, openIngress } from './ingress.ts';
 import { groupLimits, limits } from './limits.ts';
+import type { ProxyCounts } from './metrics.ts';
 
 /** The listening sockets of an enclave in another outer-proxy: one for egress if it has that, and one for each published port. */
 export interface Inherited {
@@ -83,6 +84,33 @@ export class EnclavePorts implements Destination {
   get activeIngress(): number {
     const parts = [...this.#ingress, ...this.#left];
     return this.group.stats().active + parts.reduce((sum, { active }) => sum + active, 0);
+  }
+
+  /** For those who count: sums, and what is open. */
+  counts(): ProxyCounts {
+    const group = this.group.stats();
+    const { accepted = 0, refused = 0, failed = 0, active = 0 } = this.#egress?.stats ?? {};
+    return {
+      ingress: {
+        open: this.activeIngress,
+        accepted: group.accepted,
+        refused: group.refused,
+        rateLimited: group.rateLimited,
+        unreachable: group.failedConnects,
+        bytesIn: group.bytesIn,
+        bytesOut: group.bytesOut,
+      },
+      egress: {
+        open: active,
+        accepted,
+        refused,
+        rateLimited: 0,
+        unreachable: failed,
+        bytesIn: group.egressBytesIn,
+        bytesOut: group.egressBytesOut,
+      },
+      acceptErrors: this.#ingress.reduce((sum, { acceptErrors }) => sum + acceptErrors, 0),
+    };
   }
 
   stats(): object {

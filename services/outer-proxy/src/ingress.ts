@@ -31,6 +31,8 @@ export interface Ingress {
   /** What is under way and not counted by the enclave's group. */
   readonly active: number;
   stats(): object;
+  /** Times that the listener paused for want of descriptors or memory. */
+  readonly acceptErrors: number;
   /**
    * New connections go to that enclave from now on, at the same port inside; those that are open stay. Gives what is left with
    * the enclave before, where its group does not count that.
@@ -58,6 +60,10 @@ class RelayedPort implements Ingress {
 
   stats(): object {
     return this.#route.stats();
+  }
+
+  get acceptErrors(): number {
+    return this.#route.stats().acceptErrors;
   }
 
   async retarget(to: Destination): Promise<undefined> {

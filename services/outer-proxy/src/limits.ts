@@ -65,6 +65,10 @@ export const limits = {
   agreements: 1_024,
   /** Between two looks at what still drains. */
   drainLookMs: 50,
+  /** Between two looks at what the listeners count, where nobody asks. */
+  countMs: 10_000,
+  /** A pause of a listener is told for so long: whoever looks after an alarm shall still find it. */
+  acceptWarningMs: 600_000,
 } as const;
 
 export type Limits = { readonly [Name in keyof typeof limits]: number };

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Bus, type EnclaveEventData, type EnclaveRecord, hasEnded, toErrorData } from '@enclaver/bus';
-import type { Metrics } from '@enclaver/telemetry';
+import { type Metrics, traced } from '@enclaver/telemetry';
 import { Relay } from '@enclaver/vsock';
 import type { Logger } from 'pino';
 import { EnclavePorts, type Inherited } from './enclave-ports.ts';
@@ -8,14 +8,15 @@ import { httpMetrics } from './http/http-metrics.ts';
 import { HttpPorts } from './http/http-ports.ts';
 import { limits } from './limits.ts';
 import { Peers, type SharedPorts } from './peers.ts';
+import { PortWatch } from './port-watch.ts';
 import { ProxyError } from './proxy-error.ts';
 
 export interface OuterProxyOptions {
+  metrics: Metrics;
   /** Socket by which the outer-proxies of this host share their listeners; without it this one is alone. */
   peerPath?: string | undefined;
   /** What open connections get at the end of this process. */
   drainMs: number;
-  metrics?: Metrics | undefined;
 }
 
 /**
@@ -30,6 +31,7 @@ export class OuterProxy {
   readonly #http: HttpPorts;
   readonly #events: ReturnType<Bus['events']>;
   readonly #enclaves = new Map<string, Promise<EnclavePorts | undefined>>();
+  readonly #watch: PortWatch;
   #peers: Peers | undefined;
   readonly #stop = new AbortController();
 
@@ -37,7 +39,8 @@ export class OuterProxy {
     this.#bus = bus;
     this.#logger = logger;
     this.#options = options;
-    this.#http = new HttpPorts(this.#relay, logger, limits, options.metrics && httpMetrics(options.metrics));
+    this.#watch = new PortWatch(bus, options.metrics);
+    this.#http = new HttpPorts(this.#relay, logger, limits, httpMetrics(options.metrics));
     this.#events = bus.events();
   }
 
@@ -71,6 +74,7 @@ export class OuterProxy {
     this.#peers?.close();
     const left = Math.max(until - performance.now(), shared ? 0 : limits.drainMs);
     await Promise.all([...this.#enclaves.keys()].map((id) => this.#shut(id, { drainMs: Math.round(left), shared })));
+    this.#watch.close();
     await this.#relay.close();
   }
 
@@ -101,8 +105,10 @@ export class OuterProxy {
 
   async #follow(): Promise<void> {
     for await (const event of this.#events) {
-      if (event.name === 'requested') void this.#open(event.data.enclave);
-      else if (event.name === 'ready' || event.name === 'unhealthy') void this.#note(event.id, event.name);
+      if (event.name === 'requested') {
+        const { enclave } = event.data;
+        void traced('open listeners', { kind: 'consumer', parent: event.traceparent }, () => this.#open(enclave));
+      } else if (event.name === 'ready' || event.name === 'unhealthy') void this.#note(event.id, event.name);
       else if (event.name === 'handover') void this.#handOver(event.data);
       else if (event.name === 'exited' || event.name === 'failed' || event.name === 'lost') void this.#shut(event.id);
     }
@@ -146,6 +152,7 @@ export class OuterProxy {
         throw new ProxyError('TOO_MANY_ENCLAVES', `the outer-proxy serves at most ${limits.enclaves} enclaves`);
       }
       const ports = await EnclavePorts.open(record, { relay: this.#relay, http: this.#http, logger }, inherited);
+      this.#watch.opened(ports);
       logger.info({ ingress: ports.ingress, egress: record.egress }, 'listeners are open');
       return ports;
     } catch (error) {
@@ -186,6 +193,7 @@ export class OuterProxy {
     if (ports === undefined) return;
     this.#enclaves.delete(id);
     await ports.close(options);
+    this.#watch.closed(ports);
     this.#logger.info({ enclave: id, ...ports.stats() }, 'listeners are closed');
   }
 }

@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus, type EnclaveEvent, type EnclaveRecord, type PublishedPort } from '@enclaver/bus';
+import { Metrics } from '@enclaver/telemetry';
 import { decodeProxyHeader, EGRESS_PORT, type EgressReply, EgressReplyDecoder, encodeEgress } from '@enclaver/wire';
 import { pino } from 'pino';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
@@ -47,7 +48,11 @@ describe('outer-proxy', () => {
   });
 
   const newProxy = (on = bus): OuterProxy =>
-    new OuterProxy(on, pino({ level: 'silent' }), { drainMs: 1_000, peerPath: join(work, 'peers') });
+    new OuterProxy(on, pino({ level: 'silent' }), {
+      metrics: new Metrics(),
+      drainMs: 1_000,
+      peerPath: join(work, 'peers'),
+    });
 
   const record = (ingress: PublishedPort[], id = ID): EnclaveRecord => ({
     id,

@@ -60,6 +60,8 @@ export const limits = {
   nitroGoneMs: 5_000,
   /** Between two looks at the process of an enclave: its end must be told within 100 ms. */
   processLookMs: 25,
+  /** Between two figures of one enclave that are taken: odyn tells some every 30 s. */
+  figuresMs: 10_000,
   /** Between two looks at how full the bus is: it fills over hours. */
   storageLookMs: 60_000,
 } as const;

@@ -78,8 +78,9 @@ describe('watch of the enclaves', () => {
     const id = 'e-000000000002';
     await bus.enclaves.put(record(id));
     await untilSample('enclaver_enclave_up{enclave="shop"} 0');
-    await bus.enclaves.put(record(id, ready));
+    await bus.enclaves.put(record(id, { ...ready, figures: { ingressAccepted: 12, odynResidentBytes: 5 } }));
     await untilSample('enclaver_enclave_up{enclave="shop"} 1');
+    await untilSample('enclaver_enclave_reported_ingress_accepted{enclave="shop"} 12');
     await bus.enclaves.put(
       record(id, { ...ready, state: 'lost', result: { kind: 'lost', error: { code: 'X', message: 'x' } } }),
     );

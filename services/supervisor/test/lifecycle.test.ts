@@ -69,6 +69,24 @@ describe('life of an enclave', () => {
     assert.deepEqual(host.names().slice(-5), ['ready', 'unhealthy', 'ready', 'unhealthy', 'exited']);
   });
 
+  it('keeps figures of the inside, and not each one of an enclave that talks without end', async () => {
+    const { id } = await host.runTo('ready');
+    const figures = {
+      memoryTotalBytes: 9,
+      memoryAvailableBytes: 4,
+      odynResidentBytes: 3,
+      ingressAccepted: 1,
+      ingressRefused: 0,
+    };
+    for (let ingressAccepted = 1; ingressAccepted <= 50; ingressAccepted += 1) {
+      host.machine.say({ status: 'running', phase: 'ready', timings, figures: { ...figures, ingressAccepted } });
+    }
+    host.machine.say({ status: 'running', phase: 'ready', timings, clock: 'kvm-clock, the last word' });
+    while ((await host.bus.enclaves.get(id))?.clock === undefined)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.deepEqual((await host.bus.enclaves.get(id))?.figures, figures);
+  });
+
   it('keeps what the enclave says of its clock', async () => {
     const { id } = await host.runTo('ready');
     const clock = 'kvm-clock, 6 s behind the NSM';

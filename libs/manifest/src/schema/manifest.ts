@@ -35,6 +35,15 @@ export const manifestSchema = z
     egress: egress.nullish(),
     health: health.nullish(),
     clock: clock.nullish(),
+    metrics: z
+      .boolean()
+      .meta({
+        description:
+          'Tells the parent twice a minute how many connections, refusals and KMS calls there were and how much memory is free: figures alone, no names.',
+        allowed: 'true or false',
+        default: false,
+      })
+      .nullish(),
     privileged: z
       .boolean()
       .meta({
@@ -63,6 +72,8 @@ export interface Manifest {
   egress?: Egress;
   health?: Health;
   clock?: Clock;
+  /** Figures of the inside go to the parent. */
+  metrics?: true;
   /** The app is not confined, and the egress policy is no barrier to it. */
   privileged?: true;
   limits: Limits;
@@ -82,6 +93,7 @@ export function normalise(raw: z.output<typeof manifestSchema>): Manifest {
     ingress: (raw.ingress ?? []).map(normaliseIngress),
     ...(raw.egress ? { egress: normaliseEgress(raw.egress) } : {}),
     ...(raw.clock ? { clock: normaliseClock(raw.clock) } : {}),
+    ...(raw.metrics ? { metrics: true } : {}),
     ...(raw.health ? { health: normaliseHealth(raw.health) } : {}),
     ...(raw.privileged ? { privileged: true } : {}),
     limits: normaliseLimits(raw.limits),

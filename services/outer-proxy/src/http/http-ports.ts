@@ -86,6 +86,8 @@ class HttpRouteIngress implements Ingress {
   readonly published: PublishedPort;
   readonly #listener: HttpListener;
   readonly #make: (to: Destination) => Promise<Target>;
+  /** Node's own listener tells of none. */
+  readonly acceptErrors = 0;
   readonly #onClose: (drainMs: number) => Promise<void>;
   #target: Target;
 

@@ -1,5 +1,5 @@
 import type { VsockTransport } from '@enclaver/vsock';
-import { type ControlRequest, type EnclaveStatus, WireError } from '@enclaver/wire';
+import { type ControlRequest, type EnclaveFigures, type EnclaveStatus, WireError } from '@enclaver/wire';
 import type { Logger } from 'pino';
 import type { Limits } from '../limits.ts';
 import { SupervisorError } from '../supervisor-error.ts';
@@ -12,6 +12,7 @@ export class StatusFollower {
   readonly #limits: Limits;
   readonly #link: StatusLink;
   #closed = false;
+  #figuresFrom = 0;
 
   constructor(life: Life, transport: VsockTransport, limits: Limits, logger: Logger) {
     this.#life = life;
@@ -70,8 +71,9 @@ export class StatusFollower {
         this.#life.advance('fatal', { result: { kind: 'fatal', error: status.error } });
         break;
       case 'running': {
-        const { clock, phase } = status;
+        const { clock, figures, phase } = status;
         if (clock !== undefined && clock !== this.#life.record.clock) this.#life.note({ clock });
+        if (figures !== undefined) this.#noteFigures(figures);
         const timings = status.timings === undefined ? {} : { timings: status.timings };
         if (phase === 'starting') this.#life.advance('app-starting', timings);
         else if (phase === 'unhealthy') this.#life.advance('app-unhealthy', timings, { reason: status.reason ?? '' });
@@ -80,5 +82,13 @@ export class StatusFollower {
       }
     }
     await this.#life.written();
+  }
+
+  /** An enclave that talks without end shall not have the bus write without end. */
+  #noteFigures(figures: EnclaveFigures): void {
+    const now = performance.now();
+    if (now < this.#figuresFrom) return;
+    this.#figuresFrom = now + this.#limits.figuresMs;
+    this.#life.note({ figures });
   }
 }

@@ -1,5 +1,22 @@
 import { type EnclaveRecord, enclaveStates, hasEnded } from '@enclaver/bus';
 import type { Metrics } from '@enclaver/telemetry';
+import type { EnclaveFigures } from '@enclaver/wire';
+
+/** Figures of `libs/wire` (status.ts). Gauges, since nobody vouches that they only grow. */
+const REPORTED = {
+  memoryTotalBytes: 'memory of its machine, as its kernel has it.',
+  memoryAvailableBytes: 'memory that programs in it could still get.',
+  odynResidentBytes: 'resident memory of odyn.',
+  ingressAccepted: 'connections let in, all ports together.',
+  ingressRefused: 'connections refused: bounds, rates and rules for clients.',
+  egressOpened: 'egress connections made.',
+  egressRefused: 'egress connections and look-ups refused by the policy.',
+  egressFailed: 'egress allowed, and not reached.',
+  kmsAttested: 'KMS calls with attestation whose answers were opened.',
+  kmsForwarded: 'KMS calls passed on as they are.',
+  kmsRefused: 'KMS calls not sent on.',
+  kmsFailed: 'KMS calls that failed on our side.',
+} as const satisfies Record<keyof EnclaveFigures, string>;
 
 export type EnclaveMetrics = ReturnType<typeof enclaveMetrics>;
 
@@ -41,6 +58,14 @@ export function enclaveMetrics(metrics: Metrics) {
     labels: ['backend'],
     buckets: [0.5, 1, 2, 3, 5, 7.5, 10, 15, 30, 60, 120],
   });
+  const reported = Object.entries(REPORTED).map(([figure, help]) => ({
+    figure,
+    gauge: metrics.gauge({
+      name: `enclaver_enclave_reported_${figure.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`,
+      help: `As the enclave says, with metrics: true in its manifest: ${help}`,
+      labels: ['enclave'],
+    }),
+  }));
   return {
     onChange(before: EnclaveRecord | undefined, now: EnclaveRecord): void {
       const enclave = now.name;
@@ -55,12 +80,16 @@ export function enclaveMetrics(metrics: Metrics) {
       for (const state of enclaveStates) {
         byState.set({ state }, records.filter((record) => record.state === state).length);
       }
-      for (const gauge of [up, memory, cpus]) gauge.clear();
-      for (const { name: enclave, state, memoryMb, cpuCount } of records) {
+      for (const gauge of [up, memory, cpus, ...reported.map(({ gauge }) => gauge)]) gauge.clear();
+      for (const { name: enclave, state, memoryMb, cpuCount, figures = {} } of records) {
         if (hasEnded(state)) continue;
         up.set({ enclave }, state === 'ready' ? 1 : 0);
         memory.set({ enclave }, memoryMb * 1024 * 1024);
         cpus.set({ enclave }, cpuCount);
+        for (const { figure, gauge } of reported) {
+          const value = figures[figure];
+          if (value !== undefined) gauge.set({ enclave }, value);
+        }
       }
     },
   };
