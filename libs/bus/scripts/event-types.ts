@@ -58,7 +58,9 @@ function typeOf(schema: JsonSchema, indent: string): string {
   if (type === 'array') return `Array<${typeOf((items ?? {}) as JsonSchema, indent)}>`;
   if (type === 'integer') return 'number';
   if (type === 'object' && properties === undefined) {
-    return `Partial<Record<string, ${typeOf((additionalProperties ?? {}) as JsonSchema, indent)}>>`;
+    const record = `Record<string, ${typeOf((additionalProperties ?? {}) as JsonSchema, indent)}>`;
+    // Of names that are listed some may be missing; where any name will do, those that are there have a value
+    return (schema.propertyNames as JsonSchema | undefined)?.enum === undefined ? record : `Partial<${record}>`;
   }
   if (properties !== undefined) return objectType(schema, indent);
   return type ?? 'unknown';

@@ -85,6 +85,7 @@ export type EnclaveRecord = {
     readyMs?: number;
   };
   clock?: string;
+  figures?: Record<string, number>;
   reason?: string;
   result?: EnclaveResult;
   restart?: {

@@ -9,7 +9,8 @@ import { OtlpCollector } from '../../../test/observe/otlp-collector.ts';
 import { EnclaveWatch } from '../src/watch/enclave-watch.ts';
 import { storageWarnings } from '../src/watch/host-warnings.ts';
 
-const at = (second: number): string => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString();
+const base = Date.now() + 60_000;
+const at = (second: number): string => new Date(base + 1000 * second).toISOString();
 
 function record(id: string, change: Partial<EnclaveRecord> = {}): EnclaveRecord {
   return {
@@ -44,7 +45,13 @@ describe('watch of the enclaves', () => {
   before(async () => {
     nats = await NatsProcess.start();
     bus = await Bus.connect({ source: 'supervisor', credentials: nats.credentials });
-    await bus.enclaves.put(record('e-000000000001', { state: 'exited', result: { kind: 'exited', code: 0 } }));
+    await bus.enclaves.put(
+      record('e-000000000001', {
+        state: 'exited',
+        times: { requested: '2026-01-01T00:00:00.000Z', exited: '2026-01-01T00:00:00.000Z' },
+        result: { kind: 'exited', code: 0 },
+      }),
+    );
     metrics = new Metrics();
     watch = EnclaveWatch.start({ bus, metrics, logger: pino({ level: 'silent' }) });
     await untilSample('enclaver_enclaves{state="exited"} 1');
@@ -82,7 +89,12 @@ describe('watch of the enclaves', () => {
     await untilSample('enclaver_enclave_up{enclave="shop"} 1');
     await untilSample('enclaver_enclave_reported_ingress_accepted{enclave="shop"} 12');
     await bus.enclaves.put(
-      record(id, { ...ready, state: 'lost', result: { kind: 'lost', error: { code: 'X', message: 'x' } } }),
+      record(id, {
+        ...ready,
+        state: 'lost',
+        times: { ...ready.times, lost: at(5) },
+        result: { kind: 'lost', error: { code: 'X', message: 'x' } },
+      }),
     );
     await untilSample('enclaver_enclaves{state="lost"} 1');
     await bus.enclaves.put(record('e-000000000003', { previous: id, restarts: 1 }));

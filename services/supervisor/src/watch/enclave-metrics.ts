@@ -1,4 +1,4 @@
-import { type EnclaveRecord, enclaveStates, hasEnded } from '@enclaver/bus';
+import { type EnclaveRecord, type EnclaveState, enclaveStates, hasEnded } from '@enclaver/bus';
 import type { Metrics } from '@enclaver/telemetry';
 import type { EnclaveFigures } from '@enclaver/wire';
 
@@ -22,6 +22,7 @@ export type EnclaveMetrics = ReturnType<typeof enclaveMetrics>;
 
 /** What the supervisor counts, made from the records of its enclaves alone. */
 export function enclaveMetrics(metrics: Metrics) {
+  const since = Date.now();
   const byState = metrics.gauge({
     name: 'enclaver_enclaves',
     help: 'Enclaves by state, with those that ended and are remembered.',
@@ -67,13 +68,14 @@ export function enclaveMetrics(metrics: Metrics) {
     }),
   }));
   return {
+    /** States can be passed over where they follow each other fast, but not their times: each counts once, from our start on. */
     onChange(before: EnclaveRecord | undefined, now: EnclaveRecord): void {
       const enclave = now.name;
-      if (before === undefined && now.state === 'requested') starts.add({ enclave, reason: reasonOf(now) });
-      if (before === undefined || before.state === now.state) return;
-      if (now.state === 'ready' && before.times.ready === undefined)
-        boot.observe({ backend: now.backend }, untilReady(now));
-      if (hasEnded(now.state) && !hasEnded(before.state)) ends.add({ enclave, kind: now.result?.kind ?? now.state });
+      const isNew = (state: EnclaveState): boolean =>
+        before?.times[state] === undefined && Date.parse(now.times[state] ?? '') >= since;
+      if (isNew('requested')) starts.add({ enclave, reason: reasonOf(now) });
+      if (isNew('ready')) boot.observe({ backend: now.backend }, untilReady(now));
+      if (hasEnded(now.state) && isNew(now.state)) ends.add({ enclave, kind: now.result?.kind ?? now.state });
     },
     /** Sets what is so now; called when somebody asks. */
     show(records: readonly EnclaveRecord[]): void {
