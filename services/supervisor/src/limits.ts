@@ -56,6 +56,9 @@ export const limits = {
   /** Tries of a start that fails for what passes by itself, with pauses of 1, 2 and 3 s (aws-nitro-enclaves-cli 433). */
   nitroStarts: 4,
   nitroRetryMs: 1_000,
+  /** Before too few CPUs or too little memory refuse a start: an enclave that is ending may give back what it holds. */
+  nitroSettleMs: 3_000,
+  nitroSettleLookMs: 250,
   /** After `terminate-enclave` has said yes, for the process that held the enclave to end; then it is killed. */
   nitroGoneMs: 5_000,
   /** Between two looks at the process of an enclave: its end must be told within 100 ms. */

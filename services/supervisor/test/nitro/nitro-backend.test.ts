@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Eif, readEif } from '@enclaver/eif';
 import { pino } from 'pino';
 import type { LaunchRequest } from '../../src/backends/backend.ts';
@@ -152,6 +152,19 @@ describe('nitro backend', () => {
     holder.kill('SIGKILL');
     await machine.kill();
     assert.equal(backend.place(folder, [], false).console, undefined, 'no console without debug mode');
+  });
+
+  it('does not refuse a start for what an ending enclave still holds, but for what stays', async () => {
+    const files = { 'dev/nitro_enclaves': '', 'sys/module/nitro_enclaves/parameters/ne_cpus': '2-3' };
+    for (const [path, text] of Object.entries(files)) {
+      await mkdir(join(root, dirname(path)), { recursive: true });
+      await writeFile(join(root, path), text);
+    }
+    await cli.answer('describe-enclaves', { stdout: JSON.stringify([described()]) }, { stdout: '[]' });
+    await backend.check(eif, 512, 2);
+    assert.equal(await cli.calls('describe-enclaves'), 2);
+    await cli.answer('describe-enclaves', { stdout: JSON.stringify([described()]) });
+    await assert.rejects(backend.check(eif, 512, 2), { code: 'NITRO_CPUS_SHORT' });
   });
 
   it('says what is missing on this host', async () => {

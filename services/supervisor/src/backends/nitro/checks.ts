@@ -59,7 +59,7 @@ function checkCpus({ cpuCount }: Wanted, { pool, threadsPerCore = 1 }: NitroHost
   throw new NitroError(
     'NITRO_CPUS_SHORT',
     `${cpuCount} CPUs were asked for; the pool of the allocator has ${pool.length}, and other enclaves have ${inUse} of them`,
-    { remedy: allocatorRemedy('cpu_count') },
+    { remedy: allocatorRemedy('cpu_count'), passing: true },
   );
 }
 
@@ -76,6 +76,6 @@ function checkMemory({ memoryMb }: Wanted, { memory, poolNode }: NitroHost): voi
   throw new NitroError(
     'NITRO_MEMORY_SHORT',
     `${memoryMb} MiB were asked for; ${freeMb} of ${totalMb} MiB of huge pages are free${node}${away}`,
-    { remedy: allocatorRemedy('memory_mib') },
+    { remedy: allocatorRemedy('memory_mib'), passing: true },
   );
 }

@@ -37,10 +37,19 @@ export class NitroBackend implements Backend {
   async check(eif: Eif, memoryMb: number, cpuCount: number): Promise<void> {
     program();
     checkDevice(nitroDevice(this.#emulated));
-    const host = readHost(this.#emulated?.root ?? '/');
-    const running = await this.#describe();
-    const inUse = running.reduce((sum, { NumberOfCPUs }) => sum + NumberOfCPUs, 0);
-    checkWanted({ eif, memoryMb, cpuCount }, host, inUse);
+    // What an enclave that is just ending still holds comes back in a moment: it must not refuse the one that follows it
+    const until = performance.now() + limits.nitroSettleMs;
+    for (;;) {
+      const running = await this.#describe();
+      const inUse = running.reduce((sum, { NumberOfCPUs }) => sum + NumberOfCPUs, 0);
+      try {
+        checkWanted({ eif, memoryMb, cpuCount }, readHost(this.#emulated?.root ?? '/'), inUse);
+        return;
+      } catch (error) {
+        if (!(error instanceof NitroError) || !error.passing || performance.now() > until) throw error;
+        await sleep(limits.nitroSettleLookMs);
+      }
+    }
   }
 
   /** What the allocator has set aside; what others than our enclaves have of it counts as taken. */
