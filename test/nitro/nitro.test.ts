@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -77,9 +77,34 @@ describe('the nitro backend, with an emulator of nitro-cli', function () {
     return Number(await readFile(join(parent, node, 'free_hugepages'), 'utf8'));
   }
 
-  async function record(name: string): Promise<{ id: string; pid: number; backend: string }> {
-    const listed = JSON.parse((await enclaver(['ps', '-o', 'json'], stack.env)).stdout);
-    return listed.find((each: { name: string }) => each.name === name);
+  interface Listed {
+    id: string;
+    name: string;
+    state: string;
+    pid: number;
+    backend: string;
+  }
+
+  /** Undefined while no supervisor answers, too. */
+  async function recordOf(name: string): Promise<Listed | undefined> {
+    const { code, stdout } = await enclaver(['ps', '-o', 'json'], stack.env);
+    return code === 0 ? JSON.parse(stdout).find((each: Listed) => each.name === name) : undefined;
+  }
+
+  async function record(name: string): Promise<Listed> {
+    const found = await recordOf(name);
+    assert.ok(found, name);
+    return found;
+  }
+
+  /** Of this stack: its environment names the folder. */
+  async function supervisorPid(): Promise<number> {
+    for (const pid of (await readdir('/proc')).filter((each) => /^\d+$/.test(each))) {
+      const about = async (file: string) => await readFile(join('/proc', pid, file), 'utf8').catch(() => '');
+      if (!(await about('cmdline')).includes('services/supervisor/src/main.ts')) continue;
+      if ((await about('environ')).includes(`${stack.dir}/`)) return Number(pid);
+    }
+    throw new Error('no supervisor runs');
   }
 
   async function run(name: string, ...more: string[]): Promise<{ command: Running; url: string }> {
@@ -88,7 +113,7 @@ describe('the nitro backend, with an emulator of nitro-cli', function () {
     return { command: start(args, stack.env), url: `http://127.0.0.1:${port}/` };
   }
 
-  it('runs two enclaves at once, tells how each ends, and gives back what they had', async () => {
+  it('runs two enclaves at once, takes them up again, tells how each ends, and gives back what they had', async () => {
     const first = await run('first', '--debug');
     const second = await run('second');
     await Promise.all([first.command.seen(/ ready/), second.command.seen(/ ready/)]);
@@ -117,6 +142,10 @@ describe('the nitro backend, with an emulator of nitro-cli', function () {
     const third = await enclaver(['run', eif, '--name', 'third'], stack.env);
     assert.equal(third.code, 1);
     assert.match(third.stderr, /error\[NITRO_CPUS_SHORT\].*pool of the allocator has 4.*have 4 of them/);
+
+    process.kill(await supervisorPid(), 'SIGKILL');
+    while ((await recordOf('first'))?.state !== 'ready') await sleep(100);
+    assert.equal(await (await fetch(first.url)).text(), 'hello\n', 'taken up by the next supervisor');
 
     process.kill(two.pid, 'SIGKILL');
     const lost = await second.command.finished;
