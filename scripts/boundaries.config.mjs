@@ -11,6 +11,7 @@ const rooms = {
   'libs/wire': [],
   'libs/cms': [],
   'libs/http-forward': [],
+  'libs/egress-policy': ['libs/manifest'],
   'libs/telemetry': [],
   'libs/bus': ['libs/manifest', 'libs/telemetry'],
   'libs/events': [],

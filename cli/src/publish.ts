@@ -2,21 +2,26 @@ import { isIP } from 'node:net';
 import { type HttpRoute, httpRouteSchema, type PublishedPort } from '@enclaver/bus';
 import { InvalidArgumentError } from 'commander';
 
+const UNIX_FORM = /^unix:(\/[^:]{1,106}):(\d{1,5})$/;
 const FORM = /^(?:(\[[0-9a-fA-F:.]+\]|[0-9.]+):)?(\d{1,5}):(\d{1,5})(?:\/(tcp|http)((?:,[^,]*)*))?$/;
 
 /**
  * Reads `-p [ip:]host-port:enclave-port[/protocol]`, where the protocol is `tcp` or `http[,host=NAME][,path=/PREFIX][,h2c]`. An
  * IPv6 address stands in brackets; without an address it is 0.0.0.0, as with `docker run`. The original's pattern is not
- * anchored and takes `127.0.0.1:8080:80` for host port 1 (fault D15).
+ * anchored and takes `127.0.0.1:8080:80` for host port 1 (fault D15). `unix:/path:enclave-port` is a Unix socket.
  */
 export function parsePublish(text: string, earlier: PublishedPort[] = []): PublishedPort[] {
+  const [, path, inside] = UNIX_FORM.exec(text) ?? [];
+  if (path !== undefined && Number(inside) >= 1 && Number(inside) <= 65535) {
+    return [...earlier, { path, host: '127.0.0.1', port: 0, listenPort: Number(inside) }];
+  }
   const match = FORM.exec(text);
   const host = (match?.[1] ?? '0.0.0.0').replace(/^\[|\]$/g, '');
   const port = Number(match?.[2]);
   const listenPort = Number(match?.[3]);
   if (match === null || isIP(host) === 0 || port > 65535 || listenPort < 1 || listenPort > 65535) {
     throw new InvalidArgumentError(
-      'Allowed is [ip:]host-port:enclave-port[/tcp|/http], such as 8080:80, 127.0.0.1:8080:80 or 80:8080/http,host=a.example.com,path=/v1.',
+      'Allowed is [ip:]host-port:enclave-port[/tcp|/http], such as 8080:80, 127.0.0.1:8080:80 or 80:8080/http,host=a.example.com,path=/v1; and unix:/path:enclave-port, 106 characters of path at most.',
     );
   }
   const options = (match[5] ?? '').split(',').slice(1);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { parseLimit } from '../src/connection-limits.ts';
 import { formatProtocol, parsePublish } from '../src/publish.ts';
 
 describe('-p', () => {
@@ -15,6 +16,19 @@ describe('-p', () => {
     const text = '80:8080/http,host=*.Example.com,path=/v1/a%20b,h2c';
     assert.deepEqual(parsePublish(text), [{ ...http, route: { host: '*.example.com', path: '/v1/a%20b', h2c: true } }]);
     assert.equal(formatProtocol(parsePublish(text)[0] ?? assert.fail()), '/http,host=*.example.com,path=/v1/a%20b,h2c');
+  });
+
+  it('takes a Unix socket', () => {
+    assert.deepEqual(parsePublish('unix:/run/app.sock:80'), [
+      { path: '/run/app.sock', host: '127.0.0.1', port: 0, listenPort: 80 },
+    ]);
+    for (const text of [
+      'unix:app.sock:80',
+      'unix:/run/app.sock',
+      'unix:/run/app.sock:0',
+      `unix:/${'x'.repeat(107)}:80`,
+    ])
+      assert.throws(() => parsePublish(text), { code: 'commander.invalidArgument' });
   });
 
   it('adds to those given before', () => {
@@ -48,4 +62,25 @@ describe('-p', () => {
       assert.throws(() => parsePublish(text), { code: 'commander.invalidArgument' });
     });
   }
+});
+
+describe('--limit', () => {
+  it('takes names with numbers, bytes with units, several', () => {
+    assert.deepEqual(parseLimit('egress-bytes=10M', parseLimit('ingress-connections=5')), {
+      ingressConnections: 5,
+      egressBytesPerSecond: 10 * 1024 * 1024,
+    });
+  });
+
+  for (const text of [
+    'ingress=5',
+    'ingress-rate=0',
+    'egress-bytes=5',
+    'ingress-rate',
+    'ingress-rate=-1',
+    'egress-rate=1T',
+  ])
+    it(`refuses ${text}`, () => {
+      assert.throws(() => parseLimit(text), { code: 'commander.invalidArgument' });
+    });
 });

@@ -2,10 +2,9 @@ import assert from 'node:assert/strict';
 import { existsSync, globSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { Policy, parseDestination } from '@enclaver/egress-policy';
 import { parseIpAddress } from '@enclaver/manifest';
 import ts from 'typescript';
-import { parseDestination } from '../../odyn/src/egress/destination.ts';
-import { Policy } from '../../odyn/src/egress/policy.ts';
 import { connectTarget } from '../../odyn/src/egress/request-target.ts';
 
 const root = resolve(import.meta.dirname, '../..');

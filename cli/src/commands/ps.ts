@@ -1,4 +1,4 @@
-import { type EnclaveRecord, hasEnded } from '@enclaver/bus';
+import { type EnclaveRecord, hasEnded, placeOf } from '@enclaver/bus';
 import type { Command } from 'commander';
 import { describeResult } from '../output/events.ts';
 import { addOutputOption, type OutputFormat, writeJson } from '../output/format.ts';
@@ -27,7 +27,7 @@ async function ps(options: { all?: true; output: OutputFormat }): Promise<void> 
 
 function row(enclave: EnclaveRecord): string[] {
   const { id, name, restarts = 0, cpuCount, memoryMb, ingress } = enclave;
-  const ports = ingress.map((one) => `${one.host}:${one.port}->${one.listenPort}${formatProtocol(one)}`).join(', ');
+  const ports = ingress.map((one) => `${placeOf(one)}->${one.listenPort}${formatProtocol(one)}`).join(', ');
   return [id, name, stateOf(enclave), String(restarts), String(cpuCount), `${memoryMb} MiB`, ports];
 }
 

@@ -1,7 +1,8 @@
-import type { Bus, PublishedPort, RestartPolicy } from '@enclaver/bus';
+import type { Bus, ConnectionLimits, PublishedPort, RestartPolicy } from '@enclaver/bus';
 import { checkMeasurements, type Pcrs, uncheckable } from '@enclaver/trust';
 import type { Command } from 'commander';
 import { CliError } from '../cli-error.ts';
+import { parseLimit } from '../connection-limits.ts';
 import { duration } from '../durations.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { readExpectation } from '../expectation.ts';
@@ -20,6 +21,7 @@ interface RunOptions {
   file?: string;
   publish?: PublishedPort[];
   publishAll?: true;
+  limit?: ConnectionLimits;
   cpuCount?: number;
   memoryMb?: number;
   debug?: true;
@@ -45,8 +47,13 @@ export function addRun(program: Command): void {
     .option('-f, --file <manifest>', 'manifest whose target names the image')
     .option(
       '-p, --publish <[ip:]host:enclave[/http]>',
-      'publish an ingress port; /http[,host=NAME][,path=/PREFIX][,h2c] shares it by host and path (default: all of them on 127.0.0.1)',
+      'publish an ingress port; unix:/path:enclave is a Unix socket; /http[,host=NAME][,path=/PREFIX][,h2c] shares it by host and path (default: all of them on 127.0.0.1)',
       parsePublish,
+    )
+    .option(
+      '--limit <name=n>',
+      'bound its connections: {ingress,egress}-{connections,rate,bytes}, rate and bytes in a second; may be repeated',
+      parseLimit,
     )
     .option('-P, --publish-all', 'publish all ingress ports under their own numbers on 0.0.0.0, for use in a container')
     .option('--cpu-count <n>', "CPUs (default: the manifest's)", positiveInteger)
@@ -90,6 +97,7 @@ async function run(image: string | undefined, options: RunOptions): Promise<void
     name: options.name,
     publish: options.publish,
     publishAll: options.publishAll,
+    limits: options.limit,
     cpuCount: options.cpuCount,
     memoryMb: options.memoryMb,
     debug: options.debug,

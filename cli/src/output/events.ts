@@ -1,4 +1,4 @@
-import type { EnclaveEvent, EnclaveResult, PlannedRestart, PublishedPort } from '@enclaver/bus';
+import { type EnclaveEvent, type EnclaveResult, type PlannedRestart, type PublishedPort, placeOf } from '@enclaver/bus';
 import { formatProtocol } from '../publish.ts';
 
 /** A lifecycle event as one line for people. */
@@ -71,10 +71,5 @@ function why({ cause, detail }: { cause?: string | undefined; detail?: string | 
 }
 
 function ports(ingress: readonly PublishedPort[]): string {
-  return ingress
-    .map(
-      (one) =>
-        `, ${one.host.includes(':') ? `[${one.host}]` : one.host}:${one.port} to ${one.listenPort}${formatProtocol(one)}`,
-    )
-    .join('');
+  return ingress.map((one) => `, ${placeOf(one)} to ${one.listenPort}${formatProtocol(one)}`).join('');
 }

@@ -1,5 +1,11 @@
 import * as z from 'zod';
-import { enclaveRecordSchema, measurementsSchema, publishedPortSchema, restartPolicySchema } from './enclave.ts';
+import {
+  connectionLimitsSchema,
+  enclaveRecordSchema,
+  measurementsSchema,
+  publishedPortSchema,
+  restartPolicySchema,
+} from './enclave.ts';
 
 /**
  * Requests that a service answers, `enclaver.v1.<service>.<operation>`. Paths are on the machine of the service. `long` ones
@@ -141,6 +147,8 @@ export const operations = {
         publish: z.array(publishedPortSchema).optional(),
         /** Listen on 0.0.0.0 where `publish` says nothing: a container's own network decides who gets in. */
         publishAll: z.boolean().optional(),
+        /** Of the parent's own; what is left out has the outer-proxy's default. */
+        limits: connectionLimitsSchema.optional(),
         cpuCount: z.number().int().min(1).optional(),
         memoryMb: z.number().int().min(64).optional(),
         debug: z.boolean().optional(),

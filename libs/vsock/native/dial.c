@@ -17,6 +17,7 @@ static void fail(struct thread *thread, struct conn *conn, int error) {
   if (!(conn->flags & CONN_JOIN)) {
     atomic_fetch_add(&conn->lane->route->failed_connects, 1);
     atomic_fetch_add(&conn->share->group->failed_connects, 1);
+    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) lane_exhausted(thread, conn->lane, error);
   }
   conn_close(thread, conn, REASON_CONNECT_FAILED, error);
 }

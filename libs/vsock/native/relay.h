@@ -374,6 +374,7 @@ void dial_timer(struct thread *thread, struct conn *conn);
 void lane_add(struct thread *thread, struct lane *lane);
 void lane_accept(struct thread *thread, struct lane *lane, unsigned limit);
 void lane_close(struct thread *thread, struct lane *lane, uint32_t drain_ms);
+void lane_exhausted(struct thread *thread, struct lane *lane, int error);
 void lane_timer(struct thread *thread, struct lane *lane);
 bool route_dial(struct thread *thread, struct conn *conn);
 void lanes_reap(struct thread *thread);

@@ -17,6 +17,7 @@ static bool watch(struct thread *thread, struct lane *lane) {
   return epoll_ctl(thread->epoll, EPOLL_CTL_ADD, lane->route->fd, &event) == 0;
 }
 
+/* Also when there was enough for a connection, and not for the one that follows from it. */
 static void pause_accept(struct thread *thread, struct lane *lane, int error) {
   atomic_fetch_add(&lane->route->accept_errors, 1);
   atomic_store(&lane->route->accept_error, error);
@@ -83,7 +84,7 @@ static void admit(struct thread *thread, struct lane *lane, int fd, const struct
 }
 
 void lane_accept(struct thread *thread, struct lane *lane, unsigned limit) {
-  for (unsigned i = 0; i < limit && lane->listening; i++) {
+  for (unsigned i = 0; i < limit && lane->listening && (lane->closing || !lane->timer.slot); i++) {
     struct sockaddr_storage peer;
     socklen_t length = sizeof peer;
     const int fd = accept4(lane->route->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -104,6 +105,10 @@ void lane_accept(struct thread *thread, struct lane *lane, unsigned limit) {
     if (!lane->closing) pause_accept(thread, lane, errno);
     return;
   }
+}
+
+void lane_exhausted(struct thread *thread, struct lane *lane, int error) {
+  if (lane->listening && !lane->closing && !lane->timer.slot) pause_accept(thread, lane, error);
 }
 
 void lane_add(struct thread *thread, struct lane *lane) {

@@ -24,6 +24,7 @@ export class StreamListener {
   readonly #peerCid = new Uint32Array(1);
   readonly #file: Stats | undefined;
   #open = 0;
+  #acceptErrors = 0;
   #pause: NodeJS.Timeout | undefined;
 
   /** @throws VsockError ADDRESS_IN_USE, LISTEN_FAILED, NO_VSOCK, ADDRESS_INVALID */
@@ -35,6 +36,11 @@ export class StreamListener {
     this.#watch = new Watch(fd, () => this.#accept());
     this.#watch.want(READABLE);
     if (address.type === 'unix') this.#file = lstatSync(address.path);
+  }
+
+  /** Times that it paused for want of descriptors or memory. */
+  get acceptErrors(): number {
+    return this.#acceptErrors;
   }
 
   get descriptor(): number {
@@ -58,6 +64,7 @@ export class StreamListener {
       if (fd === -EAGAIN || fd === -EWOULDBLOCK) return;
       if (fd === -ECONNABORTED || fd === -EINTR) continue;
       if (fd < 0) {
+        this.#acceptErrors++;
         this.#watch.want(0);
         this.#pause = setTimeout(() => this.#watch.want(READABLE), limits.acceptPauseMs);
         return;

@@ -5,6 +5,7 @@ type OnStream = (stream: VsockStream) => void;
 
 interface Listener {
   readonly descriptor: number;
+  readonly acceptErrors: number;
   close(): void;
 }
 
@@ -37,7 +38,14 @@ export class PeerListeners {
     }
     for (const cid of peerCids) shared.byCid.set(cid, onStream);
     const close = () => this.#close(port, shared, peerCids, onStream);
-    return { descriptor: shared.listener.descriptor, close };
+    const { listener } = shared;
+    return {
+      descriptor: listener.descriptor,
+      get acceptErrors() {
+        return listener.acceptErrors;
+      },
+      close,
+    };
   }
 
   #share(port: number, descriptor: number | undefined): Port {

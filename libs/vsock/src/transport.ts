@@ -8,6 +8,8 @@ import type { VsockStream } from './stream.ts';
 export interface StreamPort {
   /** The listening socket, to be given to another process. */
   readonly descriptor: number;
+  /** Times that it paused for want of descriptors or memory. */
+  readonly acceptErrors: number;
   /** `shared`: another process goes on at this very socket. */
   close(options?: { shared?: boolean }): Promise<void>;
 }
@@ -40,8 +42,14 @@ function transport(
   };
 }
 
-function portOf(listener: Pick<StreamListener, 'descriptor' | 'close'>): StreamPort {
-  return { descriptor: listener.descriptor, close: async (options) => listener.close(options) };
+function portOf(listener: Pick<StreamListener, 'descriptor' | 'acceptErrors' | 'close'>): StreamPort {
+  return {
+    descriptor: listener.descriptor,
+    get acceptErrors() {
+      return listener.acceptErrors;
+    },
+    close: async (options) => listener.close(options),
+  };
 }
 
 export interface NativeOptions {

@@ -10,6 +10,7 @@ describe('listeners of several peers at one vsock port', () => {
       opened.push(listener);
       return {
         descriptor: -1,
+        acceptErrors: 0,
         close: () => {
           listener.closed = true;
         },

@@ -1,7 +1,7 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { DestinationError } from '@enclaver/egress-policy';
 import { HttpFault } from '@enclaver/http-forward';
-import { DestinationError } from './destination.ts';
 import { Refusal } from './gate.ts';
 
 /** What is answered for something thrown on the way out; other things than refusals are faults of ours. */

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Destination } from '@enclaver/egress-policy';
 import { type IpAddress, parseIpAddress } from '@enclaver/manifest';
 import { VsockError, type VsockStream, type VsockTransport } from '@enclaver/vsock';
 import { EGRESS_PORT, type EgressReply, EgressReplyDecoder, encodeEgress, WireError } from '@enclaver/wire';
 import { limits } from '../limits.ts';
-import type { Destination } from './destination.ts';
 
 /** A connection that the parent has made. */
 export interface Dialled {

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
+import { Policy } from '@enclaver/egress-policy';
 import { KeptConnections } from '@enclaver/http-forward';
 import type { Manifest } from '@enclaver/manifest';
 import type { Relay, VsockTransport } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
 import type { OdynLog } from '../logs/odyn-log.ts';
 import { type EgressCounts, Gate } from './gate.ts';
-import { Policy } from './policy.ts';
 import { createProxy } from './proxy.ts';
 import type { Transparent, TransparentOptions } from './transparent/transparent.ts';
 

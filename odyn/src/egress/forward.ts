@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { authorityOf } from '@enclaver/egress-policy';
 import { exchange, framingOf, hasBody, isDoubtful, type KeptConnections, reply } from '@enclaver/http-forward';
 import { limits } from '../limits.ts';
 import { answer, refusalOf } from './answers.ts';
-import { authorityOf } from './destination.ts';
 import type { Gate } from './gate.ts';
 import { forwardTarget } from './request-target.ts';
 import { headFor, openStream } from './server-request.ts';

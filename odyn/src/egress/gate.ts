@@ -1,10 +1,9 @@
+import { authorityOf, type Destination, type Policy } from '@enclaver/egress-policy';
 import { formatAddress } from '@enclaver/manifest';
 import type { VsockTransport } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
 import type { OdynLog } from '../logs/odyn-log.ts';
-import { authorityOf, type Destination } from './destination.ts';
 import { DialError, type Dialled, dial } from './dial.ts';
-import type { Policy } from './policy.ts';
 
 export interface EgressCounts {
   /** Connections that were made. */

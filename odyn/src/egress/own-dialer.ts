@@ -1,9 +1,7 @@
+import { authorityOf, DestinationError, Policy, parseDestination, sameAddress } from '@enclaver/egress-policy';
 import { unmapped } from '@enclaver/manifest';
 import type { VsockStream, VsockTransport } from '@enclaver/vsock';
-import { sameAddress } from './addresses.ts';
-import { authorityOf, DestinationError, parseDestination } from './destination.ts';
 import { DialError, dial } from './dial.ts';
-import { Policy } from './policy.ts';
 
 const EACCES = 13;
 const EPROTO = 71;

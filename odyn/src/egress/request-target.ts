@@ -1,5 +1,5 @@
+import { bracketed, type Destination, DestinationError, parseDestination } from '@enclaver/egress-policy';
 import { limits } from '../limits.ts';
-import { bracketed, type Destination, DestinationError, parseDestination } from './destination.ts';
 
 const HTTP_PORT = 80;
 

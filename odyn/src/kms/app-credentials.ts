@@ -1,6 +1,5 @@
+import { Policy, parseDestination } from '@enclaver/egress-policy';
 import type { Manifest } from '@enclaver/manifest';
-import { parseDestination } from '../egress/destination.ts';
-import { Policy } from '../egress/policy.ts';
 import { type Environment, metadataUrl } from './credentials/source.ts';
 
 /** Variables by which AWS's SDKs find credentials. */

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
+import { DestinationError, Policy, parseDestination } from '@enclaver/egress-policy';
 import fc from 'fast-check';
 import { holds } from '../../../test/properties/cases.ts';
-import { DestinationError, parseDestination } from '../../src/egress/destination.ts';
-import { Policy } from '../../src/egress/policy.ts';
 import { type Address, mayAsk, mayKeep } from './naive-policy.ts';
 import { dialled, policies, target } from './policy-cases.ts';
 

@@ -1,7 +1,11 @@
-import { connect, type Socket } from 'node:net';
+import { type LookupAddress, lookup as systemLookup } from 'node:dns';
+import { connect, type LookupFunction, type Socket } from 'node:net';
 import { constants } from 'node:os';
+import { type Destination, DestinationError, parseDestination } from '@enclaver/egress-policy';
+import { parseIpAddress } from '@enclaver/manifest';
 import type { EgressReply, EgressRequest } from '@enclaver/wire';
 import { limits } from './limits.ts';
+import { ParentPolicy } from './parent-policy.ts';
 
 /** The keyword by which an enclave reaches its parent; compared without case, as the original does. */
 const HOST_KEYWORD = 'host';
@@ -9,29 +13,41 @@ const PARENT_ADDRESS = '127.0.0.1';
 
 export type Dialled = { socket: Socket; address: string } | { error: EgressReply };
 
+export interface DialOptions {
+  /** Ends the dialling; it has nothing to do with the connection after that. */
+  signal: AbortSignal;
+  /** How names are looked up; by default as Node does. */
+  lookup?: LookupFunction | undefined;
+  /** What the parent refuses; by default nothing. */
+  policy?: ParentPolicy | undefined;
+}
+
 /**
- * Looks the name up and connects, all its addresses tried. No policy here: what may be reached is decided inside, where
- * the rules are measured. A failure is the reply that the enclave gets: errno, or 0 where there is none (names). `signal`
- * ends the dialling; it has nothing to do with the connection after that.
+ * Looks the name up and connects, all its addresses tried. What may be reached is decided inside, where the rules are
+ * measured; `policy` is the parent's own. A failure is the reply that the enclave gets: errno, or 0 where there is none (names).
  */
-export async function dial({ host, port }: EgressRequest, signal: AbortSignal): Promise<Dialled> {
+export async function dial({ host, port }: EgressRequest, options: DialOptions): Promise<Dialled> {
+  const { signal, policy } = options;
   // Brackets belong to a URL's IPv6 literal, not to the address (fault B-11)
   const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
   const target = bare.toLowerCase() === HOST_KEYWORD ? PARENT_ADDRESS : bare;
-  const socket = connect({ host: target, port, noDelay: true });
+  const refused = policy && refusalOf(policy, host, port);
+  if (refused?.message !== undefined) return refusal(failure('EACCES', refused.message));
+  const lookup = policy && refused?.destination ? allowed(policy, refused.destination, options.lookup) : options.lookup;
+  const socket = connect({ host: target, port, noDelay: true, ...(lookup ? { lookup } : {}) });
   return await new Promise<Dialled>((resolve) => {
     const settle = () => {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
     };
-    const onAbort = () => fail(Object.assign(new Error('the enclave has ended'), { code: 'ECANCELED' }));
+    const onAbort = () => fail(failure('ECANCELED', 'the enclave has ended'));
     const fail = (error: NodeJS.ErrnoException) => {
       settle();
       socket.destroy();
-      resolve({ error: { Err: { os_code: errnoOf(error), message: messageOf(error) } } });
+      resolve(refusal(error));
     };
     const timer = setTimeout(() => {
-      fail(Object.assign(new Error(`no connection within ${limits.egressConnectMs} ms`), { code: 'ETIMEDOUT' }));
+      fail(failure('ETIMEDOUT', `no connection within ${limits.egressConnectMs} ms`));
     }, limits.egressConnectMs);
     signal.addEventListener('abort', onAbort);
     if (signal.aborted) onAbort();
@@ -43,6 +59,51 @@ export async function dial({ host, port }: EgressRequest, signal: AbortSignal): 
       resolve({ socket, address: (socket.remoteAddress ?? target).replace(/%.*$/, '') });
     });
   });
+}
+
+function refusalOf(policy: ParentPolicy, host: string, port: number): { destination?: Destination; message?: string } {
+  try {
+    const destination = parseDestination(host, port);
+    const decision = policy.decide(destination);
+    return decision.allowed ? { destination } : { message: ParentPolicy.refusal(destination, decision) };
+  } catch (error) {
+    if (!(error instanceof DestinationError)) throw error;
+    return { message: error.message };
+  }
+}
+
+/** Leaves out the addresses that the policy does not let a name lead to, so that none of them is dialled. */
+function allowed(
+  policy: ParentPolicy,
+  destination: Destination,
+  lookup: LookupFunction = systemLookup as LookupFunction,
+): LookupFunction {
+  return (host, options, callback) => {
+    const tell = callback as (error: NodeJS.ErrnoException | null, found?: LookupAddress[]) => void;
+    lookup(host, options, (error, found) => {
+      if (error !== null || !Array.isArray(found)) {
+        tell(error);
+        return;
+      }
+      const decisions = found.map(({ address }) => {
+        const parsed = parseIpAddress(address.replace(/%.*$/, ''));
+        return parsed && policy.decideAddress(destination, parsed);
+      });
+      const left = found.filter((_, index) => decisions[index]?.allowed === true);
+      const denied = decisions.find((decision) => decision?.allowed === false);
+      if (left.length === 0 && denied !== undefined) {
+        tell(failure('EACCES', ParentPolicy.refusal(destination, denied)));
+      } else tell(null, left);
+    });
+  };
+}
+
+function failure(code: string, message: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(message), { code });
+}
+
+function refusal(error: NodeJS.ErrnoException): { error: EgressReply } {
+  return { error: { Err: { os_code: errnoOf(error), message: messageOf(error) } } };
 }
 
 function errnoOf(error: NodeJS.ErrnoException): number {

@@ -1,17 +1,40 @@
+import type { ConnectionLimits } from '@enclaver/bus';
+import { bracketed } from '@enclaver/egress-policy';
 import type { Relay, StreamPort, VsockStream } from '@enclaver/vsock';
 import { EGRESS_PORT, type EgressReply, type EgressRequest, EgressRequestDecoder, encodeEgress } from '@enclaver/wire';
 import type { Logger } from 'pino';
+import type { AccessLine } from './access-log.ts';
 import { dial } from './dial.ts';
 import type { Destination } from './ingress.ts';
 import { limits } from './limits.ts';
+import type { LookupQueue, Lookups } from './lookups.ts';
+import type { ParentPolicy } from './parent-policy.ts';
+import { Rate } from './rate.ts';
 
 /** Counters of one enclave's egress since its start. */
 export interface EgressStats {
   active: number;
   accepted: number;
+  /** Over the bound on open connections. */
   refused: number;
+  /** Over the rate. */
+  rateLimited: number;
   failed: number;
 }
+
+export type EgressEnd = Pick<AccessLine, 'target' | 'address' | 'bytesIn' | 'bytesOut' | 'ms' | 'end' | 'errno'>;
+
+export interface EgressOptions {
+  logger: Logger;
+  lookups: Lookups;
+  limits?: ConnectionLimits | undefined;
+  policy?: ParentPolicy | undefined;
+  onEnd?: ((end: EgressEnd) => void) | undefined;
+  /** The listening socket of another outer-proxy, to go on with. */
+  descriptor?: number | undefined;
+}
+
+const EACCES = 13;
 
 /**
  * Dials for one enclave. Each connection says in one bounded, timed frame where it wants to go; after our reply its bytes
@@ -19,33 +42,44 @@ export interface EgressStats {
  */
 export class Egress {
   readonly #relay: Relay;
-  readonly #logger: Logger;
+  readonly #from: Pick<Destination, 'transport' | 'group'>;
+  readonly #options: EgressOptions;
+  readonly #lookups: LookupQueue;
+  readonly #maxConnections: number;
+  readonly #rate: Rate;
   readonly #cut = new AbortController();
   readonly #connections = new Set<Promise<void>>();
-  readonly #stats = { accepted: 0, refused: 0, failed: 0 };
-  readonly #from: Pick<Destination, 'transport' | 'group'>;
+  readonly #stats = { accepted: 0, refused: 0, rateLimited: 0, failed: 0 };
   #listener: StreamPort | undefined;
 
-  private constructor(relay: Relay, from: Pick<Destination, 'transport' | 'group'>, logger: Logger) {
+  private constructor(relay: Relay, from: Pick<Destination, 'transport' | 'group'>, options: EgressOptions) {
+    const { egressConnections = limits.egressConnections, egressPerSecond = limits.egressPerSecond } =
+      options.limits ?? {};
     this.#relay = relay;
     this.#from = from;
-    this.#logger = logger;
+    this.#options = options;
+    this.#lookups = options.lookups.join();
+    this.#maxConnections = egressConnections;
+    this.#rate = new Rate(egressPerSecond);
   }
 
-  /** `descriptor`: the listening socket of another outer-proxy, to go on with. */
   static async open(
     relay: Relay,
     from: Pick<Destination, 'transport' | 'group'>,
-    { logger, descriptor }: { logger: Logger; descriptor?: number | undefined },
+    options: EgressOptions,
   ): Promise<Egress> {
-    const egress = new Egress(relay, from, logger);
+    const egress = new Egress(relay, from, options);
     const accept = (stream: VsockStream): void => egress.#accept(stream);
-    egress.#listener = await from.transport.listen(EGRESS_PORT, accept, { descriptor });
+    egress.#listener = await from.transport.listen(EGRESS_PORT, accept, { descriptor: options.descriptor });
     return egress;
   }
 
   get descriptor(): number {
     return this.#listener?.descriptor ?? -1;
+  }
+
+  get acceptErrors(): number {
+    return this.#listener?.acceptErrors ?? 0;
   }
 
   get stats(): EgressStats {
@@ -58,13 +92,16 @@ export class Egress {
     const timer = setTimeout(() => this.#cut.abort(), drainMs);
     await Promise.all(this.#connections);
     clearTimeout(timer);
+    this.#options.lookups.leave(this.#lookups);
   }
 
   #accept(stream: VsockStream): void {
+    const { logger } = this.#options;
     // Without a listener an error would end the process; what happens to a broken stream is decided where it is read
-    stream.on('error', (error) => this.#logger.debug({ err: error }, 'egress stream broke'));
-    if (this.#connections.size >= limits.egressConnections) {
-      this.#stats.refused++;
+    stream.on('error', (error) => logger.debug({ err: error }, 'egress stream broke'));
+    const isFull = this.#connections.size >= this.#maxConnections;
+    if (isFull || !this.#rate.take()) {
+      this.#stats[isFull ? 'refused' : 'rateLimited']++;
       stream.destroy();
       return;
     }
@@ -72,7 +109,7 @@ export class Egress {
     const connection = this.#serve(stream)
       .catch((error: unknown) => {
         this.#stats.failed++;
-        this.#logger.warn({ err: error }, 'egress connection failed');
+        logger.warn({ err: error }, 'egress connection failed');
         stream.destroy();
       })
       .finally(() => this.#connections.delete(connection));
@@ -80,23 +117,41 @@ export class Egress {
   }
 
   async #serve(stream: VsockStream): Promise<void> {
-    const { message: request, rest } = await readRequest(stream, this.#cut.signal);
-    const dialled = await dial(request, this.#cut.signal);
+    const { lookups, policy, logger } = this.#options;
+    const { signal } = this.#cut;
+    const begun = performance.now();
+    const { message: request, rest } = await readRequest(stream, signal);
+    const dialled = await dial(request, { signal, lookup: lookups.of(this.#lookups, signal), policy });
     if ('error' in dialled) {
       this.#stats.failed++;
-      this.#logger.info({ host: request.host, port: request.port, reply: dialled.error }, 'egress target not reached');
+      logger.info({ host: request.host, port: request.port, reply: dialled.error }, 'egress target not reached');
+      const errno = errnoOf(dialled.error);
+      const end = policy !== undefined && errno === EACCES ? 'refused' : 'connect-failed';
+      this.#ended(request, begun, { bytesIn: 0, bytesOut: 0, end, ...(errno === 0 ? {} : { errno }) });
       await lastWord(stream, encodeEgress(dialled.error));
       return;
     }
     const { socket, address } = dialled;
-    const reply: EgressReply = request.report === true ? { Ok: { address } } : 'Ok';
-    const result = await this.#relay.join(
+    const reply = encodeEgress(request.report === true ? { Ok: { address } } : 'Ok');
+    const { bytesAToB, bytesBToA, reason, ...errno } = await this.#relay.join(
       { stream, head: rest },
-      { stream: socket, head: encodeEgress(reply) },
-      { idleTimeoutMs: limits.idleMs, signal: this.#cut.signal, group: this.#from.group, egress: true },
+      { stream: socket, head: reply },
+      { idleTimeoutMs: limits.idleMs, signal, group: this.#from.group, egress: true },
     );
-    this.#logger.debug({ host: request.host, port: request.port, address, ...result }, 'egress connection ended');
+    // Our own word to the enclave is none of its bytes
+    const bytesIn = Math.max(bytesBToA - reply.length, 0);
+    this.#ended(request, begun, { address, bytesIn, bytesOut: bytesAToB, end: reason, ...errno });
   }
+
+  #ended({ host, port }: EgressRequest, begun: number, how: Omit<EgressEnd, 'target' | 'ms'>): void {
+    const target = `${bracketed(host)}:${port}`;
+    const ms = Math.round(performance.now() - begun);
+    this.#options.onEnd?.({ target, ms, ...how });
+  }
+}
+
+function errnoOf(reply: EgressReply): number {
+  return typeof reply === 'object' && 'Err' in reply ? reply.Err.os_code : 0;
 }
 
 /** Sends it and waits for the enclave to close, too; one that does not is cut, so that it holds no descriptor of ours. */

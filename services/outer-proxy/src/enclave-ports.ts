@@ -1,11 +1,14 @@
 import type { EnclaveRecord, PublishedPort } from '@enclaver/bus';
 import { type Relay, type RelayGroup, transportTo } from '@enclaver/vsock';
 import type { Logger } from 'pino';
-import { Egress } from './egress.ts';
+import type { AccessLog } from './access-log.ts';
+import { Egress, type EgressEnd } from './egress.ts';
 import type { HttpPorts } from './http/http-ports.ts';
 import { type Destination, type Ingress, type Opening, openIngress } from './ingress.ts';
 import { groupLimits, limits } from './limits.ts';
+import type { Lookups } from './lookups.ts';
 import type { ProxyCounts } from './metrics.ts';
+import type { ParentPolicy } from './parent-policy.ts';
 
 /** The listening sockets of an enclave in another outer-proxy: one for egress if it has that, and one for each published port. */
 export interface Inherited {
@@ -16,8 +19,10 @@ export interface Inherited {
 export interface PortTools {
   relay: Relay;
   http: HttpPorts;
+  lookups: Lookups;
   logger: Logger;
-  onConnectionEnd?: Destination['onConnectionEnd'];
+  policy?: ParentPolicy | undefined;
+  accessLog?: AccessLog | undefined;
 }
 
 /** All listeners of one enclave: one for each published port, HTTP ones shared with others, and the egress dialler if its manifest has egress. */
@@ -36,8 +41,13 @@ export class EnclavePorts implements Destination {
     this.record = record;
     this.transport = transportTo(record.vsock);
     this.group = tools.relay.group(groupLimits(record.limits));
-    this.onConnectionEnd = tools.onConnectionEnd;
     this.#tools = tools;
+    const { accessLog } = tools;
+    if (accessLog !== undefined) {
+      this.onConnectionEnd = (published, { reason, ...end }) => {
+        accessLog.write({ ...this.#line('ingress'), target: `port ${published.listenPort}`, ...end, end: reason });
+      };
+    }
   }
 
   /**
@@ -45,10 +55,13 @@ export class EnclavePorts implements Destination {
    * go share a vsock socket, and none of them may be dialled by before all are known. Errors: those of `openIngress` and `HttpPorts.open`.
    */
   static async open(record: EnclaveRecord, tools: PortTools, inherited?: Inherited): Promise<EnclavePorts> {
-    const { relay, logger } = tools;
+    const { relay, accessLog } = tools;
     const ports = new EnclavePorts(record, tools);
+    const onEnd = accessLog && ((end: EgressEnd) => accessLog.write({ ...ports.#line('egress'), ...end }));
     try {
-      if (record.egress) ports.#egress = await Egress.open(relay, ports, { logger, descriptor: inherited?.egress });
+      const { egress: descriptor } = inherited ?? {};
+      if (record.egress)
+        ports.#egress = await Egress.open(relay, ports, { ...tools, limits: record.limits, onEnd, descriptor });
       // What a restart of an enclave publishes was its predecessor's
       const held = record.state !== 'requested' || record.previous !== undefined;
       for (const [index, published] of record.ingress.entries()) {
@@ -89,7 +102,7 @@ export class EnclavePorts implements Destination {
   /** For those who count: sums, and what is open. */
   counts(): ProxyCounts {
     const group = this.group.stats();
-    const { accepted = 0, refused = 0, failed = 0, active = 0 } = this.#egress?.stats ?? {};
+    const { accepted = 0, refused = 0, rateLimited = 0, failed = 0, active = 0 } = this.#egress?.stats ?? {};
     return {
       ingress: {
         open: this.activeIngress,
@@ -104,13 +117,20 @@ export class EnclavePorts implements Destination {
         open: active,
         accepted,
         refused,
-        rateLimited: 0,
+        rateLimited,
         unreachable: failed,
         bytesIn: group.egressBytesIn,
         bytesOut: group.egressBytesOut,
       },
-      acceptErrors: this.#ingress.reduce((sum, { acceptErrors }) => sum + acceptErrors, 0),
+      acceptErrors: this.#ingress.reduce(
+        (sum, { acceptErrors }) => sum + acceptErrors,
+        this.#egress?.acceptErrors ?? 0,
+      ),
     };
+  }
+
+  #line<D extends 'ingress' | 'egress'>(direction: D) {
+    return { enclave: this.record.id, name: this.record.name, direction, peer: 'enclave' };
   }
 
   stats(): object {

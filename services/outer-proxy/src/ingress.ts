@@ -142,10 +142,10 @@ async function freePath(path: string): Promise<void> {
   const remedy = 'publish it at another path, or remove what is there';
   if (!found.isSocket()) throw new ProxyError('PATH_IN_USE', `${path} exists and is no socket`, remedy);
   const probe = connect({ path });
-  const isServed = await Promise.race([
-    once(probe, 'connect').then(() => true),
-    once(probe, 'error').then(([error]) => error.code !== 'ECONNREFUSED'),
-  ]);
+  const isServed = await new Promise<boolean>((resolve) => {
+    probe.once('connect', () => resolve(true));
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'));
+  });
   probe.destroy();
   if (isServed) throw new ProxyError('PATH_IN_USE', `another program or enclave listens at ${path}`, remedy);
 }

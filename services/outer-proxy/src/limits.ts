@@ -9,6 +9,14 @@ export const limits = {
   ingressConnectMs: 5_000,
   /** Open egress connections of one enclave: a hostile one must leave descriptors to the others. */
   egressConnections: 4_096,
+  /** New egress connections of one enclave in a second: each costs this process a tenth of a millisecond, which all share. */
+  egressPerSecond: 2_000,
+  /** Look-ups at a time, and those of one enclave; each holds one of `threads` until the resolver gives up, 10 s and more. */
+  threads: 16,
+  lookups: 14,
+  lookupsOfEnclave: 4,
+  /** Lines of the access log that wait for stdout. */
+  accessLogBytes: 4 * 1024 * 1024,
   /** An enclave that dials and then does not say where to: its request is one packet. */
   egressRequestMs: 5_000,
   /** Name look-up and connect together; the enclave waits a little longer for the answer. */

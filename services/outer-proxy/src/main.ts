@@ -2,16 +2,24 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runService, serviceEnvSchema } from '@enclaver/bus/service';
 import * as z from 'zod';
+import { AccessLog } from './access-log.ts';
 import { limits } from './limits.ts';
 import { OuterProxy } from './outer-proxy.ts';
+import { ParentPolicy } from './parent-policy.ts';
 import { VERSION } from './version.ts';
 
 const envSchema = serviceEnvSchema.extend({
   /** Folder in which the outer-proxies of this host meet, to share their listeners; without it this one is alone. */
   ENCLAVER_RUN_DIR: z.string().startsWith('/').optional(),
+  /** What the parent lets enclaves reach. */
+  ENCLAVER_EGRESS_POLICY: z.string().startsWith('/').optional(),
+  ENCLAVER_ACCESS_LOG: z.enum(['off', 'json']).default('off'),
   /** What open connections get at the end of this process. */
   ENCLAVER_DRAIN_SECONDS: z.coerce.number().min(0).max(limits.drainSecondsMax).default(limits.drainSeconds),
 });
+
+// Before the first use of libuv's threads: look-ups of names wait on them
+process.env.UV_THREADPOOL_SIZE ??= String(limits.threads);
 
 await runService({
   name: 'outer-proxy',
@@ -23,7 +31,11 @@ await runService({
     process.umask(0o077);
     const dir = env.ENCLAVER_RUN_DIR;
     if (dir !== undefined) await mkdir(dir, { recursive: true });
+    const { ENCLAVER_EGRESS_POLICY: policyFile, ENCLAVER_ACCESS_LOG: accessLogMode } = env;
+    const accessLog = accessLogMode === 'json' ? new AccessLog(metrics) : undefined;
     const proxy = new OuterProxy(bus, logger, {
+      policy: policyFile === undefined ? undefined : await ParentPolicy.read(policyFile),
+      accessLog,
       peerPath: dir && join(dir, 'outer-proxy.sock'),
       drainMs: env.ENCLAVER_DRAIN_SECONDS * 1000,
       metrics,

@@ -3,10 +3,13 @@ import { type Bus, type EnclaveEventData, type EnclaveRecord, hasEnded, toErrorD
 import { type Metrics, traced } from '@enclaver/telemetry';
 import { Relay } from '@enclaver/vsock';
 import type { Logger } from 'pino';
-import { EnclavePorts, type Inherited } from './enclave-ports.ts';
+import type { AccessLog } from './access-log.ts';
+import { EnclavePorts, type Inherited, type PortTools } from './enclave-ports.ts';
 import { httpMetrics } from './http/http-metrics.ts';
 import { HttpPorts } from './http/http-ports.ts';
 import { limits } from './limits.ts';
+import { Lookups } from './lookups.ts';
+import type { ParentPolicy } from './parent-policy.ts';
 import { Peers, type SharedPorts } from './peers.ts';
 import { PortWatch } from './port-watch.ts';
 import { ProxyError } from './proxy-error.ts';
@@ -17,6 +20,9 @@ export interface OuterProxyOptions {
   peerPath?: string | undefined;
   /** What open connections get at the end of this process. */
   drainMs: number;
+  /** What the parent lets enclaves reach; by default all. */
+  policy?: ParentPolicy | undefined;
+  accessLog?: AccessLog | undefined;
 }
 
 /**
@@ -29,6 +35,7 @@ export class OuterProxy {
   readonly #options: OuterProxyOptions;
   readonly #relay = new Relay();
   readonly #http: HttpPorts;
+  readonly #lookups = new Lookups();
   readonly #events: ReturnType<Bus['events']>;
   readonly #enclaves = new Map<string, Promise<EnclavePorts | undefined>>();
   readonly #watch: PortWatch;
@@ -76,6 +83,7 @@ export class OuterProxy {
     await Promise.all([...this.#enclaves.keys()].map((id) => this.#shut(id, { drainMs: Math.round(left), shared })));
     this.#watch.close();
     await this.#relay.close();
+    this.#options.accessLog?.close();
   }
 
   get #stopping(): boolean {
@@ -151,7 +159,7 @@ export class OuterProxy {
       if (this.#enclaves.size >= limits.enclaves) {
         throw new ProxyError('TOO_MANY_ENCLAVES', `the outer-proxy serves at most ${limits.enclaves} enclaves`);
       }
-      const ports = await EnclavePorts.open(record, { relay: this.#relay, http: this.#http, logger }, inherited);
+      const ports = await EnclavePorts.open(record, this.#tools(logger), inherited);
       this.#watch.opened(ports);
       logger.info({ ingress: ports.ingress, egress: record.egress }, 'listeners are open');
       return ports;
@@ -162,6 +170,11 @@ export class OuterProxy {
       }
       return undefined;
     }
+  }
+
+  #tools(logger: Logger): PortTools {
+    const { policy, accessLog } = this.#options;
+    return { relay: this.#relay, http: this.#http, lookups: this.#lookups, logger, policy, accessLog };
   }
 
   /** Each outer-proxy does it for itself; the one that leads answers for all. */

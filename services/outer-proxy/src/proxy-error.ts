@@ -8,7 +8,8 @@ export class ProxyError extends Error {
     | 'ADDRESS_UNAVAILABLE'
     | 'LISTEN_FAILED'
     | 'TOO_MANY_ENCLAVES'
-    | 'HANDOVER_UNKNOWN';
+    | 'HANDOVER_UNKNOWN'
+    | 'EGRESS_POLICY_INVALID';
   readonly remedy: string | undefined;
 
   constructor(code: ProxyError['code'], message: string, remedy?: string, options?: ErrorOptions) {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { getEventListeners, once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -140,6 +141,52 @@ describe('outer-proxy', () => {
       proxy = newProxy();
       await proxy.start();
     }
+  });
+
+  it('leads a Unix socket to the port inside, in place of one that was left behind, and takes it away at the end', async () => {
+    guest.on(8080, (socket) => socket.once('data', (data) => socket.end(`inside got ${data}`)));
+    const path = join(work, 'in');
+    const left = createServer().listen(path);
+    await once(left, 'listening');
+    await rename(path, join(work, 'kept'));
+    left.close();
+    await once(left, 'close');
+    await rename(join(work, 'kept'), path).catch(() => undefined);
+    const event = await request(record([{ listenPort: 8080, host: '127.0.0.1', port: 0, path }]));
+    assert.equal(event.name, 'egress-ready', JSON.stringify(event.data));
+    assert.equal((await stat(path)).mode & 0o777, 0o660);
+    const socket = connect(path);
+    socket.write('hello');
+    assert.equal(await textOf(socket), 'inside got hello');
+    await bus.publishEvent(ID, 'exited', { result: { kind: 'exited', code: 0 } });
+    while (existsSync(path)) await new Promise((resolve) => setTimeout(resolve, 10));
+  });
+
+  it('leaves a path alone that is no socket, or that another listens at', async () => {
+    const file = join(work, 'file');
+    await writeFile(file, 'content');
+    const taken = createServer().listen(join(work, 'taken'));
+    await once(taken, 'listening');
+    for (const path of [file, join(work, 'taken')]) {
+      const failed = await request(record([{ listenPort: 8080, host: '127.0.0.1', port: 0, path }]));
+      assert.equal(failed.name, 'proxy-failed');
+      assert.equal(failed.data.error.code, 'PATH_IN_USE');
+      await bus.enclaves.remove(ID);
+    }
+    assert.equal(await readFile(file, 'utf8'), 'content');
+    taken.close();
+  });
+
+  it('bounds the connections of an enclave as its run request says, all ports together', async () => {
+    guest.on(8080, (socket) => socket.write('hello'));
+    const ports = [0, 0].map((port) => ({ listenPort: 8080, host: '127.0.0.1', port }));
+    const event = await request({ ...record(ports), limits: { ingressConnections: 1 } });
+    assert.equal(event.name, 'egress-ready');
+    const [one = 0, two = 0] = event.data.ingress.map(({ port }) => port);
+    const kept = connect(one, '127.0.0.1');
+    await once(kept, 'data');
+    assert.equal(await textOf(connect(two, '127.0.0.1')), '');
+    kept.destroy();
   });
 
   it('closes its listeners when the enclave has ended', async () => {
@@ -298,11 +345,11 @@ describe('outer-proxy', () => {
     it('leaves nothing behind on the signal that ends an enclave’s dialling', async () => {
       const { signal } = new AbortController();
       const server = await listen((socket) => socket.end());
-      const reached = await dial({ host: '127.0.0.1', port: server.port }, signal);
+      const reached = await dial({ host: '127.0.0.1', port: server.port }, { signal });
       assert.ok('socket' in reached);
       reached.socket.destroy();
       server.close();
-      assert.ok('error' in (await dial({ host: '127.0.0.1', port: server.port }, signal)));
+      assert.ok('error' in (await dial({ host: '127.0.0.1', port: server.port }, { signal })));
       assert.equal(getEventListeners(signal, 'abort').length, 0);
     });
 

@@ -1,9 +1,9 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
+import { DestinationError, parseDestination } from '@enclaver/egress-policy';
 import { parseIpAddress } from '@enclaver/manifest';
 import { limits } from '../../limits.ts';
-import { DestinationError, parseDestination } from '../destination.ts';
 import type { Gate } from '../gate.ts';
 import { type DnsAnswer, nameData, RCODE, readQuery, TYPE, writeAnswer, writeFault } from './dns-message.ts';
 import { StandIns } from './stand-ins.ts';

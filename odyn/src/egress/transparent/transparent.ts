@@ -1,10 +1,9 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
+import { type Destination, parseDestination, specialRange } from '@enclaver/egress-policy';
 import { parseIpAddress, unmapped } from '@enclaver/manifest';
 import type { Relay } from '@enclaver/vsock';
 import { limits } from '../../limits.ts';
-import { specialRange } from '../addresses.ts';
-import { type Destination, parseDestination } from '../destination.ts';
 import { type Gate, Refusal } from '../gate.ts';
 import { joinStreams } from '../tunnel.ts';
 import { Redirect } from './redirect.ts';

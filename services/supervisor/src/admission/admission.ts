@@ -47,6 +47,7 @@ export class Admission {
       debug: request.debug ?? false,
       ingress: publishedPorts(request, manifest),
       egress: needsEgress(manifest),
+      ...(request.limits === undefined ? {} : { limits: request.limits }),
       ...(needsStore(manifest) ? { storeOwner: storeOwner(manifest, eif.measurements) } : {}),
       ...(request.restart === undefined ? {} : { restart: request.restart }),
       ...(request.startTimeoutMs === undefined ? {} : { startTimeoutMs: request.startTimeoutMs }),

@@ -31,10 +31,11 @@ function pauseMs(streak: number, { restartPauseMs, restartPauseMaxMs }: Bounds):
 /** The record of the enclave that a planned restart starts: as the one that ended, on the ports that it had. */
 export function successorOf(ended: EnclaveRecord, { id, restarts, streak }: PlannedRestart): Unplaced {
   const { name, backend, eif, measurements, cpuCount, memoryMb, debug, ingress, egress } = ended;
-  const { storeOwner, restart, startTimeoutMs } = ended;
+  const { storeOwner, limits, restart, startTimeoutMs } = ended;
   return {
     ...{ id, name, state: 'requested', backend, eif, measurements, cpuCount, memoryMb, debug, ingress, egress },
     ...(storeOwner === undefined ? {} : { storeOwner }),
+    ...(limits === undefined ? {} : { limits }),
     ...(restart === undefined ? {} : { restart }),
     ...(startTimeoutMs === undefined ? {} : { startTimeoutMs }),
     ...{ restarts, streak, previous: ended.id },

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -9,49 +8,12 @@ import { Bus, type EnclaveEvent, type EnclaveRecord, type PublishedPort } from '
 import { EGRESS_PORT, EgressReplyDecoder, encodeEgress } from '@enclaver/wire';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
 import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
+import { ProxyProcess } from './proxy-process.ts';
 
 const OLD = 'e-00000000000a';
 const NEW = 'e-00000000000b';
-const MAIN = join(import.meta.dirname, '../src/main.ts');
 
-/** An outer-proxy as a process of its own, as it is in earnest. */
-class ProxyProcess {
-  readonly process: ChildProcess;
-  readonly #lines: { msg: string }[] = [];
-  readonly #waiting = new Set<() => void>();
-
-  constructor(env: Record<string, string>) {
-    this.process = spawn(process.execPath, [MAIN], {
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'inherit', 'pipe'],
-    });
-    let text = '';
-    this.process.stderr?.setEncoding('utf8').on('data', (data: string) => {
-      const lines = (text + data).split('\n');
-      text = lines.pop() ?? '';
-      for (const line of lines) this.#lines.push(JSON.parse(line));
-      for (const look of this.#waiting) look();
-    });
-  }
-
-  async says(message: string): Promise<void> {
-    const said = Promise.withResolvers<void>();
-    const look = () => this.#lines.some(({ msg }) => msg === message) && said.resolve();
-    this.#waiting.add(look);
-    look();
-    await said.promise;
-    this.#waiting.delete(look);
-  }
-
-  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
-    if (this.process.exitCode !== null || this.process.signalCode !== null) return this.process.exitCode;
-    this.process.kill(signal);
-    await once(this.process, 'exit');
-    return this.process.exitCode;
-  }
-}
-
-describe('handover of outer-proxies', () => {
+describe('outer-proxies as processes', () => {
   let work: string;
   let nats: NatsProcess;
   let bus: Bus;
@@ -82,13 +44,9 @@ describe('handover of outer-proxies', () => {
     await rm(work, { recursive: true });
   });
 
-  const start = async (env: Record<string, string> = {}): Promise<ProxyProcess> => {
-    const proxy = new ProxyProcess({
-      ENCLAVER_BUS: join(work, 'bus.json'),
-      ENCLAVER_RUN_DIR: work,
-      ENCLAVER_DRAIN_SECONDS: '5',
-      ...env,
-    });
+  const start = async (env: Record<string, string> = {}, wrapper: string[] = []): Promise<ProxyProcess> => {
+    const own = { ENCLAVER_BUS: join(work, 'bus.json'), ENCLAVER_RUN_DIR: work, ENCLAVER_DRAIN_SECONDS: '5' };
+    const proxy = new ProxyProcess({ ...own, ...env }, wrapper);
     proxies.push(proxy);
     await proxy.says('service started');
     return proxy;
@@ -347,5 +305,70 @@ describe('handover of outer-proxies', () => {
     });
     assert.equal(answer.name, 'handover-failed');
     assert.equal(await textOf(connect(published.port, '127.0.0.1')), 'old');
+  });
+
+  it('survives that it has no descriptors left, says so, and goes on when it has', async () => {
+    guest.on(8080, (socket) => socket.write('served'));
+    const room = 120;
+    await start({}, ['prlimit', `--nofile=${room}`]);
+    const { port } = await requestPort();
+    const clients = Array.from({ length: room }, () => connect(port, '127.0.0.1').on('error', () => undefined));
+    const raised = async () => (await bus.warnings.list()).some(({ code }) => code === 'ACCEPT_ERRORS');
+    while (!(await raised())) await new Promise((resolve) => setTimeout(resolve, 50));
+    for (const client of clients) client.destroy();
+    guest.cut();
+    const late = connect(port, '127.0.0.1');
+    assert.equal(String((await once(late, 'data'))[0]), 'served');
+    late.destroy();
+    const server = createServer((socket) => socket.end('served')).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    assert.equal(await askOut((server.address() as AddressInfo).port), 'served');
+    server.close();
+  });
+
+  it('writes a line for each connection at its end', async () => {
+    guest.on(8080, (socket) => socket.once('data', () => socket.end('four')));
+    const server = createServer((socket) => socket.end('served')).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const outside = (server.address() as AddressInfo).port;
+    const proxy = await start({ ENCLAVER_ACCESS_LOG: 'json' });
+    const { port } = await requestPort();
+    const client = connect(port, '127.0.0.1');
+    client.write('abc');
+    await textOf(client);
+    await askOut(outside);
+    server.close();
+    await once(server, 'close');
+    await assert.rejects(askOut(outside));
+    assert.equal(await proxy.end(), 0);
+    const lines = proxy.output
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const own = { enclave: OLD, name: 'test' };
+    assert.deepEqual(
+      lines.map(({ time: _time, ms: _ms, peer, ...rest }) => ({ ...rest, peer: peer.replace(/:\d+$/, '') })),
+      [
+        {
+          ...own,
+          direction: 'ingress',
+          peer: '127.0.0.1',
+          target: 'port 8080',
+          bytesIn: 3,
+          bytesOut: 4,
+          end: 'closed',
+        },
+        {
+          ...own,
+          ...{ direction: 'egress', peer: 'enclave', target: `127.0.0.1:${outside}`, address: '127.0.0.1' },
+          ...{ bytesIn: 6, bytesOut: 0, end: 'closed' },
+        },
+        {
+          ...own,
+          ...{ direction: 'egress', peer: 'enclave', target: `127.0.0.1:${outside}` },
+          ...{ bytesIn: 0, bytesOut: 0, end: 'connect-failed', errno: 111 },
+        },
+      ],
+    );
   });
 });

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
+import { DestinationError, Policy, parseDestination } from '@enclaver/egress-policy';
 import { parseIpAddress } from '@enclaver/manifest';
 import fc from 'fast-check';
-import { DestinationError, parseDestination } from '../src/egress/destination.ts';
-import { Policy } from '../src/egress/policy.ts';
 
 interface Case {
   readonly allow: readonly string[];

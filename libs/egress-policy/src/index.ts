@@ -1,0 +1,3 @@
+export { sameAddress, specialRange } from './addresses.ts';
+export { authorityOf, bracketed, type Destination, DestinationError, parseDestination } from './destination.ts';
+export { type Decision, Policy } from './policy.ts';
