@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { addAttest } from './commands/attest.ts';
 import { addBuild } from './commands/build.ts';
 import { addBus } from './commands/bus.ts';
+import { addDescribe } from './commands/describe.ts';
 import { addEif } from './commands/eif.ts';
 import { addEvents } from './commands/events.ts';
 import { addLogs } from './commands/logs.ts';
@@ -39,6 +40,7 @@ for (const add of [
   addUp,
   addLogs,
   addPs,
+  addDescribe,
   addStatus,
   addEvents,
   addUpdate,

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { type HttpRoute, httpRouteSchema, type PublishedPort } from '@enclaver/bus';
+import { type HttpRoute, httpRouteSchema, type PublishedPort, placeOf } from '@enclaver/bus';
 import { InvalidArgumentError } from 'commander';
 
 const UNIX_FORM = /^unix:(\/[^:]{1,106}):(\d{1,5})$/;
@@ -36,6 +36,11 @@ export function formatProtocol({ protocol, route = {} }: Pick<PublishedPort, 'pr
   if (protocol !== 'http') return '';
   const options = Object.entries(route).map(([key, value]) => (value === true ? `,${key}` : `,${key}=${value}`));
   return `/http${options.join('')}`;
+}
+
+/** Published ports in a line: where each is open, and where it leads. */
+export function formatPorts(ingress: readonly PublishedPort[]): string {
+  return ingress.map((one) => `${placeOf(one)}->${one.listenPort}${formatProtocol(one)}`).join(', ');
 }
 
 function parseRoute(options: string[]): HttpRoute {

@@ -1,9 +1,9 @@
-import { type EnclaveRecord, hasEnded, placeOf } from '@enclaver/bus';
+import { type EnclaveRecord, hasEnded } from '@enclaver/bus';
 import type { Command } from 'commander';
 import { describeResult } from '../output/events.ts';
 import { addOutputOption, type OutputFormat, writeJson } from '../output/format.ts';
 import { formatTable } from '../output/table.ts';
-import { formatProtocol } from '../publish.ts';
+import { formatPorts } from '../publish.ts';
 import { openSession } from '../session.ts';
 
 export function addPs(program: Command): void {
@@ -27,8 +27,7 @@ async function ps(options: { all?: true; output: OutputFormat }): Promise<void> 
 
 function row(enclave: EnclaveRecord): string[] {
   const { id, name, restarts = 0, cpuCount, memoryMb, ingress } = enclave;
-  const ports = ingress.map((one) => `${placeOf(one)}->${one.listenPort}${formatProtocol(one)}`).join(', ');
-  return [id, name, stateOf(enclave), String(restarts), String(cpuCount), `${memoryMb} MiB`, ports];
+  return [id, name, stateOf(enclave), String(restarts), String(cpuCount), `${memoryMb} MiB`, formatPorts(ingress)];
 }
 
 function stateOf({ state, result, reason, next, takesOver }: EnclaveRecord): string {

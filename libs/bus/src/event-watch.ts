@@ -1,4 +1,4 @@
-import { consumerOpts, type JetStreamClient, type JetStreamManager } from 'nats';
+import { consumerOpts, type JetStreamClient, type JetStreamManager, type JsMsg } from 'nats';
 import type * as z from 'zod';
 import { BusError } from './bus-error.ts';
 import { decodeCloudEvent } from './cloud-event.ts';
@@ -13,6 +13,8 @@ export interface EventQuery {
   id?: string;
   /** Start at the oldest event kept, not at the present. */
   replay?: boolean;
+  /** `false`, with `replay`: end with the newest event kept. */
+  follow?: boolean;
 }
 
 /** `refused` is told of each message under these subjects that is no event of ours; the watch goes on behind it. */
@@ -25,13 +27,14 @@ export function watchEvents(
   let first = 1;
   const open = async () => {
     if (query.replay !== true) first = (await manager.streams.info(EVENT_STREAM)).state.last_seq + 1;
+    if (query.follow === false && (await isEmpty(manager, query.id))) return undefined;
     const options = consumerOpts().bindStream(EVENT_STREAM).orderedConsumer();
     return jetStream.subscribe(
       subjects.enclaveEvents(query.id),
       options.startSequence(first).idleHeartbeat(limits.heartbeatMs),
     );
   };
-  return new StreamWatch(open, (message) => {
+  const map = (message: JsMsg): EnclaveEvent | undefined => {
     // A consumer that the server has forgotten before its first message is made anew from the oldest one
     if (message.seq < first) return undefined;
     try {
@@ -43,7 +46,8 @@ export function watchEvents(
       refused(error);
       return undefined;
     }
-  });
+  };
+  return new StreamWatch(open, map, ({ info }) => query.follow === false && info.pending === 0);
 }
 
 /** Undefined for events that this version does not know: those of a newer supervisor are not for it. */
@@ -52,4 +56,9 @@ function decodeEvent(subject: string, data: Uint8Array): EnclaveEvent | undefine
   if (id === undefined || name === undefined || !isEnclaveEventName(name)) return undefined;
   const event = decodeCloudEvent(data, enclaveEventSchemas[name] as z.ZodType);
   return { id, name, time: event.time, source: event.source, data: event.data } as EnclaveEvent;
+}
+
+async function isEmpty(manager: JetStreamManager, id: string | undefined): Promise<boolean> {
+  const { state } = await manager.streams.info(EVENT_STREAM, { subjects_filter: subjects.enclaveEvents(id) });
+  return Object.keys(state.subjects ?? {}).length === 0;
 }

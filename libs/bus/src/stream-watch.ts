@@ -2,26 +2,36 @@ import { ErrorCode, type JetStreamSubscription, type JsMsg, NatsError } from 'na
 
 /**
  * A typed view of an ordered JetStream consumer: an async iterable that ends when its loop is left or when `close` is
- * called. `ready` resolves once the server has the consumer, so that what is published after it will be seen.
+ * called,
+ * or after the message for which `isLast` is true. `ready` resolves once the server has the consumer, so that what is published after it will be seen.
  */
 export class StreamWatch<T> implements AsyncIterable<T> {
   readonly ready: Promise<void>;
-  readonly #opened: Promise<JetStreamSubscription>;
+  readonly #opened: Promise<JetStreamSubscription | undefined>;
   #closed: Promise<void> | undefined;
   readonly #map: (message: JsMsg) => T | undefined;
+  readonly #isLast: (message: JsMsg) => boolean;
 
-  constructor(open: () => Promise<JetStreamSubscription>, map: (message: JsMsg) => T | undefined) {
+  /** `open` gives undefined where there is nothing to wait for. */
+  constructor(
+    open: () => Promise<JetStreamSubscription | undefined>,
+    map: (message: JsMsg) => T | undefined,
+    isLast: (message: JsMsg) => boolean = () => false,
+  ) {
     this.#opened = open();
     this.#map = map;
+    this.#isLast = isLast;
     this.ready = this.#opened.then(() => undefined);
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<T> {
     const messages = await this.#opened;
+    if (messages === undefined) return;
     try {
       for await (const message of messages) {
         const item = this.#map(message);
         if (item !== undefined) yield item;
+        if (this.#isLast(message)) return;
       }
     } finally {
       await this.close();
@@ -30,7 +40,7 @@ export class StreamWatch<T> implements AsyncIterable<T> {
 
   /** Ends the loop, if one runs. The server forgets the consumer a few seconds after nobody listens to it. */
   close(): Promise<void> {
-    this.#closed ??= this.#opened.then((messages) => messages.drain()).catch(unlessGone);
+    this.#closed ??= this.#opened.then((messages) => messages?.drain()).catch(unlessGone);
     return this.#closed;
   }
 }

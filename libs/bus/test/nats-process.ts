@@ -11,6 +11,7 @@ import {
   everything,
   natsServerConfig,
   permissionsOf,
+  type ServerConfig,
 } from '../src/index.ts';
 
 const TESTER = { user: 'test', password: 'only-in-this-test' };
@@ -29,7 +30,7 @@ export class NatsProcess implements AsyncDisposable {
     this.credentials = credentials;
   }
 
-  static async start(): Promise<NatsProcess> {
+  static async start(more: Partial<ServerConfig> = {}): Promise<NatsProcess> {
     const folder = await mkdtemp(join(tmpdir(), 'enclaver-nats-'));
     const users = [
       { ...TESTER, permissions: everything },
@@ -38,7 +39,7 @@ export class NatsProcess implements AsyncDisposable {
     const config = join(folder, 'nats.conf');
     await writeFile(
       config,
-      natsServerConfig({ host: '127.0.0.1', port: 0, storeDir: folder, portsDir: folder, users }),
+      natsServerConfig({ host: '127.0.0.1', port: 0, storeDir: folder, portsDir: folder, users, ...more }),
     );
     const process = spawn('nats-server', ['-c', config], { stdio: 'ignore' });
     const url = await portOf(folder, process);

@@ -4,6 +4,8 @@ export const limits = {
   enclaves: 64,
   /** Ended enclaves that are remembered, for `enclaver ps --all`. */
   endedRecords: 50,
+  /** For the bus to store that an enclave was accepted: it takes milliseconds, a restart of nats-server some seconds. */
+  acceptMs: 10_000,
   /** Pause before a restart: doubled with each in a row up to the longest, and of that a random part between half and all. */
   restartPauseMs: 1_000,
   restartPauseMaxMs: 60_000,

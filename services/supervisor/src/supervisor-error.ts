@@ -1,5 +1,6 @@
 export type SupervisorErrorCode =
   | 'BOOT_TIMEOUT'
+  | 'BUS_NOT_STORING'
   | 'ENCLAVE_NOT_FOUND'
   | 'EIF_NOT_FOUND'
   | 'EIF_NO_MANIFEST'

@@ -11,6 +11,7 @@ import type { Logger } from 'pino';
 import { Admission, type Unplaced } from './admission/admission.ts';
 import type { Backend } from './backends/backend.ts';
 import { Enclaves } from './enclaves.ts';
+import type { Enclave } from './lifecycle/enclave.ts';
 import { type Limits, limits } from './limits.ts';
 import { pick } from './pick.ts';
 import { successorOf } from './restart/policy.ts';
@@ -112,8 +113,24 @@ export class Supervisor {
       this.#refuseTaken(record);
       return this.#enclaves.start(record, Promise.resolve(eif));
     });
-    await enclave.life.written();
-    return enclave.record;
+    return await this.#acknowledge(enclave);
+  }
+
+  /** What is accepted must be on the bus first, so that no later supervisor can have missed it. Errors: `BUS_NOT_STORING`. */
+  async #acknowledge(enclave: Enclave): Promise<EnclaveRecord> {
+    const { acceptMs } = this.#limits;
+    const late = Promise.withResolvers<'late'>();
+    const timer = setTimeout(() => late.resolve('late'), acceptMs);
+    const first = await Promise.race([enclave.life.written(), late.promise]);
+    clearTimeout(timer);
+    if (first !== 'late') return enclave.record;
+    const message = `the bus did not store the enclave within ${acceptMs} ms; nothing was started`;
+    const error = new SupervisorError('BUS_NOT_STORING', message, {
+      remedy:
+        'see the log of nats-server; where its disk was full, make room and restart it: it does not store again before',
+    });
+    enclave.life.fail(error);
+    throw error;
   }
 
   async #update(request: Request<'update'>): Promise<{ enclave: EnclaveRecord; replaces: EnclaveRecord }> {
@@ -130,8 +147,7 @@ export class Supervisor {
       return { enclave: this.#enclaves.start(record, Promise.resolve(eif)), old: asked };
     });
     this.#updates.follow(enclave);
-    await enclave.life.written();
-    return { enclave: enclave.record, replaces: old };
+    return { enclave: await this.#acknowledge(enclave), replaces: old };
   }
 
   /** Who has this name and its ports: not the new enclave of an update that goes on. */

@@ -72,4 +72,27 @@ describe('end of an enclave', () => {
     const { result } = (await host.until('lost')).data;
     assert.equal(result.kind === 'lost' && result.error.code, 'STATUS_SILENT');
   });
+
+  it('is told as an exit code once the last enclave has ended and none follows', async () => {
+    let code: number | undefined;
+    const { supervisor } = host;
+    void supervisor.deserted.then((told) => {
+      code = told;
+    });
+    const first = await host.runTo('ready', { restart: { policy: 'on-failure' } });
+    const firstMachine = host.machine;
+    const second = await host.runTo('ready', { name: 'other' });
+    host.machine.say({ status: 'exited', code: 9 });
+    await host.gone(second.id);
+    firstMachine.say({ status: 'exited', code: 4 });
+    const { data } = await host.until('exited', first.id);
+    await host.gone(first.id);
+    assert.equal(code, undefined, 'a restart is to come');
+    host.bootTo('ready');
+    await host.until('ready', data.restart?.id);
+    host.machine.say({ status: 'signaled', signal: 'SIGSEGV' });
+    await host.until('exited', data.restart?.id);
+    await host.supervisor.handlers.stop({ id: first.name });
+    assert.equal(await supervisor.deserted, 107);
+  });
 });

@@ -44,11 +44,12 @@ export class TestHost {
   #events!: ReturnType<Bus['events']>;
   #wake = Promise.withResolvers<void>();
 
-  /** Registers what mocha calls. */
-  static use(): TestHost {
+  /** Registers what mocha calls. `storeDir`: a folder for what the bus keeps, once it is there. */
+  static use(storeDir: () => Promise<string | undefined> = async () => undefined): TestHost {
     const host = new TestHost();
     before(async () => {
-      host.nats = await NatsProcess.start();
+      const folder = await storeDir();
+      host.nats = await NatsProcess.start(folder === undefined ? {} : { storeDir: folder });
       host.bus = await Bus.connect({ source: 'test', credentials: host.nats.credentials });
     });
     after(async () => {

@@ -137,14 +137,23 @@ export class Enclave {
   }
 
   async #waitForProxy(): Promise<void> {
-    const timeout = this.#timers.after(this.#limits.proxyMs, () => {
+    const { proxyMs } = this.#limits;
+    const { bus } = this.#tools;
+    let reconnects = bus.counts.reconnects;
+    const onTime = (): void => {
       if (this.record.state !== 'requested') return;
-      const message = `the outer-proxy did not answer within ${this.#limits.proxyMs} ms`;
+      // Without a bus it cannot have heard of us, nor we of it
+      if (!bus.isConnected || bus.counts.reconnects !== reconnects) {
+        reconnects = bus.counts.reconnects;
+        this.#timers.after(proxyMs, onTime);
+        return;
+      }
+      const message = `the outer-proxy did not answer within ${proxyMs} ms`;
       const remedy = 'start it: `enclaver up` runs all services, `docker compose up outer-proxy` this one';
       this.life.fail(new SupervisorError('PROXY_SILENT', message, { remedy }));
-    });
+    };
+    this.#timers.after(proxyMs, onTime);
     await Promise.race([this.#proxied.promise, this.life.over]);
-    this.#timers.clear(timeout);
   }
 
   async #boot(eif: Eif): Promise<void> {
