@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus, everything, natsServerConfig } from '@enclaver/bus';
 import { GenericContainer, type StartedTestContainer, Wait } from 'testcontainers';
+import { tlsFiles } from '../../libs/bus/test/tls-files.ts';
 import { freePort } from '../stack/free-port.ts';
 
 const user = { user: 'test', password: 'only-in-this-test' };
@@ -21,22 +22,29 @@ describe('the bus on a NATS server in a container', function () {
     work = await mkdtemp(join(tmpdir(), 'enclaver-bus-'));
     // testcontainers leaves a lock file in the folder for temporary files
     process.env.TMPDIR = work;
+    const files = await tlsFiles(work, ['IP:127.0.0.1']);
+    const tls = { cert: '/server.pem', key: '/server.key' };
     const config = natsServerConfig({
       host: '0.0.0.0',
       port: PORT,
       storeDir: '/data',
+      tls,
       users: [{ ...user, permissions: everything }],
     });
     await writeFile(join(work, 'nats.conf'), config);
     container = await new GenericContainer('enclaver-test/nats:local')
       .withCopyContentToContainer([{ content: config, target: '/nats.conf' }])
+      .withCopyFilesToContainer([
+        { source: files.server.cert, target: tls.cert },
+        { source: files.server.key, target: tls.key },
+      ])
       .withCommand(['-c', '/nats.conf'])
       // An own number: a port that the engine picks is another one after a restart
       .withExposedPorts({ container: PORT, host: await freePort() })
       .withWaitStrategy(Wait.forLogMessage('Server is ready'))
       .start();
-    const url = `nats://${container.getHost()}:${container.getMappedPort(PORT)}`;
-    bus = await Bus.connect({ source: 'test', credentials: { url, ...user } });
+    const url = `tls://${container.getHost()}:${container.getMappedPort(PORT)}`;
+    bus = await Bus.connect({ source: 'test', credentials: { url, ...user, ca: files.ca } });
   });
 
   after(async () => {

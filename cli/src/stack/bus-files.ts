@@ -1,7 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { access, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BusUser, busUsers, natsServerConfig, permissionsOf } from '@enclaver/bus';
+import {
+  type BusUser,
+  busUsers,
+  natsServerConfig,
+  permissionsOf,
+  readCredentials,
+  type ServerTls,
+} from '@enclaver/bus';
 
 interface UserPassword {
   user: BusUser;
@@ -12,30 +19,48 @@ export interface ServerConfigOptions {
   /** Folder for the configuration; only its owner may read it. */
   dir: string;
   storeDir: string;
-  /** TCP port on 127.0.0.1; 0 for a free one. */
+  /** IP address to listen on; default 127.0.0.1, and another one only with `tls`. */
+  host?: string | undefined;
+  /** TCP port; 0 for a free one. */
   port: number;
   /** Where nats-server writes the port it took. */
   portsDir?: string;
+  tls?: ServerTls | undefined;
 }
 
-/** Writes `<dir>/nats.conf` for a server on loopback, with a fresh password for each user. */
+/** Writes `<dir>/nats.conf`; passwords of earlier credentials files in `dir` are kept, others are new. */
 export async function writeServerConfig(
   options: ServerConfigOptions,
 ): Promise<{ config: string; users: UserPassword[] }> {
-  const { dir, storeDir, port, portsDir } = options;
+  const { dir, storeDir, host = '127.0.0.1', port, portsDir, tls } = options;
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await mkdir(storeDir, { recursive: true, mode: 0o700 });
-  const users = busUsers.map((user) => ({ user, password: randomBytes(24).toString('base64url') }));
+  const users = await Promise.all(busUsers.map(async (user) => ({ user, password: await passwordOf(dir, user) })));
   const config = join(dir, 'nats.conf');
   const permitted = users.map((each) => ({ ...each, permissions: permissionsOf(each.user) }));
-  const text = natsServerConfig({ host: '127.0.0.1', port, storeDir, portsDir, users: permitted });
+  const text = natsServerConfig({ host, port, storeDir, portsDir, tls, users: permitted });
   await writeFile(config, text, { mode: 0o600 });
   return { config, users };
 }
 
-/** Writes `<dir>/<user>.json` for each user. */
-export async function writeCredentials(dir: string, url: string, users: readonly UserPassword[]): Promise<void> {
+async function passwordOf(dir: string, user: BusUser): Promise<string> {
+  const file = join(dir, `${user}.json`);
+  const exists = await access(file).then(
+    () => true,
+    () => false,
+  );
+  const known = exists ? (await readCredentials(file)).password : undefined;
+  return known ?? randomBytes(24).toString('base64url');
+}
+
+/** Writes `<dir>/<user>.json` for each user; `ca` is the file of the CA that clients trust, with `tls://`. */
+export async function writeCredentials(
+  dir: string,
+  url: string,
+  users: readonly UserPassword[],
+  ca?: string,
+): Promise<void> {
   for (const user of users) {
-    await writeFile(join(dir, `${user.user}.json`), JSON.stringify({ url, ...user }), { mode: 0o600 });
+    await writeFile(join(dir, `${user.user}.json`), JSON.stringify({ url, ...user, ca }), { mode: 0o600 });
   }
 }

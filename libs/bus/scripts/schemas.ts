@@ -45,6 +45,8 @@ export function jsonSchemas(at: string): Record<string, JsonSchema> {
     io: 'input',
     uri: (id) => `${at}${id}`,
     override: ({ jsonSchema }) => {
+      // zod's own word for a pattern, which is there
+      if (jsonSchema.format === 'starts_with') delete jsonSchema.format;
       // Every number of JSON in JavaScript is within these
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
       if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;

@@ -1,4 +1,4 @@
-import { connect, ErrorCode, type NatsConnection, NatsError } from 'nats';
+import { type ConnectionOptions, connect, ErrorCode, type NatsConnection, NatsError } from 'nats';
 import { BusError } from './bus-error.ts';
 import type { BusCredentials } from './credentials.ts';
 import { limits } from './limits.ts';
@@ -14,6 +14,7 @@ export async function openConnection(source: string, credentials: BusCredentials
         ? {}
         : { user: credentials.user, inboxPrefix: subjects.inboxPrefix(credentials.user) }),
       ...(credentials.password === undefined ? {} : { pass: credentials.password }),
+      ...tlsOptions(credentials),
       timeout: limits.connectTimeoutMs,
       maxReconnectAttempts: -1,
       reconnectTimeWait: 250,
@@ -36,6 +37,21 @@ export async function openConnection(source: string, credentials: BusCredentials
       { cause },
     );
   }
+}
+
+/** `tls://` asks for TLS: a server without it is not talked to, and sees no password. */
+function tlsOptions({ url, ca, cert, key }: BusCredentials): Pick<ConnectionOptions, 'tls'> {
+  if (!url.startsWith('tls:')) return {};
+  // The client names no host that is an address to Node, which would check the certificate against `localhost`
+  const checked = { host: new URL(url).hostname.replace(/^\[|\]$/g, '') };
+  return {
+    tls: {
+      ...checked,
+      ...(ca === undefined ? {} : { caFile: ca }),
+      ...(cert === undefined ? {} : { certFile: cert }),
+      ...(key === undefined ? {} : { keyFile: key }),
+    },
+  };
 }
 
 /** `PERMISSIONS_VIOLATION` of the server, as ours. */

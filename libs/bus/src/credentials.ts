@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
 import { BusError } from './bus-error.ts';
 
+const file = z.string().startsWith('/', 'must be an absolute path');
+
 /** How one process reaches the bus; kept in a file that only its user can read, never in an argument or a log. */
 const credentialsSchema = z.strictObject({
   url: z.string().regex(/^(nats|tls):\/\//),
@@ -11,6 +13,10 @@ const credentialsSchema = z.strictObject({
     .regex(/^[A-Za-z0-9_-]+$/)
     .optional(),
   password: z.string().optional(),
+  /** Paths of PEM files, with `tls://`: the CA of the server in place of the public ones; our certificate and its key. */
+  ca: file.optional(),
+  cert: file.optional(),
+  key: file.optional(),
 });
 
 export type BusCredentials = z.infer<typeof credentialsSchema>;

@@ -19,6 +19,7 @@ export * from './operations.ts';
 export { type BusUser, busUsers, everything, type Permissions, permissionsOf } from './permissions.ts';
 export { SCHEMA_VERSION } from './schema-version.ts';
 export { natsServerConfig, type ServerConfig, type ServerUser } from './server-config.ts';
+export type { ServerTls } from './server-tls.ts';
 export type { OperationHandlers } from './service-host.ts';
 export type { PresentService } from './service-presence.ts';
 export { subjects } from './subjects.ts';

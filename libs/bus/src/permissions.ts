@@ -81,6 +81,9 @@ const pulls = (stream: string): Permissions => ({
   subscribe: [],
 });
 
+/** Hears what is said now, without the stream: `nats sub`. */
+const hears = (...said: readonly string[]): Permissions => ({ publish: [], subscribe: said });
+
 /**
  * Has the server remember what was taken, under a name, with push consumers: their messages go to who listens, and not, as
  * pulled ones, to any subject.
@@ -98,7 +101,11 @@ const remembers = (stream: string): Permissions => ({
 /** Drops what is too much of one writer. Who writes a stream that drops its oldest can empty it anyway. */
 const thins = (stream: string): Permissions => ({ publish: [`$JS.API.STREAM.PURGE.${stream}`], subscribe: [] });
 
-const readsBucket = (bucket: string): Permissions => reads(bucketStream(bucket));
+/** Watching a bucket makes a consumer with a name; no bucket has one that somebody must not lose. */
+const readsBucket = (bucket: string): Permissions => {
+  const { publish, subscribe } = reads(bucketStream(bucket));
+  return { publish: [...publish, `$JS.API.CONSUMER.CREATE.${bucketStream(bucket)}.>`], subscribe };
+};
 
 /** Raises warnings under its own name. */
 const warns = (service: string): Permissions => ({
@@ -112,7 +119,7 @@ const warns = (service: string): Permissions => ({
 
 const seesWarnings: Permissions = {
   publish: reads(bucketStream(WARNING_BUCKET)).publish,
-  subscribe: [subjects.warnings()],
+  subscribe: [subjects.all('warning')],
 };
 
 const writesBucket = (bucket: string): Permissions => ({ publish: [`$KV.${bucket}.>`], subscribe: [] });
@@ -179,13 +186,20 @@ const rows = {
     seesWarnings,
     asks('supervisor'),
     asks('builder'),
-    { publish: [], subscribe: [subjects.buildProgresses()] },
+    hears(subjects.buildProgresses(), subjects.all('enclave'), subjects.all('log')),
     reads(EVENT_STREAM),
     pulls(LOG_STREAM),
     readsBucket(ENCLAVE_BUCKET),
   ],
   /** Other people's programs: events and state. No log, which may hold what an app should not have said. */
-  reader: [sees, seesWarnings, reads(EVENT_STREAM), remembers(EVENT_STREAM), readsBucket(ENCLAVE_BUCKET)],
+  reader: [
+    sees,
+    seesWarnings,
+    reads(EVENT_STREAM),
+    remembers(EVENT_STREAM),
+    hears(subjects.all('enclave')),
+    readsBucket(ENCLAVE_BUCKET),
+  ],
 } as const satisfies Record<string, readonly Permissions[]>;
 
 export type BusUser = keyof typeof rows;

@@ -1,4 +1,5 @@
 import type { Permissions } from './permissions.ts';
+import { checkListenAddress, type ServerTls, tlsConfig } from './server-tls.ts';
 
 export interface ServerUser {
   user: string;
@@ -7,7 +8,7 @@ export interface ServerUser {
 }
 
 export interface ServerConfig {
-  /** IP address to listen on: loopback, unless the machine's own network keeps others out. */
+  /** IP address to listen on: loopback, unless `tls` is given. */
   host: string;
   /** 0 asks the system for a free port, which nats-server writes into `portsDir`. */
   port: number;
@@ -15,6 +16,7 @@ export interface ServerConfig {
   storeDir: string;
   /** Folder in which nats-server writes the ports it took. */
   portsDir?: string | undefined;
+  tls?: ServerTls | undefined;
   users: readonly ServerUser[];
 }
 
@@ -24,9 +26,13 @@ const MAX_PAYLOAD = 4 * 1024 * 1024;
 export const MAX_FILE_STORE = 1024 * 1024 * 1024;
 const MAX_MEMORY_STORE = 64 * 1024 * 1024;
 
-/** Configuration text for nats-server 2.9 and later. Its strings are quoted as JSON, which its format takes. */
+/**
+ * Configuration text for nats-server 2.9 and later. Its strings are quoted as JSON, which its format takes.
+ * Errors: `BUS_TLS_REQUIRED`.
+ */
 export function natsServerConfig(config: ServerConfig): string {
   const text = JSON.stringify;
+  checkListenAddress(config.host, config.tls);
   const users = config.users.map(
     ({ user, password, permissions }) =>
       `    { user: ${text(user)}, password: ${text(password)}, permissions: {\n${permissionText(permissions)}\n    } }`,
@@ -35,6 +41,7 @@ export function natsServerConfig(config: ServerConfig): string {
     `host: ${text(config.host)}`,
     `port: ${config.port === 0 ? -1 : config.port}`,
     ...(config.portsDir === undefined ? [] : [`ports_file_dir: ${text(config.portsDir)}`]),
+    ...(config.tls === undefined ? [] : tlsConfig(config.tls)),
     `max_payload: ${MAX_PAYLOAD}`,
     `jetstream { store_dir: ${text(config.storeDir)}, max_file_store: ${MAX_FILE_STORE}, max_memory_store: ${MAX_MEMORY_STORE} }`,
     'authorization {',

@@ -11,6 +11,8 @@ export const subjects = {
   operation: (service: string, operation: string) => `${ROOT}.${token(service)}.${token(operation)}`,
   enclaveEvent: (id: string, event: string) => `${ROOT}.enclave.${token(id)}.${token(event)}`,
   enclaveEvents: (id?: string) => `${ROOT}.enclave.${id === undefined ? '*' : token(id)}.*`,
+  /** All of one kind, as people listen to it. */
+  all: (kind: 'enclave' | 'log' | 'warning') => `${ROOT}.${kind}.>`,
   /** One event of every enclave: for permissions. */
   enclaveEventOfAll: (event: string) => `${ROOT}.enclave.*.${token(event)}`,
   buildProgresses: () => `${ROOT}.build.*.progress`,

@@ -1,4 +1,5 @@
 import {
+  type ConnectionOptions,
   type ConsumerOptsBuilder,
   connect,
   consumerOpts,
@@ -217,8 +218,22 @@ function envelopeOf(bytes: Uint8Array): { time: string; source: string; data: ob
   return { time, source, data };
 }
 
+function tlsOptions({ url, ca, cert, key }: Credentials): Pick<ConnectionOptions, 'tls'> {
+  if (!url.startsWith('tls:')) return {};
+  // The client names no host that is an address to Node, which would check the certificate against `localhost`
+  const checked = { host: new URL(url).hostname.replace(/^\[|\]$/g, '') };
+  return {
+    tls: {
+      ...checked,
+      ...(ca === undefined ? {} : { caFile: ca }),
+      ...(cert === undefined ? {} : { certFile: cert }),
+      ...(key === undefined ? {} : { keyFile: key }),
+    },
+  };
+}
+
 async function connectTo(credentials: Credentials, inboxPrefix: string): Promise<NatsConnection> {
-  const { url, user, password, ca, cert, key } = credentials;
+  const { url, user, password } = credentials;
   try {
     return await connect({
       servers: url,
@@ -226,15 +241,7 @@ async function connectTo(credentials: Credentials, inboxPrefix: string): Promise
       inboxPrefix,
       ...(user === undefined ? {} : { user }),
       ...(password === undefined ? {} : { pass: password }),
-      ...(url.startsWith('tls:')
-        ? {
-            tls: {
-              ...(ca === undefined ? {} : { caFile: ca }),
-              ...(cert === undefined ? {} : { certFile: cert }),
-              ...(key === undefined ? {} : { keyFile: key }),
-            },
-          }
-        : {}),
+      ...tlsOptions(credentials),
       timeout: limits.connectTimeoutMs,
       maxReconnectAttempts: -1,
       reconnectTimeWait: limits.reconnectMs,

@@ -7,6 +7,7 @@ import { connect } from 'nats';
 import { Bus, type EnclaveEventData, type EnclaveEventName } from '../../bus/src/index.ts';
 import { NatsProcess } from '../../bus/test/nats-process.ts';
 import { record } from '../../bus/test/record.ts';
+import { tlsFiles } from '../../bus/test/tls-files.ts';
 import { type EnclaveEvent, type EventData, type EventStream, type EventsError, events } from '../src/index.ts';
 
 /** A check of the compiler: what the bus publishes is what readers are told. */
@@ -146,6 +147,20 @@ describe('@enclaver/events', () => {
     assert.deepEqual(said(await take(stream, 1)), [`${record.id} booting`]);
     assert.deepEqual(skipped, ['BUS_MESSAGE_INVALID', 'BUS_SCHEMA_UNSUPPORTED']);
     await plain.close();
+  });
+
+  it('come over TLS', async () => {
+    const files = await tlsFiles(folder, ['IP:127.0.0.1']);
+    await using secure = await NatsProcess.start({ tls: files.server });
+    const over = (user: 'reader' | 'supervisor') => {
+      const { url, ...others } = secure.as(user);
+      return { url: url.replace(/^\w+:/, 'tls:'), ca: files.ca, ...others };
+    };
+    await using teller = await Bus.connect({ source: 'supervisor', credentials: over('supervisor') });
+    await teller.publishEvent(record.id, 'booting', {});
+    assert.deepEqual(said(await take(events({ credentials: over('reader'), from: 'oldest' }), 1)), [
+      `${record.id} booting`,
+    ]);
   });
 
   it('fail with a code', async () => {

@@ -14,6 +14,7 @@ describe('a parent instance', () => {
 
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), 'enclaver-parent-'));
+    await write('etc/nitro_enclaves/allocator.yaml', '---\n# MiB\nmemory_mib: 4096\ncpu_count: 4\n');
     await write('sys/module/nitro_enclaves/parameters/ne_cpus', '2-3,6-7\n');
     await write('sys/devices/system/cpu/cpu0/topology/thread_siblings_list', '0,4\n');
     await node(0, { '2048kB': [256, 256] }, ['cpu0', 'cpu1']);
@@ -39,7 +40,8 @@ describe('a parent instance', () => {
 
   it('is read from the kernel: pool, its NUMA node, threads of a core, huge pages of each node', () => {
     assert.deepEqual(readHost(root), {
-      pool: [2, 3, 6, 7],
+      poolSize: 4,
+      wantedMb: 4096,
       poolNode: 1,
       threadsPerCore: 2,
       memory: [
@@ -53,9 +55,18 @@ describe('a parent instance', () => {
 
   it('is not judged by what cannot be read', async () => {
     await rm(join(root, 'sys'), { recursive: true });
+    await rm(join(root, 'etc'), { recursive: true });
     const host = readHost(root);
-    assert.deepEqual(host, { pool: undefined, poolNode: undefined, threadsPerCore: undefined, memory: [] });
+    const nothing = { poolSize: undefined, wantedMb: undefined, poolNode: undefined, threadsPerCore: undefined };
+    assert.deepEqual(host, { ...nothing, memory: [] });
     checkWanted({ ...wanted, cpuCount: 3 }, host, 0);
+  });
+
+  it('has the pool of the allocator where the list of the kernel is for root only', async () => {
+    await rm(join(root, 'sys/module'), { recursive: true });
+    assert.equal(readHost(root).poolSize, 4);
+    await write('etc/nitro_enclaves/allocator.yaml', 'memory_mib: 512\ncpu_pool: 2,3,6-7\n');
+    assert.deepEqual([readHost(root).poolSize, readHost(root).poolNode], [4, 1]);
   });
 
   it('takes what fits', () => {
@@ -78,7 +89,7 @@ describe('a parent instance', () => {
       { memoryMb: 1282 },
       0,
       'NITRO_MEMORY_SHORT',
-      /1280 of 3072 MiB of huge pages are free on NUMA node 1.*512 MiB are free on other nodes/,
+      /1280 of 3072 MiB of huge pages are free on NUMA node 1.*512 MiB are free on other nodes.*allocator\.yaml asks for 4096 MiB/,
     ],
     [
       'an image for another processor',

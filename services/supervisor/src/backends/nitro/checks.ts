@@ -47,7 +47,7 @@ function checkImage({ eif, memoryMb }: Wanted): void {
   );
 }
 
-function checkCpus({ cpuCount }: Wanted, { pool, threadsPerCore = 1 }: NitroHost, inUse: CpusInUse): void {
+function checkCpus({ cpuCount }: Wanted, { poolSize, threadsPerCore = 1 }: NitroHost, inUse: CpusInUse): void {
   if (cpuCount % threadsPerCore !== 0) {
     throw new NitroError(
       'NITRO_CPU_PAIRS',
@@ -55,15 +55,15 @@ function checkCpus({ cpuCount }: Wanted, { pool, threadsPerCore = 1 }: NitroHost
       { remedy: `give --cpu-count, or defaults.cpu_count in the manifest, a multiple of ${threadsPerCore}` },
     );
   }
-  if (pool === undefined || cpuCount <= pool.length - inUse) return;
+  if (poolSize === undefined || cpuCount <= poolSize - inUse) return;
   throw new NitroError(
     'NITRO_CPUS_SHORT',
-    `${cpuCount} CPUs were asked for; the pool of the allocator has ${pool.length}, and other enclaves have ${inUse} of them`,
+    `${cpuCount} CPUs were asked for; the pool of the allocator has ${poolSize}, and other enclaves have ${inUse} of them`,
     { remedy: allocatorRemedy('cpu_count'), passing: true },
   );
 }
 
-function checkMemory({ memoryMb }: Wanted, { memory, poolNode }: NitroHost): void {
+function checkMemory({ memoryMb }: Wanted, { memory, poolNode, wantedMb }: NitroHost): void {
   if (memory.length === 0) return;
   const usable = memory.filter(({ node }) => poolNode === undefined || node === poolNode);
   const freeMb = usable.reduce((sum, each) => sum + each.freeMb, 0);
@@ -73,9 +73,13 @@ function checkMemory({ memoryMb }: Wanted, { memory, poolNode }: NitroHost): voi
     poolNode === undefined || memory.length === 1 ? '' : ` on NUMA node ${poolNode}, where the CPUs of the pool are`;
   const away = elsewhere === 0 ? '' : `; ${elsewhere} MiB are free on other nodes, and no use to an enclave`;
   const totalMb = usable.reduce((sum, each) => sum + each.totalMb, 0);
+  const fewer =
+    wantedMb === undefined || wantedMb <= totalMb
+      ? ''
+      : `; allocator.yaml asks for ${wantedMb} MiB, which the kernel did not find in one piece: restart the allocator right after a boot`;
   throw new NitroError(
     'NITRO_MEMORY_SHORT',
-    `${memoryMb} MiB were asked for; ${freeMb} of ${totalMb} MiB of huge pages are free${node}${away}`,
+    `${memoryMb} MiB were asked for; ${freeMb} of ${totalMb} MiB of huge pages are free${node}${away}${fewer}`,
     { remedy: allocatorRemedy('memory_mib'), passing: true },
   );
 }

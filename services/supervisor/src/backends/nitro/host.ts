@@ -12,11 +12,13 @@ export interface NodeMemory {
 
 /** What a parent instance has for enclaves; undefined where the file is not there or not ours to read. */
 export interface NitroHost {
-  /** Ids of the CPUs that the allocator has taken from the parent. */
-  pool: readonly number[] | undefined;
+  /** CPUs that the allocator has taken from the parent. */
+  poolSize: number | undefined;
   /** The NUMA node that the pool is on. */
   poolNode: number | undefined;
   memory: readonly NodeMemory[];
+  /** What allocator.yaml asks for; the kernel may have given less. */
+  wantedMb: number | undefined;
   threadsPerCore: number | undefined;
 }
 
@@ -25,7 +27,9 @@ export interface NitroHost {
  * the folder that stands for it with an emulated nitro-cli.
  */
 export function readHost(root: string): NitroHost {
-  const pool = cpuList(read(root, 'sys/module/nitro_enclaves/parameters/ne_cpus'));
+  const allocator = read(root, 'etc/nitro_enclaves/allocator.yaml') ?? '';
+  // The kernel's list is for root only, the allocator's file for everybody
+  const pool = cpuList(read(root, 'sys/module/nitro_enclaves/parameters/ne_cpus') ?? setting(allocator, 'cpu_pool'));
   // The CPUs of the pool are offline and have no topology; CPU 0 never is in it, and all cores are alike
   const siblings = cpuList(read(root, 'sys/devices/system/cpu/cpu0/topology/thread_siblings_list'));
   const nodes = list(root, 'sys/devices/system/node').flatMap((name) => /^node(\d+)$/.exec(name)?.[1] ?? []);
@@ -33,11 +37,21 @@ export function readHost(root: string): NitroHost {
   const onNode = (node: string) => list(root, `sys/devices/system/node/node${node}`).includes(`cpu${first}`);
   const poolNode = first === undefined ? undefined : nodes.find(onNode);
   return {
-    pool,
+    poolSize: pool?.length ?? numberOf(setting(allocator, 'cpu_count')),
+    wantedMb: numberOf(setting(allocator, 'memory_mib')),
     poolNode: poolNode === undefined ? undefined : Number(poolNode),
     memory: nodes.map((node) => nodeMemory(root, node)),
     threadsPerCore: siblings?.length,
   };
+}
+
+/** A key of allocator.yaml, which is a flat list of scalars. */
+function setting(allocator: string, key: string): string | undefined {
+  return new RegExp(`^${key}:\\s*["']?([\\d,-]+)`, 'm').exec(allocator)?.[1];
+}
+
+function numberOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text);
 }
 
 /** "2,3" or "2-5", the form of the kernel's lists and of the allocator; undefined for no text at all. */

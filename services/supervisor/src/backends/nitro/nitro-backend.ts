@@ -54,7 +54,7 @@ export class NitroBackend implements Backend {
 
   /** What the allocator has set aside; what others than our enclaves have of it counts as taken. */
   async capacity(held: readonly EnclaveRecord[]): Promise<Capacity> {
-    const { pool, memory, poolNode } = readHost(this.#emulated?.root ?? '/');
+    const { poolSize, memory, poolNode } = readHost(this.#emulated?.root ?? '/');
     const usable = memory.filter(({ node }) => poolNode === undefined || node === poolNode);
     // What is accepted and not launched yet has nothing of it, and will
     const coming = held.filter(({ times }) => times.launching === undefined);
@@ -62,7 +62,7 @@ export class NitroBackend implements Backend {
     const freeMb = sum(usable.map((node) => node.freeMb)) - sum(coming.map(({ memoryMb }) => memoryMb));
     const totalMb = sum(usable.map((node) => node.totalMb));
     return {
-      ...(pool === undefined ? {} : { cpus: { total: pool.length, remedy: allocatorRemedy('cpu_count') } }),
+      ...(poolSize === undefined ? {} : { cpus: { total: poolSize, remedy: allocatorRemedy('cpu_count') } }),
       ...(memory.length === 0
         ? {}
         : { memoryMb: { total: totalMb, free: freeMb, remedy: allocatorRemedy('memory_mib') } }),
