@@ -7,6 +7,7 @@ import { addBus } from './commands/bus.ts';
 import { addDescribe } from './commands/describe.ts';
 import { addEif } from './commands/eif.ts';
 import { addEvents } from './commands/events.ts';
+import { addFleet } from './commands/fleet.ts';
 import { addLogs } from './commands/logs.ts';
 import { addPs } from './commands/ps.ts';
 import { addRun } from './commands/run.ts';
@@ -50,6 +51,7 @@ for (const add of [
   addAttest,
   addTls,
   addBus,
+  addFleet,
 ])
   add(program);
 

@@ -1,9 +1,8 @@
 import { join, resolve } from 'node:path';
-import type { ServerTls } from '@enclaver/bus';
 import type { Command } from 'commander';
-import { CliError } from '../cli-error.ts';
 import { writeCredentials, writeServerConfig } from '../stack/bus-files.ts';
 import { defaultDataDir, defaultStackDir } from '../stack/locations.ts';
+import { type TlsOptions, tlsOf } from '../stack/tls-options.ts';
 
 export function addBus(program: Command): void {
   program
@@ -24,38 +23,28 @@ export function addBus(program: Command): void {
     .option('--tls-key <file>', 'its key, PEM')
     .option('--tls-ca <file>', 'CA that clients trust in place of the public ones, PEM')
     .option('--tls-client-ca <file>', 'CA whose certificates clients have to show, too, PEM')
+    .option('--fleet <file>', 'be part of a fleet: the file that `enclaver fleet init` wrote for this host')
     .action(init);
 }
 
-interface InitOptions {
+interface InitOptions extends TlsOptions {
   stackDir: string;
   dataDir: string;
   host: string;
   port: string;
   name?: string;
-  tlsCert?: string;
-  tlsKey?: string;
-  tlsCa?: string;
-  tlsClientCa?: string;
+  fleet?: string;
 }
 
 async function init(options: InitOptions): Promise<void> {
-  const { host, name = host } = options;
+  const { host, name = host, fleet } = options;
   const dir = join(options.stackDir, 'bus');
   const port = Number(options.port);
   const tls = tlsOf(options);
-  const { users } = await writeServerConfig({ dir, storeDir: join(options.dataDir, 'bus'), host, port, tls });
+  const storeDir = join(options.dataDir, 'bus');
+  const { users } = await writeServerConfig({ dir, storeDir, host, port, tls, fleet });
   const authority = `${name.includes(':') ? `[${name}]` : name}:${port}`;
   const ca = options.tlsCa === undefined ? undefined : resolve(options.tlsCa);
   await writeCredentials(dir, `${tls === undefined ? 'nats' : 'tls'}://${authority}`, users, ca);
   process.stdout.write(`${join(dir, 'cli.json')}\n`);
-}
-
-function tlsOf({ tlsCert, tlsKey, tlsCa, tlsClientCa }: InitOptions): ServerTls | undefined {
-  if (tlsCert !== undefined && tlsKey !== undefined) {
-    const clientCa = tlsClientCa === undefined ? undefined : resolve(tlsClientCa);
-    return { cert: resolve(tlsCert), key: resolve(tlsKey), clientCa };
-  }
-  if ([tlsCert, tlsKey, tlsCa, tlsClientCa].every((file) => file === undefined)) return undefined;
-  throw new CliError('USAGE', 'TLS needs both --tls-cert and --tls-key', 'give both, or none of --tls-…');
 }

@@ -1,5 +1,6 @@
-import { type EnclaveRecord, hasEnded } from '@enclaver/bus';
+import { type EnclaveRecord, hasEnded, toErrorData } from '@enclaver/bus';
 import type { Command } from 'commander';
+import { openFleet } from '../fleet-session.ts';
 import { describeResult } from '../output/events.ts';
 import { addOutputOption, type OutputFormat, writeJson } from '../output/format.ts';
 import { formatTable } from '../output/table.ts';
@@ -11,18 +12,43 @@ export function addPs(program: Command): void {
     .command('ps')
     .summary('list enclaves')
     .description('Lists the enclaves of this host.')
-    .option('-a, --all', 'those that have ended, too');
+    .option('-a, --all', 'those that have ended, too')
+    .option('--fleet', 'those of all hosts, by way of the hub that the file in ENCLAVER_FLEET names');
   addOutputOption(command, 'table', 'json').action(ps);
 }
 
-async function ps(options: { all?: true; output: OutputFormat }): Promise<void> {
+interface PsOptions {
+  all?: true;
+  fleet?: true;
+  output: OutputFormat;
+}
+
+const headings = ['id', 'name', 'state', 'restarts', 'cpus', 'memory', 'ports'];
+
+async function ps(options: PsOptions): Promise<void> {
+  if (options.fleet === true) {
+    await psFleet(options);
+    return;
+  }
   await using session = await openSession();
   const { enclaves } = await session.bus.request('supervisor', 'list', { all: options.all });
   if (options.output === 'json') writeJson(enclaves);
-  else
-    process.stdout.write(
-      formatTable(['id', 'name', 'state', 'restarts', 'cpus', 'memory', 'ports'], enclaves.map(row)),
-    );
+  else process.stdout.write(formatTable(headings, enclaves.map(row)));
+}
+
+async function psFleet(options: PsOptions): Promise<void> {
+  await using fleet = await openFleet();
+  const hosts = await fleet.list({ all: options.all });
+  if (options.output === 'json') {
+    writeJson(hosts.map((one) => ('away' in one ? { host: one.host, away: toErrorData(one.away) } : one)));
+    return;
+  }
+  const rows = hosts.flatMap((one) => {
+    if ('away' in one) return [[one.host, '-', '-', `away: ${one.away.message}`]];
+    if (one.enclaves.length === 0) return [[one.host, '-', '-', 'no enclave']];
+    return one.enclaves.map((enclave) => [one.host, ...row(enclave)]);
+  });
+  process.stdout.write(formatTable(['host', ...headings], rows));
 }
 
 function row(enclave: EnclaveRecord): string[] {

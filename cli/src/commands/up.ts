@@ -8,6 +8,7 @@ import { Stack } from '../stack/stack.ts';
 
 interface UpOptions {
   busPort: string;
+  fleet?: string;
   private?: string;
 }
 
@@ -20,6 +21,7 @@ export function addUp(program: Command): void {
         'and starts again what ends. Ctrl-C stops the enclaves and all of it.',
     )
     .option('--bus-port <port>', 'TCP port of the bus on 127.0.0.1; 0 takes a free one', '4222')
+    .option('--fleet <file>', 'be part of a fleet: the file that `enclaver fleet init` wrote for this host')
     .option('--private <dir>', 'for `enclaver run`: all state in <dir>, removed when stdin closes')
     .action(up);
 }
@@ -35,6 +37,7 @@ async function up(options: UpOptions): Promise<void> {
       dir,
       dataDir: isPrivate ? join(dir, 'data') : defaultDataDir(),
       busPort: isPrivate ? 0 : Number(options.busPort),
+      fleet: options.fleet,
       stopEnclaves: true,
       ...(isPrivate ? { logFile: join(dir, 'stack.log') } : {}),
       onRestart: (name, cause) => process.stderr.write(`${name} ${cause}; starting it again\n`),

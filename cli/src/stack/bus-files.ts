@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import {
   type BusUser,
   busUsers,
+  type LeafLink,
   natsServerConfig,
   permissionsOf,
   readCredentials,
   type ServerTls,
 } from '@enclaver/bus';
+import { readHostLink } from '@enclaver/bus/fleet';
 
 interface UserPassword {
   user: BusUser;
@@ -26,6 +28,8 @@ export interface ServerConfigOptions {
   /** Where nats-server writes the port it took. */
   portsDir?: string;
   tls?: ServerTls | undefined;
+  /** File that links the host to its fleet. */
+  fleet?: string | undefined;
 }
 
 /** Writes `<dir>/nats.conf`; passwords of earlier credentials files in `dir` are kept, others are new. */
@@ -38,7 +42,8 @@ export async function writeServerConfig(
   const users = await Promise.all(busUsers.map(async (user) => ({ user, password: await passwordOf(dir, user) })));
   const config = join(dir, 'nats.conf');
   const permitted = users.map((each) => ({ ...each, permissions: permissionsOf(each.user) }));
-  const text = natsServerConfig({ host, port, storeDir, portsDir, tls, users: permitted });
+  const fleet = options.fleet === undefined ? undefined : await leafLink(options.fleet, dir);
+  const text = natsServerConfig({ host, port, storeDir, portsDir, tls, fleet, users: permitted });
   await writeFile(config, text, { mode: 0o600 });
   return { config, users };
 }
@@ -50,7 +55,21 @@ async function passwordOf(dir: string, user: BusUser): Promise<string> {
     () => false,
   );
   const known = exists ? (await readCredentials(file)).password : undefined;
-  return known ?? randomBytes(24).toString('base64url');
+  return known ?? newPassword();
+}
+
+export function newPassword(): string {
+  return randomBytes(24).toString('base64url');
+}
+
+/** nats-server takes certificates as a file only. */
+async function leafLink(file: string, dir: string): Promise<LeafLink> {
+  const { host, url, password, caPem } = await readHostLink(file);
+  const link = { url, user: host, password };
+  if (caPem === undefined) return link;
+  const ca = join(dir, 'fleet-ca.pem');
+  await writeFile(ca, caPem, { mode: 0o600 });
+  return { ...link, ca };
 }
 
 /** Writes `<dir>/<user>.json` for each user; `ca` is the file of the CA that clients trust, with `tls://`. */

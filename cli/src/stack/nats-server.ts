@@ -12,6 +12,8 @@ export interface NatsServerOptions {
   storeDir: string;
   /** 0 for a free one. */
   port: number;
+  /** File that links the host to its fleet. */
+  fleet?: string | undefined;
   log: number;
   onRestart: (name: string, cause: string) => void;
 }

@@ -18,6 +18,8 @@ export interface StackOptions {
   dataDir: string;
   /** TCP port of the bus on loopback; 0 for a free one. */
   busPort: number;
+  /** File that links the host to its fleet. */
+  fleet?: string | undefined;
   /** Stop all enclaves with the stack. */
   stopEnclaves: boolean;
   /** File for what nats-server and the services write; default: this process's stderr. */
@@ -53,10 +55,11 @@ export class Stack {
   }
 
   async #startAll(): Promise<void> {
-    const { dir, dataDir, busPort, stopEnclaves, onRestart } = this.#options;
+    const { dir, dataDir, busPort, fleet, stopEnclaves, onRestart } = this.#options;
     const log = this.#log?.fd ?? process.stderr.fd;
     const busDir = join(dir, 'bus');
-    this.#bus = await startNatsServer({ dir: busDir, storeDir: join(dataDir, 'bus'), port: busPort, log, onRestart });
+    const storeDir = join(dataDir, 'bus');
+    this.#bus = await startNatsServer({ dir: busDir, storeDir, port: busPort, fleet, log, onRestart });
     const httpDir = join(dir, 'http');
     await mkdir(httpDir, { recursive: true, mode: 0o700 });
     for (const name of services) {

@@ -4,8 +4,11 @@ import type { BusCredentials } from './credentials.ts';
 import { limits } from './limits.ts';
 import { subjects } from './subjects.ts';
 
+/** `caPem`: the CA itself in place of its file. */
+type ConnectionCredentials = BusCredentials & { caPem?: string | undefined };
+
 /** Connects as the file says; a connection that was there once is taken up again for ever. */
-export async function openConnection(source: string, credentials: BusCredentials): Promise<NatsConnection> {
+export async function openConnection(source: string, credentials: ConnectionCredentials): Promise<NatsConnection> {
   try {
     return await connect({
       servers: credentials.url,
@@ -40,7 +43,7 @@ export async function openConnection(source: string, credentials: BusCredentials
 }
 
 /** `tls://` asks for TLS: a server without it is not talked to, and sees no password. */
-function tlsOptions({ url, ca, cert, key }: BusCredentials): Pick<ConnectionOptions, 'tls'> {
+function tlsOptions({ url, ca, caPem, cert, key }: ConnectionCredentials): Pick<ConnectionOptions, 'tls'> {
   if (!url.startsWith('tls:')) return {};
   // The client names no host that is an address to Node, which would check the certificate against `localhost`
   const checked = { host: new URL(url).hostname.replace(/^\[|\]$/g, '') };
@@ -48,6 +51,7 @@ function tlsOptions({ url, ca, cert, key }: BusCredentials): Pick<ConnectionOpti
     tls: {
       ...checked,
       ...(ca === undefined ? {} : { caFile: ca }),
+      ...(caPem === undefined ? {} : { ca: caPem }),
       ...(cert === undefined ? {} : { certFile: cert }),
       ...(key === undefined ? {} : { keyFile: key }),
     },

@@ -5,7 +5,7 @@ import { BusError } from './bus-error.ts';
 const file = z.string().startsWith('/', 'must be an absolute path');
 
 /** How one process reaches the bus; kept in a file that only its user can read, never in an argument or a log. */
-const credentialsSchema = z.strictObject({
+export const credentialsSchema = z.strictObject({
   url: z.string().regex(/^(nats|tls):\/\//),
   /** Becomes part of subjects: `_INBOX_<user>.…` is where its answers come in. */
   user: z

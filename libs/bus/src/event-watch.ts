@@ -51,7 +51,7 @@ export function watchEvents(
 }
 
 /** Undefined for events that this version does not know: those of a newer supervisor are not for it. */
-function decodeEvent(subject: string, data: Uint8Array): EnclaveEvent | undefined {
+export function decodeEvent(subject: string, data: Uint8Array): EnclaveEvent | undefined {
   const [id, name] = subject.split('.').slice(-2);
   if (id === undefined || name === undefined || !isEnclaveEventName(name)) return undefined;
   const event = decodeCloudEvent(data, enclaveEventSchemas[name] as z.ZodType);

@@ -50,6 +50,19 @@ export const limits = {
   heartbeatMs: 2_000,
   /** Pause before a state, event or log message that the server did not store is sent again. */
   storeRetryMs: 250,
+  /** Certificates in a credentials file: a few of some 2 KiB. */
+  caBytes: 64 * 1024,
+  /** A host of a fleet that is there answers from memory: a link across continents and a busy supervisor take a second. */
+  fleetTimeoutMs: 5_000,
+  /** Hosts of one fleet: each is an account of the hub and, for who follows its events, a request every `fleetPollMs`. */
+  fleetHosts: 1_000,
+  /** What a host says is read at once; this is how soon a host that is back is seen. */
+  fleetPollMs: 10_000,
+  /** The word of an event can be here before the event is stored there: so often, after so long, it is looked for again. */
+  fleetLooks: 20,
+  fleetLookMs: 50,
+  /** Events of all hosts that wait for a slow reader; the others stay where they are. */
+  fleetEventsWaiting: 64,
   /** So many losses of the connection in so long are worth a warning: one or two are a restart of nats-server. */
   unstableLosses: 3,
   unstableMs: 600_000,

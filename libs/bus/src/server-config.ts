@@ -1,10 +1,21 @@
 import type { Permissions } from './permissions.ts';
 import { checkListenAddress, type ServerTls, tlsConfig } from './server-tls.ts';
+import { EVENT_STREAM, subjects } from './subjects.ts';
 
 export interface ServerUser {
   user: string;
   password: string;
   permissions: Permissions;
+}
+
+/** Where a host's server connects to the hub of its fleet. */
+export interface LeafLink {
+  /** `nats://` or `tls://`, host and port of the hub for leaf nodes. */
+  url: string;
+  user: string;
+  password: string;
+  /** File of the certificates that the hub's must descend from; default: those that the machine trusts. */
+  ca?: string | undefined;
 }
 
 export interface ServerConfig {
@@ -18,48 +29,103 @@ export interface ServerConfig {
   portsDir?: string | undefined;
   tls?: ServerTls | undefined;
   users: readonly ServerUser[];
+  /** Makes the host part of a fleet: see `fleet/`. */
+  fleet?: LeafLink | undefined;
 }
 
 /** Largest bus message in bytes. A build request carries a manifest of at most 1 MiB, escaped and wrapped. */
-const MAX_PAYLOAD = 4 * 1024 * 1024;
+export const MAX_PAYLOAD = 4 * 1024 * 1024;
 /** Bounds of JetStream: both streams and the bucket fit three times over. */
 export const MAX_FILE_STORE = 1024 * 1024 * 1024;
 const MAX_MEMORY_STORE = 64 * 1024 * 1024;
+
+/** All that a fleet sees of a host, under the names it sees it by. A hub cannot ask for anything else: its account has nothing else. */
+export const fleetView = {
+  /** Told by the host. */
+  streams: [subjects.enclaveEvents()],
+  /** Asked of the host; the value is the subject that answers there. */
+  requests: {
+    [subjects.operation('supervisor', 'list')]: subjects.operation('supervisor', 'list'),
+    // One event by its number in the stream: no consumer, so nothing that a host keeps for a hub
+    [subjects.keptEvent()]: `$JS.API.STREAM.MSG.GET.${EVENT_STREAM}`,
+  },
+} as const;
+
+export const quote = (text: string): string => JSON.stringify(text);
 
 /**
  * Configuration text for nats-server 2.9 and later. Its strings are quoted as JSON, which its format takes.
  * Errors: `BUS_TLS_REQUIRED`.
  */
 export function natsServerConfig(config: ServerConfig): string {
-  const text = JSON.stringify;
+  const { fleet } = config;
   checkListenAddress(config.host, config.tls);
-  const users = config.users.map(
-    ({ user, password, permissions }) =>
-      `    { user: ${text(user)}, password: ${text(password)}, permissions: {\n${permissionText(permissions)}\n    } }`,
-  );
   return [
-    `host: ${text(config.host)}`,
+    `host: ${quote(config.host)}`,
     `port: ${config.port === 0 ? -1 : config.port}`,
-    ...(config.portsDir === undefined ? [] : [`ports_file_dir: ${text(config.portsDir)}`]),
+    ...(config.portsDir === undefined ? [] : [`ports_file_dir: ${quote(config.portsDir)}`]),
     ...(config.tls === undefined ? [] : tlsConfig(config.tls)),
     `max_payload: ${MAX_PAYLOAD}`,
-    `jetstream { store_dir: ${text(config.storeDir)}, max_file_store: ${MAX_FILE_STORE}, max_memory_store: ${MAX_MEMORY_STORE} }`,
-    'authorization {',
-    '  users: [',
-    users.join('\n'),
-    '  ]',
+    `jetstream { store_dir: ${quote(config.storeDir)}, max_file_store: ${MAX_FILE_STORE}, max_memory_store: ${MAX_MEMORY_STORE} }`,
+    'accounts {',
+    '  ENCLAVER {',
+    '    jetstream: enabled',
+    usersText(config.users),
+    ...(fleet === undefined ? [] : [exportsText(Object.values(fleetView.requests))]),
+    '  }',
+    ...(fleet === undefined ? [] : [fleetAccount]),
     '}',
+    ...(fleet === undefined ? [] : [leafText(fleet)]),
     '',
   ].join('\n');
 }
 
+/** The `users` of an account. */
+export function usersText(users: readonly ServerUser[]): string {
+  const each = users.map(
+    ({ user, password, permissions }) =>
+      `      { user: ${quote(user)}, password: ${quote(password)}, permissions: {\n${permissionText(permissions)}\n      } }`,
+  );
+  return ['    users: [', each.join('\n'), '    ]'].join('\n');
+}
+
+/** What an account lets others have: all that a fleet is told, and `requests`. */
+export function exportsText(requests: readonly string[]): string {
+  const streams = fleetView.streams.map((subject) => `      { stream: ${quote(subject)} }`);
+  return ['    exports: [', ...streams, ...requests.map((each) => `      { service: ${quote(each)} }`), '    ]'].join(
+    '\n',
+  );
+}
+
+/** The account that the hub is connected to: it has no users, and of the host's own only what is imported here. */
+const fleetAccount = [
+  '  FLEET {',
+  '    imports: [',
+  ...fleetView.streams.map((subject) => `      { stream: { account: ENCLAVER, subject: ${quote(subject)} } }`),
+  ...Object.entries(fleetView.requests).map(
+    ([asked, answers]) => `      { service: { account: ENCLAVER, subject: ${quote(answers)} }, to: ${quote(asked)} }`,
+  ),
+  '    ]',
+  '  }',
+].join('\n');
+
+/** A link that was cut is noticed within half a minute, where NATS by default takes minutes. */
+export const LINK_CHECKS = 'ping_interval: "10s", ping_max: 2';
+
+function leafText({ url, user, password, ca }: LeafLink): string {
+  const address = new URL(url);
+  address.username = encodeURIComponent(user);
+  address.password = encodeURIComponent(password);
+  const tls = address.protocol === 'tls:' ? `, tls { ${ca === undefined ? '' : `ca_file: ${quote(ca)} `}}` : '';
+  return [LINK_CHECKS, `leafnodes { remotes: [ { url: ${quote(address.href)}, account: FLEET${tls} } ] }`].join('\n');
+}
+
 /** `allow` without `deny`: what is not named is refused. */
 function permissionText({ publish, subscribe, answersForMs }: Permissions): string {
-  const list = (subjects: readonly string[]) =>
-    `{ allow: [${subjects.map((each) => JSON.stringify(each)).join(', ')}] }`;
+  const list = (subjects: readonly string[]) => `{ allow: [${subjects.map(quote).join(', ')}] }`;
   return [
-    `      publish: ${list(publish)}`,
-    `      subscribe: ${list(subscribe)}`,
-    ...(answersForMs === undefined ? [] : [`      allow_responses: { max: 1, expires: "${answersForMs}ms" }`]),
+    `        publish: ${list(publish)}`,
+    `        subscribe: ${list(subscribe)}`,
+    ...(answersForMs === undefined ? [] : [`        allow_responses: { max: 1, expires: "${answersForMs}ms" }`]),
   ].join('\n');
 }

@@ -23,6 +23,11 @@ export const subjects = {
   warnings: () => `${ROOT}.warning.*.*`,
   logOfAll: (stream: string) => `${ROOT}.log.*.${token(stream)}`,
   logs: (id?: string) => `${ROOT}.log.${id === undefined ? '*' : token(id)}.*`,
+  /** One event that a host keeps, by its number: for its fleet. */
+  keptEvent: () => `${ROOT}.event.kept`,
+  /** What the hub of a fleet calls a host's subject. */
+  ofHost: (host: string, subject: string) => `host.${token(host)}.${subject}`,
+  ofEveryHost: (subject: string) => `host.*.${subject}`,
   /** What a user's requests are answered on: under its own name, so that nobody can read another's answers. */
   inboxPrefix: (user: string) => `_INBOX_${token(user)}`,
 } as const;
