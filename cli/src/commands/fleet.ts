@@ -36,7 +36,10 @@ export function addFleet(program: Command): void {
     .option('--leaf-port <port>', 'TCP port for the hosts', positiveInteger, 7422)
     .option('--tls-cert <file>', "the hub's TLS certificate with those above it, in PEM; needed off loopback")
     .option('--tls-key <file>', 'its key, in PEM')
-    .option('--tls-ca <file>', "certificates that the hub's descends from, in PEM, where hosts do not trust them anyway")
+    .option(
+      '--tls-ca <file>',
+      "certificates that the hub's descends from, in PEM, where hosts do not trust them anyway",
+    )
     .action(init);
 }
 

@@ -1,0 +1,96 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+const checkout = resolve(import.meta.dirname, '../..');
+
+/** What a command in the machine said; a code other than 0 is for the caller to judge. */
+export interface Said {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** A running systemd with the units of deploy/systemd: see `boot`. */
+export class SystemdMachine implements AsyncDisposable {
+  readonly #unshare: ChildProcess;
+  readonly #work: string;
+  readonly #pid: string;
+
+  private constructor(unshare: ChildProcess, work: string, pid: string) {
+    this.#unshare = unshare;
+    this.#work = work;
+    this.#pid = pid;
+  }
+
+  /** `srv`: a folder that it has as /srv. */
+  static async boot(srv: string): Promise<SystemdMachine> {
+    const work = await mkdtemp(join(tmpdir(), 'enclaver-systemd-'));
+    const namespaces = ['--mount', '--pid', '--net', '--uts', '--ipc', '--cgroup', '--fork', '--kill-child'];
+    const unshare = spawn('unshare', [...namespaces, join(import.meta.dirname, 'boot'), work, checkout, srv], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    await once(unshare, 'spawn');
+    const machine = new SystemdMachine(unshare, work, await childOf(unshare));
+    await machine.until(['systemctl', 'is-active', 'enclaver.target']);
+    return machine;
+  }
+
+  /** Runs a command in it. */
+  run(...command: string[]): Promise<Said> {
+    const args = [
+      '-t',
+      this.#pid,
+      '--mount',
+      '--pid',
+      '--net',
+      '--uts',
+      '--ipc',
+      '--cgroup',
+      '--root',
+      '--wd',
+      ...command,
+    ];
+    return new Promise((done) => {
+      execFile('nsenter', args, { maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
+        done({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : 255, stdout, stderr });
+      });
+    });
+  }
+
+  /** The same, and throws when it fails. */
+  async do(...command: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.run(...command);
+    if (code !== 0) throw new Error(`${command.join(' ')} ended with ${code}:\n${stdout}${stderr}`);
+    return stdout;
+  }
+
+  /** Runs a command again and again until it succeeds and says something that `wanted` matches. */
+  async until(command: string[], wanted = /(?:)/): Promise<string> {
+    for (let attempt = 0; ; attempt++) {
+      const { code, stdout, stderr } = await this.run(...command);
+      if (code === 0 && wanted.test(stdout)) return stdout;
+      if (attempt === 120) throw new Error(`${command.join(' ')} ends with ${code}:\n${stdout}${stderr}`);
+      await new Promise((wake) => setTimeout(wake, 500));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const gone = once(this.#unshare, 'exit');
+    process.kill(Number(this.#pid), 'SIGKILL');
+    await gone;
+    await rm(this.#work, { recursive: true });
+  }
+}
+
+/** The first process in the namespaces: the only child of `unshare`. */
+async function childOf({ pid }: ChildProcess): Promise<string> {
+  for (let attempt = 0; ; attempt++) {
+    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    if (children.trim() !== '') return children.trim();
+    if (attempt === 100) throw new Error('systemd did not start');
+    await new Promise((wake) => setTimeout(wake, 50));
+  }
+}
