@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { parse } from 'yaml';
+import { type Manifest, problemsOf } from './manifests.ts';
+
+const root = resolve(import.meta.dirname, '../../deploy/kubernetes');
+
+interface Kustomization {
+  apiVersion: string;
+  kind: string;
+  namespace: string;
+  resources: string[];
+  images: { name: string; newName?: string; newTag?: string }[];
+}
+
+interface Container {
+  name: string;
+  image: string;
+  securityContext: { seccompProfile?: { type: string } };
+  resources: { requests: Record<string, string>; limits: Record<string, string> };
+  volumeMounts: { name: string }[];
+  env?: { name: string; value: string }[];
+}
+
+const read = async (...path: string[]) => parse(await readFile(join(root, ...path), 'utf8'), { strict: true });
+
+for (const folder of ['app', 'node']) {
+  describe(`deploy/kubernetes/${folder}`, function () {
+    this.timeout(120_000);
+
+    let kustomization: Kustomization;
+    let manifests: Manifest[];
+    let containers: Container[];
+    let volumes: string[];
+
+    before(async () => {
+      kustomization = await read(folder, 'kustomization.yaml');
+      manifests = await Promise.all(kustomization.resources.map((file) => read(folder, file)));
+      const deployment = manifests.find(({ kind }) => kind === 'Deployment') as unknown as {
+        spec: {
+          template: {
+            spec: { initContainers?: Container[]; containers: Container[]; volumes: { name: string }[] };
+          };
+        };
+      };
+      const pod = deployment.spec.template.spec;
+      containers = [...(pod.initContainers ?? []), ...pod.containers];
+      volumes = pod.volumes.map(({ name }) => name);
+    });
+
+    it('has what the API of Kubernetes has, and nothing else', async () => {
+      assert.deepEqual(await problemsOf(manifests), []);
+    });
+
+    it('lists its files, and the images that it uses', async () => {
+      const files = (await readdir(join(root, folder))).filter((name) => name !== 'kustomization.yaml');
+      assert.deepEqual([...kustomization.resources].sort(), files.sort());
+      const { images, resources, namespace, apiVersion, kind, ...others } = kustomization;
+      assert.deepEqual(others, {});
+      assert.deepEqual([apiVersion, kind], ['kustomize.config.k8s.io/v1beta1', 'Kustomization']);
+      assert.deepEqual(
+        [...new Set(containers.map(({ image }) => image))].sort(),
+        images.map(({ name }) => name).sort(),
+      );
+    });
+
+    it('gives the device and its huge pages to one container, as many as are asked for', () => {
+      const device = 'aws.ec2.nitro/nitro_enclaves';
+      const holders = containers.filter(({ resources }) => device in resources.limits);
+      assert.equal(holders.length, 1);
+      for (const resource of [device, 'hugepages-2Mi']) {
+        assert.equal(holders[0]?.resources.requests[resource], holders[0]?.resources.limits[resource]);
+      }
+    });
+
+    it('lets no container more than it needs', () => {
+      for (const { name, securityContext, volumeMounts } of containers) {
+        const { seccompProfile, ...rest } = securityContext;
+        assert.deepEqual(
+          rest,
+          { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
+          name,
+        );
+        if (seccompProfile !== undefined) assert.equal(seccompProfile.type, 'Localhost');
+        for (const mount of volumeMounts) assert.ok(volumes.includes(mount.name), `${name} mounts ${mount.name}`);
+      }
+    });
+  });
+}
+
+describe('the check of manifests', function () {
+  this.timeout(120_000);
+
+  const object = (spec: object): Manifest[] => [
+    { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'x' }, spec },
+  ];
+  const labels = { app: 'x' };
+  const template = (container: object) => ({
+    selector: { matchLabels: labels },
+    template: { metadata: { labels }, spec: { containers: [container] } },
+  });
+
+  it('finds what is missing, of another type and unknown', async () => {
+    assert.deepEqual(await problemsOf(object(template({ name: 'one', image: 'image' }))), []);
+    assert.notDeepEqual(await problemsOf(object(template({ image: 'image' }))), []);
+    assert.notDeepEqual(await problemsOf(object(template({ name: 'one', ports: [{ containerPort: 'http' }] }))), []);
+    const [unknown, ...none] = await problemsOf(object(template({ name: 'one', readinesProbe: {} })));
+    assert.match(unknown ?? '', /readinesProbe/);
+    assert.deepEqual(none, []);
+  });
+});
