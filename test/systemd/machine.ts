@@ -29,12 +29,23 @@ export class SystemdMachine implements AsyncDisposable {
   static async boot(srv: string): Promise<SystemdMachine> {
     const work = await mkdtemp(join(tmpdir(), 'enclaver-systemd-'));
     const namespaces = ['--mount', '--pid', '--net', '--uts', '--ipc', '--cgroup', '--fork', '--kill-child'];
-    const unshare = spawn('unshare', [...namespaces, join(import.meta.dirname, 'boot'), work, checkout, srv], {
-      stdio: ['ignore', 'ignore', 'inherit'],
+    const boot = [join(import.meta.dirname, 'boot'), work, checkout, srv];
+    // Ends with this process, however that ends
+    const unshare = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', ...namespaces, ...boot], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let said = '';
+    unshare.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
     });
     await once(unshare, 'spawn');
     const machine = new SystemdMachine(unshare, work, await childOf(unshare));
-    await machine.until(['systemctl', 'is-active', 'enclaver.target']);
+    try {
+      await machine.until(['systemctl', 'is-active', 'enclaver.target']);
+    } catch (cause) {
+      await machine[Symbol.asyncDispose]();
+      throw new Error(`systemd did not start:\n${said}`, { cause });
+    }
     return machine;
   }
 
@@ -72,15 +83,17 @@ export class SystemdMachine implements AsyncDisposable {
     for (let attempt = 0; ; attempt++) {
       const { code, stdout, stderr } = await this.run(...command);
       if (code === 0 && wanted.test(stdout)) return stdout;
-      if (attempt === 120) throw new Error(`${command.join(' ')} ends with ${code}:\n${stdout}${stderr}`);
+      if (attempt === 240) throw new Error(`${command.join(' ')} ends with ${code}:\n${stdout}${stderr}`);
       await new Promise((wake) => setTimeout(wake, 500));
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const gone = once(this.#unshare, 'exit');
-    process.kill(Number(this.#pid), 'SIGKILL');
-    await gone;
+    if (this.#unshare.exitCode === null && this.#unshare.signalCode === null) {
+      const gone = once(this.#unshare, 'exit');
+      process.kill(Number(this.#pid), 'SIGKILL');
+      await gone;
+    }
     await rm(this.#work, { recursive: true });
   }
 }
@@ -88,8 +101,8 @@ export class SystemdMachine implements AsyncDisposable {
 /** The first process in the namespaces: the only child of `unshare`. */
 async function childOf({ pid }: ChildProcess): Promise<string> {
   for (let attempt = 0; ; attempt++) {
-    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
-    if (children.trim() !== '') return children.trim();
+    const [child] = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).split(' ');
+    if (child !== undefined && child !== '') return child;
     if (attempt === 100) throw new Error('systemd did not start');
     await new Promise((wake) => setTimeout(wake, 50));
   }

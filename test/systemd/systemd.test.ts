@@ -7,17 +7,18 @@ import { promisify } from 'node:util';
 import { busyboxLayer } from '../images/busybox.ts';
 import { writeOciLayout } from '../images/image.ts';
 import { tar } from '../images/tar.ts';
-import { SystemdMachine } from './machine.ts';
+import { type Said, SystemdMachine } from './machine.ts';
 
 const units = resolve(import.meta.dirname, '../../deploy/systemd');
 const services = ['builder', 'log-relay', 'outer-proxy', 'supervisor'].map((name) => `enclaver-${name}.service`);
 const enclaver = '/opt/enclaver/cli/bin/enclaver';
 
 describe('systemd', function () {
-  this.timeout(300_000);
+  this.timeout(600_000);
 
   let work: string;
   let machine: SystemdMachine;
+  let run: Promise<Said>;
 
   before(async () => {
     work = await mkdtemp(join(tmpdir(), 'enclaver-units-'));
@@ -76,11 +77,10 @@ describe('systemd', function () {
     const eif = '/var/lib/enclaver/unit.eif';
     await machine.until([enclaver, 'ps']);
     await machine.do(enclaver, 'build', '-f', '/srv/enclaver.yaml', '--eif-only', eif);
-    const run = machine.run(enclaver, 'run', eif, '-p', '127.0.0.1:8080:8080');
+    run = machine.run(enclaver, 'run', eif, '-p', '127.0.0.1:8080:8080');
     await answer();
     const owners = await machine.do('ps', '-C', 'node,MainThread,nats-server,qemu-system-x86', '-o', 'user=');
     assert.deepEqual([...new Set(owners.split('\n').filter((line) => line !== ''))], ['enclaver', 'root']);
-    void run;
   });
 
   it('keeps the enclave while each service is started again, and killed', async () => {
@@ -96,6 +96,7 @@ describe('systemd', function () {
 
   it('leaves nothing running when the enclave and the target are stopped', async () => {
     await machine.do(enclaver, 'stop', 'unit');
+    assert.equal((await run).code, 107, 'SIGTERM ended the app; the command saw it through all of that');
     await machine.do('systemctl', 'stop', 'enclaver.target');
     // The target's own stop does not wait for those of its services
     await machine.until(['sh', '-c', 'ps -u enclaver -o args=; ! pgrep -u enclaver >/dev/null']);
