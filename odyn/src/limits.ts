@@ -126,11 +126,13 @@ export const limits = {
   egressHeadersMs: 30_000,
   /** Idle time of a client's kept connection. */
   egressKeepAliveMs: 65_000,
-  /** To the parent: it accepts in microseconds when it listens at all. */
-  egressConnectMs: 10_000,
-  /** First pause after nobody answered for the parent, doubled each time, and for how long that is tried: its proxy is replaced in about a second. */
+  /** To the parent, all attempts together: its proxy is replaced in some seconds, and the app need not notice. */
+  egressConnectMs: 8_000,
+  /** One attempt: the parent accepts in microseconds when it listens at all, and not every machine says when it does not. */
+  egressAttemptMs: 1_000,
+  /** First pause after nobody answered for the parent, doubled each time, and the longest. */
   egressRetryMs: 50,
-  egressRetryForMs: 2_000,
+  egressPauseMs: 500,
   /** For the parent's answer: name lookup and TCP connect, whose kernel default gives up after 127 s. */
   egressReplyMs: 130_000,
   egressIdleMs: 3_600_000,

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer as createHttp, type IncomingMessage, request } from 'node:http';
 import { connect, createServer as createTcp, type Server } from 'node:net';
 import { buffer, text } from 'node:stream/consumers';
-import { Relay } from '@enclaver/vsock';
+import { Relay, VsockError, type VsockErrorCode, type VsockTransport } from '@enclaver/vsock';
 import { Egress } from '../src/egress/egress.ts';
 import { LogRing } from '../src/logs/log-ring.ts';
 import { OdynLog } from '../src/logs/odyn-log.ts';
@@ -248,6 +248,19 @@ describe('egress proxy', () => {
   it('answers 503 to a parent that does not report the address', async () => {
     parent.answer = () => ({ reply: 'Ok' });
     assert.match(await curl('-i', 'http://example.com/'), /^HTTP\/1.1 503 [\s\S]*os_err: 71: /);
+  });
+
+  it('dials again while nobody takes its connection, or answers it', async () => {
+    await opened.close();
+    const codes: VsockErrorCode[] = ['CONNECT_TIMEOUT', 'CONNECT_REFUSED'];
+    const connect: VsockTransport['connect'] = (port, options) => {
+      const code = codes.shift();
+      return code === undefined ? parent.transport.connect(port, options) : Promise.reject(new VsockError(code, code));
+    };
+    opened = await EgressProxy.open({ transport: { ...parent.transport, connect } }, { allow: ['**'] });
+    proxy = opened.url;
+    assert.equal(await curl('http://example.com/x'), 'you asked GET /x');
+    assert.deepEqual(codes, []);
   });
 
   it('answers 503 when the parent is not there', async () => {

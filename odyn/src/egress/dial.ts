@@ -39,8 +39,8 @@ class ParentGone extends DialError {}
  * @throws DialError
  */
 export async function dial(transport: VsockTransport, to: Destination, signal: AbortSignal): Promise<Dialled> {
-  const until = performance.now() + limits.egressRetryForMs;
-  for (let pauseMs: number = limits.egressRetryMs; ; pauseMs *= 2) {
+  const until = performance.now() + limits.egressConnectMs;
+  for (let pauseMs: number = limits.egressRetryMs; ; pauseMs = Math.min(2 * pauseMs, limits.egressPauseMs)) {
     try {
       return await attempt(transport, to, signal);
     } catch (error) {
@@ -53,11 +53,12 @@ export async function dial(transport: VsockTransport, to: Destination, signal: A
 async function attempt(transport: VsockTransport, { host, port }: Destination, signal: AbortSignal): Promise<Dialled> {
   let stream: VsockStream;
   try {
-    stream = await transport.connect(EGRESS_PORT, { timeoutMs: limits.egressConnectMs, signal });
+    stream = await transport.connect(EGRESS_PORT, { timeoutMs: limits.egressAttemptMs, signal });
   } catch (cause) {
     if (!(cause instanceof VsockError)) throw cause;
     const message = `the parent takes no egress connection: ${cause.message}`;
-    const Kind = cause.code === 'CONNECT_REFUSED' ? ParentGone : DialError;
+    // vhost-device-vsock leaves a connection unanswered where AF_VSOCK refuses it
+    const Kind = cause.code === 'CONNECT_REFUSED' || cause.code === 'CONNECT_TIMEOUT' ? ParentGone : DialError;
     throw new Kind(cause.errno ?? 0, message, { cause });
   }
   try {
