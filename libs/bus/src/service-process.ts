@@ -4,7 +4,7 @@ import {
   type HttpAddress,
   HttpListener,
   Metrics,
-  parseHttpAddress,
+  parseHttpAddresses,
   startTracing,
   stopTracing,
   telemetryLimits,
@@ -24,16 +24,16 @@ export const serviceEnvSchema = z.object({
   /** Where `/metrics`, `/healthz` and `/readyz` are served: nowhere, unless it is set. */
   ENCLAVER_HTTP: z
     .string()
-    .transform((text, context): HttpAddress => {
-      const address = parseHttpAddress(text);
-      if (address !== undefined) return address;
+    .transform((text, context): HttpAddress[] => {
+      const addresses = parseHttpAddresses(text);
+      if (addresses !== undefined) return addresses;
       context.addIssue({
         code: 'custom',
-        message: 'allowed are a port (on 127.0.0.1), host:port and unix:/absolute/path',
+        message: 'allowed are a port (on 127.0.0.1), host:port and unix:/absolute/path, with commas between several',
       });
       return z.NEVER;
     })
-    .optional(),
+    .default([]),
 });
 
 export type ServiceEnv = z.infer<typeof serviceEnvSchema>;
@@ -94,7 +94,7 @@ export async function runService<E extends ServiceEnv>(definition: ServiceDefini
     ...(parts.bus?.isConnected === true ? [] : ['the bus is not connected']),
     ...(parts.service === undefined ? ['the service starts, or ends'] : []),
   ];
-  const http = listenWhenFree(env.data.ENCLAVER_HTTP, { metrics, notReady }, logger);
+  const http = env.data.ENCLAVER_HTTP.map((address) => listenWhenFree(address, { metrics, notReady }, logger));
 
   const problem = (text: string): void => logger.warn({ code: 'TRACES_NOT_SENT' }, text);
   await startTracing({ name: definition.name, version: definition.version }, problem).catch(fail);
@@ -118,7 +118,7 @@ export async function runService<E extends ServiceEnv>(definition: ServiceDefini
   const ended = service.close().then(() => bus.close());
   const closeMs = definition.closeMs?.(env.data) ?? CLOSE_TIMEOUT_MS;
   const inTime = await Promise.race([ended.then(() => true), sleep(closeMs, false)]).catch(fail);
-  await http.close();
+  await Promise.all(http.map((each) => each.close()));
   await stopTracing().catch((error: Error) => problem(error.message));
   if (!inTime) logger.error({ code: 'CLOSE_TIMEOUT' }, `not everything ended within ${closeMs} ms`);
   process.exit(inTime ? status : 1);
@@ -129,14 +129,14 @@ export async function runService<E extends ServiceEnv>(definition: ServiceDefini
  * address is no reason not to work.
  */
 function listenWhenFree(
-  address: HttpAddress | undefined,
+  address: HttpAddress,
   options: Parameters<typeof HttpListener.open>[1],
   logger: Logger,
 ): { close(): Promise<void> } {
   let closed = false;
   let told = false;
   const open = async (): Promise<HttpListener | undefined> => {
-    while (address !== undefined && !closed) {
+    while (!closed) {
       try {
         return await HttpListener.open(address, options);
       } catch (error) {

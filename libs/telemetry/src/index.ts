@@ -1,4 +1,4 @@
-export { type HttpAddress, parseHttpAddress } from './http-address.ts';
+export { type HttpAddress, parseHttpAddresses } from './http-address.ts';
 export { HttpListener } from './http-server.ts';
 export { limits as telemetryLimits } from './limits.ts';
 export type { Counter, Gauge, Histogram, MetricDefinition } from './metric.ts';

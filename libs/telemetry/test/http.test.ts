@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -7,7 +8,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { HttpListener, Metrics, parseHttpAddress, telemetryLimits } from '../src/index.ts';
+import { HttpListener, Metrics, parseHttpAddresses, telemetryLimits } from '../src/index.ts';
 
 async function fetchFrom(socketPath: string, path: string): Promise<{ status: number | undefined; body: string }> {
   const request = get({ socketPath, path });
@@ -79,12 +80,32 @@ describe('http listener', () => {
   });
 
   it('reads addresses, on loopback where no host is named', () => {
-    assert.deepEqual(parseHttpAddress('9464'), { type: 'tcp', host: '127.0.0.1', port: 9464 });
-    assert.deepEqual(parseHttpAddress('0.0.0.0:9464'), { type: 'tcp', host: '0.0.0.0', port: 9464 });
-    assert.deepEqual(parseHttpAddress('[::1]:9464'), { type: 'tcp', host: '::1', port: 9464 });
-    assert.deepEqual(parseHttpAddress('unix:/run/x.sock'), { type: 'unix', path: '/run/x.sock' });
-    for (const wrong of ['', 'unix:relative', 'host', ':9464', '1.2.3.4:99999', 'http://x:1']) {
-      assert.equal(parseHttpAddress(wrong), undefined, wrong);
+    assert.deepEqual(parseHttpAddresses('9464'), [{ type: 'tcp', host: '127.0.0.1', port: 9464 }]);
+    assert.deepEqual(parseHttpAddresses('0.0.0.0:9464'), [{ type: 'tcp', host: '0.0.0.0', port: 9464 }]);
+    assert.deepEqual(parseHttpAddresses('[::1]:9464'), [{ type: 'tcp', host: '::1', port: 9464 }]);
+    assert.deepEqual(parseHttpAddresses('unix:/run/x,y.sock'), [{ type: 'unix', path: '/run/x,y.sock' }]);
+    assert.deepEqual(parseHttpAddresses('1,[::1]:2,unix:/x'), [
+      { type: 'tcp', host: '127.0.0.1', port: 1 },
+      { type: 'tcp', host: '::1', port: 2 },
+      { type: 'unix', path: '/x' },
+    ]);
+    for (const wrong of ['', '1,', ',1', 'unix:relative', 'host', ':9464', '1.2.3.4:99999', 'http://x:1']) {
+      assert.equal(parseHttpAddresses(wrong), undefined, wrong);
     }
+  });
+
+  it('tells a health check whether the service works', async () => {
+    const healthy = async () => {
+      const child = spawn(process.execPath, [new URL('../src/healthy.ts', import.meta.url).pathname], {
+        env: { ENCLAVER_HTTP: `1,unix:${path}` },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const [said, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')]);
+      return { said, code };
+    };
+    assert.deepEqual(await healthy(), { said: 'ready\n', code: 0 });
+    missing = ['the bus is not connected'];
+    assert.deepEqual(await healthy(), { said: 'the bus is not connected\n', code: 1 });
+    missing = [];
   });
 });
