@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { writeCredentials, writeServerConfig } from '../stack/bus-files.ts';
+import { type Owner, prepareForContainers } from '../stack/container-folders.ts';
 import { defaultDataDir, defaultStackDir } from '../stack/locations.ts';
 import { type TlsOptions, tlsOf } from '../stack/tls-options.ts';
 
@@ -24,6 +25,11 @@ export function addBus(program: Command): void {
     .option('--tls-ca <file>', 'CA that clients trust in place of the public ones, PEM')
     .option('--tls-client-ca <file>', 'CA whose certificates clients have to show, too, PEM')
     .option('--fleet <file>', 'be part of a fleet: the file that `enclaver fleet init` wrote for this host')
+    .option(
+      '--containers <uid:gid>',
+      'a folder for each service with its own file alone, all of it owned by this user',
+      owner,
+    )
     .action(init);
 }
 
@@ -34,6 +40,7 @@ interface InitOptions extends TlsOptions {
   port: string;
   name?: string;
   fleet?: string;
+  containers?: Owner;
 }
 
 async function init(options: InitOptions): Promise<void> {
@@ -46,5 +53,13 @@ async function init(options: InitOptions): Promise<void> {
   const authority = `${name.includes(':') ? `[${name}]` : name}:${port}`;
   const ca = options.tlsCa === undefined ? undefined : resolve(options.tlsCa);
   await writeCredentials(dir, `${tls === undefined ? 'nats' : 'tls'}://${authority}`, users, ca);
+  if (options.containers !== undefined)
+    await prepareForContainers(options.stackDir, options.dataDir, options.containers);
   process.stdout.write(`${join(dir, 'cli.json')}\n`);
+}
+
+function owner(text: string): Owner {
+  const match = /^(\d{1,10}):(\d{1,10})$/.exec(text);
+  if (match === null) throw new InvalidArgumentError('not two numbers such as 1000:1000.');
+  return { uid: Number(match[1]), gid: Number(match[2]) };
 }
