@@ -48,8 +48,13 @@ export function qemuArguments(request: MicrovmRequest, files: EnclaveFiles, trai
     // Shared: vhost-device-vsock reads and writes the guest's memory
     ...['-object', `memory-backend-memfd,id=mem0,size=${memoryMb}M,share=on`],
     ...['-kernel', files.kernel, '-initrd', files.initrd, '-append', kernelCommandLine(eif.cmdline, vsock, traits)],
+    // event_idx=off: the device drops a kick that comes before it has enabled the ring (rust-vmm/vhost issue 247), and with
+    // event indices the guest would never kick again: one boot in 25 on a busy machine
     ...(vsock.type === 'unix'
-      ? ['-chardev', `socket,id=vhost,path=${files.vhost}`, '-device', 'vhost-user-vsock-device,chardev=vhost']
+      ? [
+          ...['-chardev', `socket,id=vhost,path=${files.vhost}`],
+          ...['-device', 'vhost-user-vsock-device,chardev=vhost,event_idx=off'],
+        ]
       : ['-device', `vhost-vsock-device,guest-cid=${vsock.cid}`]),
     ...['-chardev', `socket,id=console,path=${files.console},server=on,wait=off`, '-serial', 'chardev:console'],
     ...['-qmp', `unix:${files.qmp},server=on,wait=off`],
