@@ -87,7 +87,7 @@ export class Machine {
         ...['-M', `microvm,${acpi}memory-backend=mem0,isa-serial=on,rtc=on`],
         ...['-object', `memory-backend-memfd,id=mem0,size=${memoryMb}M,share=on`],
         ...['-kernel', kernel, '-initrd', ramdisk, '-append', `${cmdline} ${words}`],
-        ...['-device', `vhost-user-vsock-device,chardev=c${withoutAcpi ? ',bus=virtio-mmio-bus.0' : ''}`],
+        ...['-device', `vhost-user-vsock-device,chardev=c,event_idx=off${withoutAcpi ? ',bus=virtio-mmio-bus.0' : ''}`],
       ],
     });
   }
