@@ -75,7 +75,9 @@ export class ComposeStack {
 
   /** Ids of the containers of a service that run, the oldest first. */
   async containers(service: string): Promise<string[]> {
-    const ids = (await this.compose('ps', '--quiet', service)).split('\n').filter((id) => id !== '');
+    const labels = [`project=${this.project}`, `service=${service}`].map((each) => `label=com.docker.compose.${each}`);
+    const filters = labels.flatMap((label) => ['--filter', label]);
+    const ids = (await docker(['ps', '--quiet', ...filters])).split('\n').filter((id) => id !== '');
     const created = await Promise.all(ids.map((id) => docker(['inspect', '--format', '{{.Created}}', id])));
     return ids
       .map((id, n) => ({ id, at: created[n] ?? '' }))
@@ -106,7 +108,7 @@ export class ComposeStack {
   }
 
   async stop(): Promise<void> {
-    await this.compose('down', '--volumes', '--timeout', '40');
+    await this.compose('down', '--volumes', '--remove-orphans', '--timeout', '40');
     const images = await docker(['images', '--quiet', '--filter', `reference=enclaver/*:${this.#env.ENCLAVER_TAG}`]);
     const ids = [...new Set(images.split('\n').filter((id) => id !== ''))];
     const names = ['core', ...SERVICES].map((name) => `enclaver/${name}:${this.#env.ENCLAVER_TAG}`);
@@ -119,6 +121,6 @@ export class ComposeStack {
       const port = this.#env.ENCLAVER_BUS_PORT;
       return docker(['exec', container, 'sh', '-c', `nc 127.0.0.1 ${port} </dev/null | grep -q ^INFO`]);
     }
-    return docker(['exec', container, ...(service === 'outer-proxy' ? [AS_USER] : []), ...HEALTHY]);
+    return docker(['exec', container, ...(service.startsWith('outer-proxy') ? [AS_USER] : []), ...HEALTHY]);
   }
 }

@@ -185,6 +185,15 @@ describe('docker compose up', function () {
     assert.deepEqual(seen.egress.failed, []);
   });
 
+  it('makes an outer-proxy anew by the usual command while a second service stands by, and no request fails', async () => {
+    await stack.compose('--profile', 'two', 'up', '--detach', '--no-deps', 'outer-proxy-2');
+    await stack.ready('outer-proxy-2');
+    const seen = await change('outer-proxy, with outer-proxy-2 beside it: recreated', () => recreate('outer-proxy'));
+    await stack.compose('--profile', 'two', 'rm', '--stop', '--force', 'outer-proxy-2');
+    assert.deepEqual(seen.failed, []);
+    assert.deepEqual(seen.egress.failed, []);
+  });
+
   it('serves again after the only outer-proxy was changed', async () => {
     for (const [how, act] of [
       ['recreated', recreate],
