@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
-import { type KV, NatsError } from 'nats';
+import { type JetStreamManager, type KV, NatsError } from 'nats';
+import { keysOf } from './storage.ts';
+import { BLOB_BUCKET } from './subjects.ts';
 
 /** A value and the revision that a change of it has to name. */
 export interface Blob {
@@ -21,10 +23,12 @@ const WRONG_REVISION = 10071;
  * Owners are told apart by what they are, not by the id of one run, so that restarts and replicas find what is theirs.
  */
 export class BlobStore {
+  readonly #manager: JetStreamManager;
   readonly #bucket: KV;
   readonly #maxKeys: number;
 
-  constructor(bucket: KV, options: { maxKeys: number }) {
+  constructor(manager: JetStreamManager, bucket: KV, options: { maxKeys: number }) {
+    this.#manager = manager;
     this.#bucket = bucket;
     this.#maxKeys = options.maxKeys;
   }
@@ -40,7 +44,7 @@ export class BlobStore {
    * @throws BlobStoreFull when the owner has as many keys as one may have
    */
   async put(owner: string, key: string, value: Uint8Array, expected: number): Promise<number | undefined> {
-    if (expected === 0 && (await this.#count(owner)) >= this.#maxKeys) {
+    if (expected === 0 && (await keysOf(this.#manager, BLOB_BUCKET, path(owner, '>'))).length >= this.#maxKeys) {
       throw new BlobStoreFull(`one image may keep ${this.#maxKeys} values, and has that many`);
     }
     const at = path(owner, key);
@@ -50,12 +54,6 @@ export class BlobStore {
       if (error instanceof NatsError && error.api_error?.err_code === WRONG_REVISION) return undefined;
       throw error;
     }
-  }
-
-  async #count(owner: string): Promise<number> {
-    let count = 0;
-    for await (const _ of await this.#bucket.keys(path(owner, '>'))) count += 1;
-    return count;
   }
 }
 

@@ -132,7 +132,7 @@ export class Bus implements AsyncDisposable {
 
   /** What enclaves keep outside. */
   async blobs(): Promise<BlobStore> {
-    return new BlobStore(await openBucket(this.#jetStream, BLOB_BUCKET), { maxKeys: limits.blobKeys });
+    return new BlobStore(this.#manager, await openBucket(this.#jetStream, BLOB_BUCKET), { maxKeys: limits.blobKeys });
   }
 
   /** Publishes a lifecycle event; resolves once the server has stored it. */

@@ -2,6 +2,7 @@ import type { JetStreamManager, KV, NatsConnection } from 'nats';
 import { BusError } from './bus-error.ts';
 import { type EnclaveRecord, enclaveRecordSchema } from './enclave.ts';
 import { untilStored } from './retry.ts';
+import { keysOf } from './storage.ts';
 import { ENCLAVE_BUCKET } from './subjects.ts';
 
 /** The records of all enclaves of this host in the KV bucket. The supervisor writes, the others read. */
@@ -30,12 +31,8 @@ export class EnclaveStore {
 
   /** The one that was written longest ago first. */
   async list(): Promise<EnclaveRecord[]> {
-    // Not by the client's `keys`: it waits for ever for a key that is written while it reads
-    const prefix = `$KV.${ENCLAVE_BUCKET}.`;
-    const { state } = await this.#manager.streams.info(`KV_${ENCLAVE_BUCKET}`, { subjects_filter: `${prefix}>` });
     const found: { revision: number; record: EnclaveRecord }[] = [];
-    for (const subject of Object.keys(state.subjects ?? {})) {
-      const id = subject.slice(prefix.length);
+    for (const id of await keysOf(this.#manager, ENCLAVE_BUCKET)) {
       const entry = await this.#bucket.get(id);
       if (entry?.operation !== 'PUT') continue;
       const record = parseRecord(id, entry.string());

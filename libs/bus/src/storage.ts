@@ -122,6 +122,16 @@ async function exists(manager: JetStreamManager, name: string): Promise<boolean>
   }
 }
 
+/**
+ * Keys of a bucket that match `filter`, those whose value was deleted and whose marker still lies there included. The client's own
+ * `keys` waits for ever for a key that is written while it reads.
+ */
+export async function keysOf(manager: JetStreamManager, bucket: string, filter = '>'): Promise<string[]> {
+  const prefix = `$KV.${bucket}.`;
+  const { state } = await manager.streams.info(bucketStream(bucket), { subjects_filter: `${prefix}${filter}` });
+  return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(prefix.length));
+}
+
 /** A bucket that is there; nothing is asked or made. */
 export function openBucket(jetStream: JetStreamClient, name: string): Promise<KV> {
   return jetStream.views.kv(name, { bindOnly: true, allow_direct: false });

@@ -2,7 +2,7 @@ import type { JetStreamClient, KV, NatsConnection } from 'nats';
 import { encodeCloudEvent } from './cloud-event.ts';
 import { limits } from './limits.ts';
 import { untilStored } from './retry.ts';
-import { openBucket } from './storage.ts';
+import { keysOf, openBucket } from './storage.ts';
 import { subjects, WARNING_BUCKET } from './subjects.ts';
 import { type RaisedWarning, raisedWarningSchema, type Warning, warningEventSchema, warningSchema } from './warning.ts';
 
@@ -70,10 +70,8 @@ export class Warnings {
   /** Of all services, the gravest first. */
   async list(): Promise<RaisedWarning[]> {
     const bucket = await this.#open();
-    const keys: string[] = [];
-    for await (const key of await bucket.keys()) keys.push(key);
     const found: RaisedWarning[] = [];
-    for (const key of keys) {
+    for (const key of await keysOf(await this.#jetStream.jetstreamManager(false), WARNING_BUCKET)) {
       const entry = await bucket.get(key);
       // A newer service may raise what this reader does not understand
       const warning = entry?.operation === 'PUT' ? raisedWarningSchema.safeParse(entry.json()) : undefined;

@@ -9,7 +9,8 @@ import { OtlpCollector } from '../../../test/observe/otlp-collector.ts';
 import { EnclaveWatch } from '../src/watch/enclave-watch.ts';
 import { storageWarnings } from '../src/watch/host-warnings.ts';
 
-const base = Date.now() + 60_000;
+/** What starts after the watch does. */
+const base = Date.now() + 3_600_000;
 const at = (second: number): string => new Date(base + 1000 * second).toISOString();
 
 function record(id: string, change: Partial<EnclaveRecord> = {}): EnclaveRecord {
