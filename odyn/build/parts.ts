@@ -52,7 +52,7 @@ export interface PartSources {
 /** Everything that ramdisk 0 holds; `scratch` is a folder for what compilers write. */
 export async function collectParts(sources: PartSources, scratch: string): Promise<Part[]> {
   const { pinned } = sources;
-  const parts = await Promise.all([
+  const making = [
     compiled(pinned.arch, 'init', 'init', scratch),
     compiled(pinned.arch, 'launch', 'odyn/launch', scratch),
     compiled(pinned.arch, 'redirect', 'odyn/redirect', scratch),
@@ -64,7 +64,10 @@ export async function collectParts(sources: PartSources, scratch: string): Promi
       const folder = INTERPRETER.test(name) ? INTERPRETER_FOLDER[pinned.arch] : `lib/${tripletOf(pinned.arch)}`;
       return { path: `${folder}/${name}`, mode: 0o755, data: await readPinned(file) };
     }),
-  ]);
+  ];
+  // All of them, when one fails, too: who then takes `scratch` away must not meet a compiler at work
+  await Promise.allSettled(making);
+  const parts = await Promise.all(making);
   const own = pinned.headers === undefined ? [] : [`${OWN_MODULE} ${OWN_PARAMETER}`];
   const order = Buffer.from([...own, ...MODULES].map((line) => `${line}\n`).join(''));
   return [...parts, ...(await program(sources, scratch)), { path: 'modules/order', mode: 0o644, data: order }];
