@@ -47,7 +47,22 @@ export function checkSocketPaths(folder: string): void {
 export async function writeBootFiles(eif: Eif, files: EnclaveFiles): Promise<void> {
   const of = (type: EifSection['type']) => eif.sections.filter((section) => section.type === type);
   await pipeline(sectionBytes(eif, of('kernel')), createWriteStream(files.kernel, { mode: 0o600 }));
-  await pipeline(sectionBytes(eif, of('ramdisk')), createWriteStream(files.initrd, { mode: 0o600 }));
+  await pipeline(paddedToPage(sectionBytes(eif, of('ramdisk'))), createWriteStream(files.initrd, { mode: 0o600 }));
+}
+
+const PAGE = 4096;
+
+/**
+ * QEMU's microvm with just 2 GiB puts the initrd so that its last bytes may lie on the ACPI tables, which have the last page of
+ * memory: the guest then has no devices. One of whole pages ends before that page. The kernel passes over zeros.
+ */
+async function* paddedToPage(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let length = 0;
+  for await (const piece of bytes) {
+    length += piece.length;
+    yield piece;
+  }
+  yield Buffer.alloc((PAGE - (length % PAGE)) % PAGE);
 }
 
 /** QEMU has read them: they would lie in memory, where `/run` is. */
