@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { HEARTBEAT_BYTE, HEARTBEAT_PORT } from '@enclaver/wire';
 import { pino } from 'pino';
 import { writeSmallImage } from '../../../services/supervisor/test/small-image.ts';
 import { qemuArguments } from '../src/command-line.ts';
-import { enclaveFiles } from '../src/files.ts';
+import { enclaveFiles, writeBootFiles } from '../src/files.ts';
 import { listenForHeartbeat } from '../src/heartbeat.ts';
 import { Microvms, neededMemoryMb } from '../src/microvms.ts';
 
@@ -65,6 +65,20 @@ describe('microvms', () => {
 
   it('refuses a run folder whose sockets would have no valid address', () => {
     assert.throws(() => microvms.place(`/run/${'x'.repeat(90)}/e-000000000000`, []), { code: 'RUN_DIR_TOO_LONG' });
+  });
+
+  it('makes the initrd of whole pages: it would else reach into the page of the ACPI tables', async () => {
+    const files = enclaveFiles(folder);
+    await writeBootFiles(eif, files);
+    const pieces: Buffer[] = [];
+    for (const section of eif.sections) {
+      if (section.type === 'ramdisk') for await (const piece of eif.data(section)) pieces.push(piece);
+    }
+    const [ramdisks, initrd] = [Buffer.concat(pieces), await readFile(files.initrd)];
+    assert.notEqual(ramdisks.length % 4096, 0);
+    assert.equal(initrd.length, Math.ceil(ramdisks.length / 4096) * 4096);
+    assert.ok(initrd.subarray(0, ramdisks.length).equals(ramdisks));
+    assert.ok(initrd.subarray(ramdisks.length).every((byte) => byte === 0));
   });
 
   it('appends what only a local machine needs, and gives the guest nothing that was not asked for', () => {
