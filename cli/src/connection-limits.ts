@@ -24,3 +24,8 @@ export function parseLimit(text: string, earlier: ConnectionLimits = {}): Connec
   }
   return { ...earlier, [name]: value };
 }
+
+/** The same, as `--limit` takes each of them. */
+export function formatLimits(limits: ConnectionLimits): string[] {
+  return Object.entries(NAMES).flatMap(([name, key]) => (limits[key] === undefined ? [] : [`${name}=${limits[key]}`]));
+}

@@ -39,6 +39,8 @@ describe('the container of a release image', () => {
     });
     const http = [{ listenPort: 8080, host: '0.0.0.0', port: 80, protocol: 'http' as const }];
     assert.throws(() => bound({ publish: http }), { code: 'USAGE', remedy: /enclaver up/ });
+    const socket = [{ listenPort: 8080, host: '127.0.0.1', port: 0, path: '/run/app.sock' }];
+    assert.throws(() => bound({ publish: socket }), { code: 'USAGE', message: /no Unix sockets/ });
   });
 
   it('gives the command inside the same options, and files to read', () => {
@@ -51,6 +53,7 @@ describe('the container of a release image', () => {
       startTimeout: 60_000,
       verifyBeforeRun: '/tmp/e.json',
       key: '/tmp/k.pub',
+      limit: { egressBytesPerSecond: 10 * 1024 ** 2, ingressConnections: 500 },
     };
     const { Cmd, HostConfig } = containerConfig(image, options, parent);
     assert.deepEqual(Cmd, [
@@ -67,6 +70,7 @@ describe('the container of a release image', () => {
         '60s',
       ],
       ...['--verify-before-run', '/enclave/expected.json', '--key', '/enclave/cosign.pub'],
+      ...['--limit', 'ingress-connections=500', '--limit', 'egress-bytes=10485760'],
     ]);
     assert.deepEqual(HostConfig?.Binds, ['/tmp/e.json:/enclave/expected.json:ro', '/tmp/k.pub:/enclave/cosign.pub:ro']);
   });

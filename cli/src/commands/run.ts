@@ -1,4 +1,4 @@
-import type { Bus, ConnectionLimits, PublishedPort, RestartPolicy } from '@enclaver/bus';
+import type { Bus } from '@enclaver/bus';
 import { checkMeasurements, type Pcrs, uncheckable } from '@enclaver/trust';
 import type { Command } from 'commander';
 import { CliError } from '../cli-error.ts';
@@ -12,24 +12,14 @@ import { measureEif } from '../measure.ts';
 import { positiveInteger } from '../numbers.ts';
 import { formatFailure } from '../output/failure.ts';
 import { parsePublish } from '../publish.ts';
+import type { EnclaveOptions } from '../release-container/container-config.ts';
 import { nitroParent } from '../release-container/nitro-parent.ts';
 import { parseRestart } from '../restart-policy.ts';
 import { runTargetOf } from '../run-target.ts';
 import { openOrStartSession, stackRuns } from '../session.ts';
 
-interface RunOptions {
+interface RunOptions extends EnclaveOptions {
   file?: string;
-  publish?: PublishedPort[];
-  publishAll?: true;
-  limit?: ConnectionLimits;
-  cpuCount?: number;
-  memoryMb?: number;
-  debug?: true;
-  name?: string;
-  restart?: RestartPolicy;
-  startTimeout?: number;
-  verifyBeforeRun?: string;
-  key?: string;
 }
 
 export function addRun(program: Command): void {

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { PublishedPort, RestartPolicy } from '@enclaver/bus';
+import type { ConnectionLimits, PublishedPort, RestartPolicy } from '@enclaver/bus';
 import type { ContainerCreateOptions } from 'dockerode';
 import { CliError } from '../cli-error.ts';
+import { formatLimits } from '../connection-limits.ts';
 import { formatRestart } from '../restart-policy.ts';
 import type { NitroParent } from './nitro-parent.ts';
 
@@ -10,6 +11,7 @@ import type { NitroParent } from './nitro-parent.ts';
 export interface EnclaveOptions {
   publish?: PublishedPort[];
   publishAll?: true;
+  limit?: ConnectionLimits;
   cpuCount?: number;
   memoryMb?: number;
   debug?: true;
@@ -73,8 +75,8 @@ export function containerConfig(
 }
 
 function commandArguments({ ours }: ImageConfig, options: EnclaveOptions): string[] {
-  const { cpuCount, memoryMb, debug, name, restart, startTimeout, verifyBeforeRun, key } = options;
-  const values = {
+  const { cpuCount, memoryMb, debug, limit = {}, name, restart, startTimeout, verifyBeforeRun, key } = options;
+  const values = Object.entries({
     '--cpu-count': cpuCount,
     '--memory-mb': memoryMb,
     '--name': name,
@@ -82,8 +84,9 @@ function commandArguments({ ours }: ImageConfig, options: EnclaveOptions): strin
     '--start-timeout': startTimeout === undefined ? undefined : `${Math.ceil(startTimeout / 1000)}s`,
     '--verify-before-run': verifyBeforeRun === undefined ? undefined : EXPECTED,
     '--key': key === undefined ? undefined : KEY,
-  };
-  const given = Object.entries(values).filter(([, value]) => value !== undefined);
+  });
+  const bounds = formatLimits(limit).map((bound) => ['--limit', bound] as const);
+  const given = [...values.filter(([, value]) => value !== undefined), ...bounds];
   const strange = given.find(([option]) => !ours && !THEIRS.includes(option));
   if (strange !== undefined) {
     const remedy = 'build it with this Enclaver, or start `enclaver up` first, which runs the enclave of any image';
@@ -102,9 +105,9 @@ function publishedPorts({ exposed }: ImageConfig, { publish, publishAll }: Encla
   const host = publishAll === true ? '0.0.0.0' : '127.0.0.1';
   const ports: readonly PublishedPort[] =
     publish ?? exposed.map((listenPort) => ({ listenPort, host, port: listenPort }));
-  if (ports.every(({ protocol = 'tcp' }) => protocol === 'tcp')) return ports;
-  const remedy = 'start `enclaver up` first: its outer-proxy has HTTP mode';
-  throw new CliError('USAGE', 'a container publishes TCP ports, not HTTP', remedy);
+  if (ports.every(({ protocol = 'tcp', path }) => protocol === 'tcp' && path === undefined)) return ports;
+  const remedy = 'start `enclaver up` first: its outer-proxy has both';
+  throw new CliError('USAGE', 'a container publishes TCP ports, not HTTP and no Unix sockets', remedy);
 }
 
 function bindings(ports: readonly PublishedPort[]): Record<string, { HostIp: string; HostPort: string }[]> {
