@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EnclaveRecord, LogMessage } from '@enclaver/bus';
-import { nativeTransport, unixTransport, type VsockStream, type VsockTransport } from '@enclaver/vsock';
+import { transportTo, type VsockStream, type VsockTransport } from '@enclaver/vsock';
 import { LOG_PORT, type LogRecord, WireError } from '@enclaver/wire';
 import type { Logger } from 'pino';
 import { BatchPublisher, type Publish } from './batch-publisher.ts';
@@ -30,10 +30,7 @@ export class EnclaveLog {
   constructor(record: EnclaveRecord, published: readonly LogMessage[], publish: Publish, logger: Logger) {
     this.#record = record;
     this.#logger = logger;
-    this.#transport =
-      record.vsock.type === 'unix'
-        ? unixTransport({ path: record.vsock.path })
-        : nativeTransport({ cid: record.vsock.cid });
+    this.#transport = transportTo(record.vsock);
     this.#publisher = new BatchPublisher(publish);
     const after = (batches: readonly LogMessage[]) =>
       Math.max(0, ...batches.map((batch) => (batch.lines.at(-1)?.sequence ?? -1) + 1));
