@@ -1,5 +1,6 @@
 import type { EnclaveRecord } from '../src/index.ts';
 
+/** Of no enclave in particular, for tests of whoever reads records; what matters to one it says itself. */
 export const record: EnclaveRecord = {
   id: 'e-0123456789ab',
   name: 'hello',

@@ -10,6 +10,7 @@ import type { EnclaveRecord, HttpRoute, PublishedPort } from '@enclaver/bus';
 import { Metrics } from '@enclaver/telemetry';
 import { Relay, unixTransport } from '@enclaver/vsock';
 import { pino } from 'pino';
+import { record } from '../../../libs/bus/test/record.ts';
 import { FakeGuest, type GuestHandler } from '../../../libs/vsock/test/fake-guest.ts';
 import { httpMetrics } from '../src/http/http-metrics.ts';
 import { HttpPorts } from '../src/http/http-ports.ts';
@@ -129,19 +130,5 @@ export async function curl(...args: string[]): Promise<string> {
 }
 
 export function recordOf(id: string, name: string, image: string, state: EnclaveRecord['state']): EnclaveRecord {
-  return {
-    id,
-    name,
-    state,
-    backend: 'qemu',
-    eif: '/x.eif',
-    measurements: { PCR0: image, PCR1: '1'.repeat(96), PCR2: '2'.repeat(96) },
-    cpuCount: 1,
-    memoryMb: 512,
-    debug: false,
-    vsock: { type: 'unix', path: '/' },
-    ingress: [],
-    egress: false,
-    times: {},
-  };
+  return { ...record, id, name, state, measurements: { ...record.measurements, PCR0: image } };
 }

@@ -10,6 +10,7 @@ import { Metrics } from '@enclaver/telemetry';
 import { decodeProxyHeader, EGRESS_PORT, type EgressReply, EgressReplyDecoder, encodeEgress } from '@enclaver/wire';
 import { pino } from 'pino';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
+import { record as sample } from '../../../libs/bus/test/record.ts';
 import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
 import { dial } from '../src/dial.ts';
 import { limits } from '../src/limits.ts';
@@ -56,19 +57,11 @@ describe('outer-proxy', () => {
     });
 
   const record = (ingress: PublishedPort[], id = ID): EnclaveRecord => ({
+    ...sample,
     id,
     name: 'test',
-    state: 'requested',
-    backend: 'qemu',
-    eif: '/x.eif',
-    measurements: { PCR0: '0'.repeat(96), PCR1: '1'.repeat(96), PCR2: '2'.repeat(96) },
-    cpuCount: 1,
-    memoryMb: 512,
-    debug: false,
     vsock: { type: 'unix', path: join(work, 'vsock') },
     ingress,
-    egress: true,
-    times: {},
   });
 
   const request = async (enclave: EnclaveRecord): Promise<EnclaveEvent> => {

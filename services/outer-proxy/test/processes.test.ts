@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Bus, type EnclaveEvent, type EnclaveRecord, type PublishedPort } from '@enclaver/bus';
 import { EGRESS_PORT, EgressReplyDecoder, encodeEgress } from '@enclaver/wire';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
+import { record as sample } from '../../../libs/bus/test/record.ts';
 import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
 import { ProxyProcess } from './proxy-process.ts';
 
@@ -53,19 +54,11 @@ describe('outer-proxies as processes', () => {
   };
 
   const record = (ingress: PublishedPort[], more: Partial<EnclaveRecord> = {}): EnclaveRecord => ({
+    ...sample,
     id: OLD,
     name: 'test',
-    state: 'requested',
-    backend: 'qemu',
-    eif: '/x.eif',
-    measurements: { PCR0: '0'.repeat(96), PCR1: '1'.repeat(96), PCR2: '2'.repeat(96) },
-    cpuCount: 1,
-    memoryMb: 512,
-    debug: false,
     vsock: { type: 'unix', path: join(work, 'vsock') },
     ingress,
-    egress: true,
-    times: {},
     ...more,
   });
 

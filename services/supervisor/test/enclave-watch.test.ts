@@ -5,6 +5,7 @@ import { accelerator } from '@enclaver/machine';
 import { inSpan, Metrics, startTracing, stopTracing } from '@enclaver/telemetry';
 import { pino } from 'pino';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
+import { record as sample } from '../../../libs/bus/test/record.ts';
 import { OtlpCollector } from '../../../test/observe/otlp-collector.ts';
 import { EnclaveWatch } from '../src/watch/enclave-watch.ts';
 import { storageWarnings } from '../src/watch/host-warnings.ts';
@@ -14,22 +15,7 @@ const base = Date.now() + 3_600_000;
 const at = (second: number): string => new Date(base + 1000 * second).toISOString();
 
 function record(id: string, change: Partial<EnclaveRecord> = {}): EnclaveRecord {
-  return {
-    id,
-    name: 'shop',
-    state: 'requested',
-    backend: 'nitro',
-    eif: '/var/lib/enclaver/shop.eif',
-    measurements: { PCR0: 'a'.repeat(96), PCR1: 'b'.repeat(96), PCR2: 'c'.repeat(96) },
-    cpuCount: 2,
-    memoryMb: 512,
-    debug: false,
-    vsock: { type: 'unix', path: '/run/enclaver/vsock' },
-    ingress: [],
-    egress: false,
-    times: { requested: at(0) },
-    ...change,
-  };
+  return { ...sample, id, name: 'shop', backend: 'nitro', times: { requested: at(0) }, ...change };
 }
 
 const ready = {
