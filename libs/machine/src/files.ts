@@ -1,5 +1,4 @@
 import { createWriteStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Eif, EifSection } from '@enclaver/eif';
@@ -63,11 +62,6 @@ async function* paddedToPage(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffe
     yield piece;
   }
   yield Buffer.alloc((PAGE - (length % PAGE)) % PAGE);
-}
-
-/** QEMU has read them: they would lie in memory, where `/run` is. */
-export async function removeBootFiles(files: EnclaveFiles): Promise<void> {
-  await Promise.all([rm(files.kernel, { force: true }), rm(files.initrd, { force: true })]);
 }
 
 async function* sectionBytes(eif: Eif, sections: readonly EifSection[]): AsyncGenerator<Buffer> {

@@ -1,8 +1,6 @@
 import { toErrorData } from '@enclaver/bus';
 import type { Metrics } from '@enclaver/telemetry';
 
-export type BuilderMetrics = ReturnType<typeof builderMetrics>;
-
 /** What the builder counts. */
 export function builderMetrics(metrics: Metrics) {
   const ended = metrics.counter({

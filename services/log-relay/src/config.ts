@@ -17,5 +17,3 @@ export const envSchema = serviceEnvSchema.extend({
       }
     }),
 });
-
-export type LogRelayEnv = z.infer<typeof envSchema>;

@@ -20,8 +20,6 @@ interface DirectionCounts {
   bytesOut: number;
 }
 
-export type ProxyMetrics = ReturnType<typeof proxyMetrics>;
-
 /** What the outer-proxy counts, by enclave and direction. */
 export function proxyMetrics(metrics: Metrics) {
   const labels = ['enclave', 'direction'] as const;

@@ -18,8 +18,6 @@ const REPORTED = {
   kmsFailed: 'KMS calls that failed on our side.',
 } as const satisfies Record<keyof EnclaveFigures, string>;
 
-export type EnclaveMetrics = ReturnType<typeof enclaveMetrics>;
-
 /** What the supervisor counts, made from the records of its enclaves alone. */
 export function enclaveMetrics(metrics: Metrics) {
   const since = Date.now();
