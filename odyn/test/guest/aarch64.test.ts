@@ -86,7 +86,7 @@ describe('the aarch64 runtime, in a guest', function () {
         ...['-kernel', join(options.output, 'kernel'), '-initrd', ramdisk],
         // This machine's serial port is not the one that Nitro's has
         ...['-append', `${cmdline} console=ttyAMA0 enclaver.vsock=hybrid ${words}`],
-        ...['-device', 'vhost-user-vsock-device,chardev=c,event_idx=off'],
+        ...['-device', 'vhost-user-vsock-device,chardev=c'],
       ],
     });
   }
