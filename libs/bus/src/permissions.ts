@@ -152,6 +152,8 @@ const rows = {
     warns('builder'),
     serves('builder'),
     { publish: [subjects.buildProgresses()], subscribe: [] },
+    // Which images are still to be started from
+    readsBucket(ENCLAVE_BUCKET),
   ],
   'outer-proxy': [
     isSeen('outer-proxy'),

@@ -187,7 +187,8 @@ describe('permissions of the bus', () => {
       }
       await assert.rejects(as('reader').logStore.last(record.id));
       await assert.rejects(as('outer-proxy').logStore.last(record.id));
-      await assert.rejects(as('builder').enclaves.list());
+      await assert.rejects(as('builder').logStore.last(record.id));
+      await assert.rejects(as('webhooks').enclaves.list());
     });
   });
 

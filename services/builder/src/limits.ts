@@ -14,7 +14,7 @@ export const limits = {
   fileBytes: 4 * GIB - 1,
   /** Bytes of all layers unpacked. An enclave unpacks its image into memory, and the largest parent has 768 GiB. */
   unpackedBytes: 256 * GIB,
-  /** EIFs in the data folder that nobody has made or fetched for so long are removed; the release image has them still. */
+  /** EIFs in the data folder that no enclave runs from and nobody has made or fetched for so long are removed; the release image has them still. */
   keptEifMs: 7 * 24 * 3_600_000,
   /** Left free on the data folder's disk: the bus and the other services write there too. */
   diskReserveBytes: 512 * MIB,

@@ -1,9 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { BuilderError } from './builder-error.ts';
-import { limits } from './limits.ts';
 import { readFileAhead } from './read-ahead.ts';
+
+/** In the data folder: images under the names of their contents. */
+export const EIF_FOLDER = 'eif';
 
 /** A file that is written beside its place and gets its name when it is whole. What is not placed is removed. */
 export class PendingFile implements AsyncDisposable {
@@ -40,9 +42,8 @@ export class PendingFile implements AsyncDisposable {
 
   /** For `<dataDir>/eif/<sha256>.eif`. */
   static async inStore(dataDir: string): Promise<PendingFile> {
-    const folder = join(dataDir, 'eif');
+    const folder = join(dataDir, EIF_FOLDER);
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    await removeOld(folder);
     return new PendingFile(join(folder, temporaryName('new')), (sha256) => join(folder, `${sha256}.eif`));
   }
 
@@ -63,20 +64,6 @@ export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of readFileAhead(path)) hash.update(chunk);
   return hash.digest('hex');
-}
-
-/** An EIF is read once, when its enclave is started; what was made or fetched since is kept for the next start. */
-async function removeOld(folder: string): Promise<void> {
-  const oldest = Date.now() - limits.keptEifMs;
-  for (const name of await readdir(folder)) {
-    const path = join(folder, name);
-    // Another build may be removing the same
-    const stats = await stat(path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined;
-      throw error;
-    });
-    if (stats !== undefined && stats.mtimeMs < oldest) await rm(path, { force: true });
-  }
 }
 
 function temporaryName(name: string): string {

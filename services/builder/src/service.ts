@@ -7,6 +7,7 @@ import type { BuildOptions } from './build-options.ts';
 import { extractEif } from './extract.ts';
 import { serviceLimits } from './limits.ts';
 import { builderMetrics } from './metrics.ts';
+import { removeOldEifs } from './old-eifs.ts';
 import { verifyBuild } from './rebuild/verify-build.ts';
 import { RunningBuilds } from './running-builds.ts';
 import { StageSpans } from './stage-spans.ts';
@@ -57,14 +58,28 @@ export async function startBuilder(
     return counted.count(what, () => traced(what, {}, () => logged(log, what, task)));
   }
 
+  /** What cannot be told to be unused stays, and stops no build. */
+  const makeRoom = (): Promise<void> =>
+    removeOldEifs(config.dataDir, () => bus.enclaves.list()).catch((error: unknown) => {
+      logger.warn({ err: error }, 'old images are kept');
+    });
+
   await bus.serve('builder', packageJson.version, {
     build: ({ buildId, ...request }) =>
-      work('build', buildId, (task) => buildEnclave({ ...config, ...request, ...task })),
+      work('build', buildId, async (task) => {
+        if (request.eifOnly === undefined) await makeRoom();
+        return await buildEnclave({ ...config, ...request, ...task });
+      }),
     verifyBuild: ({ buildId, ...request }) =>
       work('verify-build', buildId, (task) => verifyBuild({ ...config, ...request, ...task })),
     cancel: async ({ buildId }) => ({ cancelled: builds.cancel(buildId) }),
     extract: ({ image, ...request }) =>
-      queue.run(() => run(logger.child({ image }), 'extract', () => extractEif(image, { ...config, ...request }))),
+      queue.run(() =>
+        run(logger.child({ image }), 'extract', async () => {
+          await makeRoom();
+          return await extractEif(image, { ...config, ...request });
+        }),
+      ),
   });
   return { close: () => queue.close() };
 }

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { readEif } from '@enclaver/eif';
 import { launchDescriptionSchema } from '@enclaver/wire';
 import { type ImageSpec, writeOciLayout } from '../../../test/images/image.ts';
@@ -87,26 +86,5 @@ describe('build: image to EIF', () => {
     });
     assert.match(result.sources.app.id, /^sha256:[0-9a-f]{64}$/);
     assert.equal(result.sources.app.name, 'oci:./image');
-  });
-});
-
-describe('builder: the images that it keeps', () => {
-  it('removes those that nobody has made or fetched for a week', async () => {
-    await using bench = await Bench.create();
-    const folder = bench.file('data/eif');
-    await mkdir(folder, { recursive: true });
-    const days = (count: number): Date => new Date(Date.now() - count * 24 * 3_600_000);
-    for (const [name, age] of [
-      ['old.eif', 8],
-      ['.new.left.part', 8],
-      ['young.eif', 6],
-    ] as const) {
-      await writeFile(join(folder, name), 'x');
-      await utimes(join(folder, name), days(age), days(age));
-    }
-    // A build that fails, later than the look at what is there
-    const building = bench.build({ eifOnly: undefined, push: true, manifest: manifest('oci:./none') });
-    await assert.rejects(building, { code: 'IMAGE_NOT_FOUND' });
-    assert.deepEqual(await readdir(folder), ['young.eif']);
   });
 });

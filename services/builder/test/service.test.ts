@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type BuildProgress, Bus, BusError } from '@enclaver/bus';
+import { type BuildProgress, Bus, BusError, type EnclaveRecord } from '@enclaver/bus';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
+import { record } from '../../../libs/bus/test/record.ts';
 import type { TarEntry } from '../../../test/images/tar.ts';
 import { OtlpCollector } from '../../../test/observe/otlp-collector.ts';
 import { readMetrics } from '../../../test/observe/read-metrics.ts';
@@ -92,11 +94,41 @@ describe('builder service', () => {
     );
   });
 
+  it('drops old images, but none that an enclave runs from or is started again from', async () => {
+    const folder = join(bench.dataDir, 'eif');
+    await mkdir(folder, { recursive: true });
+    const day = 24 * 3_600_000;
+    const age = {
+      ...{ 'running.eif': 30, 'restarting.eif': 30, 'ended.eif': 30 },
+      ...{ 'unknown.eif': 8, '.new.left.part': 8, 'young.eif': 6 },
+    };
+    for (const [name, days] of Object.entries(age)) {
+      await writeFile(join(folder, name), name);
+      const time = new Date(Date.now() - days * day);
+      await utimes(join(folder, name), time, time);
+    }
+    const next = { id: 'e-00000000000a', afterMs: 1_000, restarts: 1, streak: 1 };
+    const enclaves: Partial<EnclaveRecord>[] = [
+      { id: 'e-000000000001', state: 'ready', eif: join(folder, 'running.eif') },
+      { id: 'e-000000000002', state: 'exited', next, eif: '/seen/elsewhere/restarting.eif' },
+      { id: 'e-000000000003', state: 'exited', eif: join(folder, 'ended.eif') },
+    ];
+    for (const enclave of enclaves) await bus.enclaves.put({ ...record, ...enclave });
+    // Whether that one is found changes nothing
+    const extract = () => bus.request('builder', 'extract', { image: '127.0.0.1:1/a:1' });
+    await assert.rejects(extract());
+    assert.deepEqual((await readdir(folder)).sort(), ['restarting.eif', 'running.eif', 'young.eif']);
+    await bus.enclaves.put({ ...record, id: 'e-000000000001', state: 'exited', eif: join(folder, 'running.eif') });
+    await assert.rejects(extract());
+    assert.deepEqual((await readdir(folder)).sort(), ['restarting.eif', 'young.eif']);
+    await rm(folder, { recursive: true });
+  });
+
   it('counts what it did by how it ended', async () => {
     const metrics = await readMetrics(bench.file('http.sock'));
     assert.equal(metrics.get('enclaver_builder_operations_total{operation="build",code="OK"}'), 1);
     assert.equal(metrics.get('enclaver_builder_operations_total{operation="build",code="MANIFEST_INVALID"}'), 1);
-    assert.equal(metrics.get('enclaver_builder_operations_total{operation="extract",code="PULL_FAILED"}'), 1);
+    assert.equal(metrics.get('enclaver_builder_operations_total{operation="extract",code="PULL_FAILED"}'), 3);
     assert.equal(metrics.get('enclaver_builder_operation_seconds_count{operation="build"}'), 3);
     assert.equal(metrics.get('enclaver_builder_running'), 0);
   });
