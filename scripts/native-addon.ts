@@ -35,7 +35,7 @@ const reproducible = [
 ];
 // Compilers write their package's revision into .comment; a cross compiler's is another one than a native one's.
 const stripping = ['--strip-all', '--remove-section=.comment'];
-const sanitizing = ['-g', '-fsanitize=address,undefined', '-fno-omit-frame-pointer'];
+const sanitizing = ['-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer'];
 
 export interface AddonSources {
   /** `<name>-x64.node` and `<name>-arm64.node` are made, or `<name>-asan.node`. */
@@ -50,7 +50,7 @@ export interface AddonSources {
 
 /**
  * Compiles a native addon for both architectures: same sources and compiler, same bytes, in any folder. With `sanitize` for
- * this machine alone, with AddressSanitizer (docs/relay.md).
+ * this machine alone, with AddressSanitizer and UBSan (test/sanitizers).
  */
 export async function buildAddon(addon: AddonSources, { sanitize }: { sanitize: boolean }): Promise<void> {
   const { name, sources, shared = [], output } = addon;

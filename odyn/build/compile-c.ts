@@ -25,7 +25,7 @@ export const C_PROGRAMS = {
   redirect: ['redirect.c'],
 } as const;
 
-const FLAGS = [
+export const C_FLAGS = [
   '-std=c11',
   '-D_GNU_SOURCE',
   '-Os',
@@ -64,7 +64,7 @@ export async function compileC(
   const gcc = tool(arch, 'gcc');
   const own = (await runTool(gcc, ['-print-file-name=include'], folder, TOOL_REMEDY)).trim();
   const args = [
-    ...FLAGS,
+    ...C_FLAGS,
     `-ffile-prefix-map=${folder}=.`,
     ...['-nostdinc', '-isystem', join(musl.folder, 'include'), '-isystem', own],
     ...LINK_START,
@@ -80,5 +80,5 @@ export async function compileC(
 /** What decides the compiled bytes besides sources and tools, as text for a fingerprint. */
 export function compilerFingerprint({ musl }: Pinned): string {
   const hashes = [...musl.files.values()].map(({ sha256 }) => sha256);
-  return [...FLAGS, ...LINK_START, ...LINK_END, ...STRIP, ...hashes, musl.includeSha256].join('\n');
+  return [...C_FLAGS, ...LINK_START, ...LINK_END, ...STRIP, ...hashes, musl.includeSha256].join('\n');
 }

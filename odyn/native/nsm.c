@@ -62,7 +62,7 @@ static napi_value nsmRequest(napi_env env, napi_callback_info info) {
   }
   call->fd = fd;
   call->length = length;
-  memcpy(call->request, request, length);
+  if (length > 0) memcpy(call->request, request, length); /* no bytes may be at no address */
   if (napi_create_string_utf8(env, "nsmRequest", NAPI_AUTO_LENGTH, &name) != napi_ok ||
       napi_create_async_work(env, NULL, name, execute, complete, call, &call->work) != napi_ok) {
     free(call);

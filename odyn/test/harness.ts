@@ -22,8 +22,9 @@ import {
   STATUS_PORT,
   StatusDecoder,
 } from '@enclaver/wire';
-import { C_PROGRAMS, C_SOURCES, compileC } from '../build/compile-c.ts';
+import { C_PROGRAMS, C_SOURCES } from '../build/compile-c.ts';
 import { Odyn, type OdynOptions } from '../src/odyn.ts';
+import { compileForTest } from './compile-for-test.ts';
 
 export const run = promisify(execFile);
 
@@ -250,7 +251,7 @@ function binary(name: keyof typeof C_PROGRAMS): Promise<string> {
 async function compile(name: keyof typeof C_PROGRAMS): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), `odyn-${name}-`));
   process.once('exit', () => rmSyncQuietly(folder));
-  await compileC(C_SOURCES, C_PROGRAMS[name], join(folder, name));
+  await compileForTest(C_SOURCES, C_PROGRAMS[name], join(folder, name));
   return join(folder, name);
 }
 

@@ -3,7 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { C_SOURCES, compileC } from '../../build/compile-c.ts';
+import { C_SOURCES } from '../../build/compile-c.ts';
+import { compileForTest } from '../compile-for-test.ts';
 
 /** With the real driver it is run by every boot in test/nitro-machine. */
 describe("init's random numbers", () => {
@@ -15,7 +16,7 @@ describe("init's random numbers", () => {
     if (process.getuid?.() !== 0) throw new Error('a device is put into a /dev of its own: run this as root');
     folder = await mkdtemp(join(tmpdir(), 'entropy-test-'));
     probe = join(folder, 'probe');
-    await compileC(C_SOURCES, ['../test/init/entropy-probe.c', 'entropy.c', 'log.c'], probe);
+    await compileForTest(C_SOURCES, ['../test/init/entropy-probe.c', 'entropy.c', 'log.c'], probe);
   });
 
   after(() => rm(folder, { recursive: true, force: true }));

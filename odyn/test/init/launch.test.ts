@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { C_PROGRAMS, C_SOURCES, compileC } from '../../build/compile-c.ts';
 import { addon } from '../../src/system/addon.ts';
+import { compileForTest } from '../compile-for-test.ts';
 
 interface Seen {
   uids: number[];
@@ -45,7 +46,7 @@ describe('launch', () => {
     launch = join(folder, 'launch');
     await mkdir(join(root, 'bin'), { recursive: true });
     await chmod(folder, 0o755);
-    await compileC(C_SOURCES, C_PROGRAMS.launch, launch);
+    await compileForTest(C_SOURCES, C_PROGRAMS.launch, launch);
     await compileC(import.meta.dirname, ['probe.c'], join(root, 'bin/probe'));
     await writeFile(join(root, 'i-am-the-root'), '');
     await writeFile(join(root, 'bin/text'), 'not a program\n', { mode: 0o755 });

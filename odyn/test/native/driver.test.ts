@@ -32,7 +32,8 @@ describe('requests to the driver of the NSM', function () {
 
   async function call(bytes: number, answer: string): Promise<{ sent: string | undefined; result: string }> {
     const program = join(import.meta.dirname, 'call.ts');
-    const env = { ...process.env, LD_PRELOAD: driver, ANSWER: answer };
+    // After what a sanitized run has put first (test/sanitizers)
+    const env = { ...process.env, LD_PRELOAD: [process.env.LD_PRELOAD ?? '', driver].join(' '), ANSWER: answer };
     const { stdout, stderr } = await run(process.execPath, [program, `${bytes}`], { env });
     return { sent: /^IOCTL (.*)$/m.exec(stderr)?.[1], result: stdout.trim() };
   }
