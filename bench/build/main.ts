@@ -4,6 +4,7 @@ import { mkdtemp, open, rm, statfs } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
+import { publish, roundsOf } from '../results.ts';
 import { summarize } from '../statistics.ts';
 import type { BuildFigures } from './build-process.ts';
 import { type ImagePlan, mixedImage, smallFilesImage, writeImage } from './image.ts';
@@ -18,7 +19,7 @@ import { type ImagePlan, mixedImage, smallFilesImage, writeImage } from './image
  */
 
 const { values, positionals } = parseArgs({ options: { quick: { type: 'boolean' } }, allowPositionals: true });
-const runs = Number(positionals[0] ?? 5);
+const runs = roundsOf(positionals[0], 5);
 const run = promisify(execFile);
 const runtime = new URL('../../dist/runtime', import.meta.url).pathname;
 const buildProcess = new URL('./build-process.ts', import.meta.url).pathname;
@@ -59,6 +60,22 @@ async function measure(name: string, plan: ImagePlan): Promise<void> {
       floors.push(await floor([...layers, ...runtimeFiles], join(folder, 'copy')));
       builds.push(await build(folder));
     }
+    publish([
+      {
+        metric: `EIF of ${name}`,
+        unit: 'ms',
+        better: 'less',
+        samples: { ours: builds.map(({ ms }) => ms), 'cat and sha384sum': floors },
+        goal: { ratio: 0.5 },
+      },
+      {
+        metric: `peak memory, ${name}`,
+        unit: 'MiB',
+        better: 'less',
+        samples: { ours: builds.map(({ peakMib }) => peakMib) },
+        goal: { value: 300 },
+      },
+    ]);
     const ratios = builds.map(({ ms }, n) => ms / (floors[n] ?? Number.NaN));
     row(
       name,

@@ -1,4 +1,4 @@
-// Attested Decrypt calls per second through the KMS proxy, beside what bounds them, RSA-2048: `node bench/kms/main.ts [seconds]`.
+// Attested Decrypt calls per second through the KMS proxy, beside what bounds them, RSA-2048: `node bench/kms/main.ts [rounds]`.
 // The app's side, odyn's and KMS's are processes of their own on the same machine. Prints a table in Markdown to stdout.
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { constants, generateKeyPairSync, publicEncrypt, webcrypto } from 'node:crypto';
@@ -11,9 +11,13 @@ import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import type { SignatureV4 } from '@smithy/signature-v4';
 import { signerFor } from '../../odyn/src/kms/signer.ts';
+import { publish, roundsOf } from '../results.ts';
+import { summarize } from '../statistics.ts';
 
-const SECONDS = Number(process.argv[2] ?? 10);
+/** Of each load in each round. */
+const SECONDS = 3;
 const CONNECTIONS = [1, 8, 32];
+const rounds = roundsOf(process.argv[2], 5);
 
 /** Seconds of CPU of a process and of its event loop; bytes. */
 interface Usage {
@@ -125,23 +129,53 @@ try {
   };
   const request = await requestFor(port, credentials);
   await callFor(2_000, port, request, 8);
-  const rsa = await measureRsa();
-  const figures = `${rsa.perSecond.toFixed(0)}/s, ${rsa.cpuMs.toFixed(2)} ms of CPU each`;
-  console.log(`${availableParallelism()} CPUs; RSA-2048 private operations: ${figures}\n`);
+  const rsa: Awaited<ReturnType<typeof measureRsa>>[] = [];
+  const loads = CONNECTIONS.map((connections) => ({
+    connections,
+    rates: [] as number[],
+    cpu: 0,
+    loop: 0,
+    calls: 0,
+    rss: 0,
+  }));
+  for (let round = 1; round <= rounds; round++) {
+    rsa.push(await measureRsa());
+    for (const load of loads) {
+      const before = await inside.usage();
+      const calls = await callFor(SECONDS * 1000, port, request, load.connections);
+      const after = await inside.usage();
+      load.rates.push(calls / SECONDS);
+      load.calls += calls;
+      load.cpu += after.all - before.all;
+      load.loop += after.loop - before.loop;
+      load.rss = after.rss;
+    }
+    process.stderr.write(`round ${round} of ${rounds}\n`);
+  }
+  const bound = rsa.map(({ perSecond }) => perSecond);
+  publish(
+    loads.map(({ connections, rates }) => ({
+      metric: `attested Decrypt, ${connections} connections`,
+      unit: '1/s',
+      better: 'more',
+      samples: { ours: rates, 'RSA-2048 private operations': bound },
+      ...(connections > 1 && { goal: { ratio: 0.7 } }),
+    })),
+  );
+  const rsaRate = summarize(bound).median;
+  const rsaCpu = summarize(rsa.map(({ cpuMs }) => cpuMs)).median;
+  console.log(
+    `${availableParallelism()} CPUs; RSA-2048 private operations: ${rsaRate.toFixed(0)}/s, ${rsaCpu.toFixed(2)} ms of CPU each\n`,
+  );
   console.log(
     '| Connections | Calls/s | of the RSA rate | CPU of odyn for a call | of it on the event loop | resident |',
   );
   console.log('| --- | --- | --- | --- | --- | --- |');
-  for (const connections of CONNECTIONS) {
-    const before = await inside.usage();
-    const calls = await callFor(SECONDS * 1000, port, request, connections);
-    const after = await inside.usage();
-    const perSecond = calls / SECONDS;
-    const cpuMs = ((after.all - before.all) / calls) * 1000;
-    const loopMs = ((after.loop - before.loop) / calls) * 1000;
-    const cells = [connections, perSecond.toFixed(0), (perSecond / rsa.perSecond).toFixed(2)];
-    const cpu = [`${cpuMs.toFixed(2)} ms`, `${loopMs.toFixed(2)} ms`];
-    console.log(`| ${[...cells, ...cpu].join(' | ')} | ${(after.rss / 2 ** 20).toFixed(0)} MiB |`);
+  for (const { connections, rates, cpu, loop, calls, rss } of loads) {
+    const perSecond = summarize(rates).median;
+    const ms = [cpu, loop].map((seconds) => `${((seconds / calls) * 1000).toFixed(2)} ms`);
+    const cells = [connections, perSecond.toFixed(0), (perSecond / rsaRate).toFixed(2), ...ms];
+    console.log(`| ${cells.join(' | ')} | ${(rss / 2 ** 20).toFixed(0)} MiB |`);
   }
 } finally {
   inside.stop();

@@ -5,6 +5,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus, type EnclaveRecord } from '@enclaver/bus';
 import { TestStack } from '../../test/stack/stack.ts';
+import { publish, type Result, roundsOf } from '../results.ts';
 import { formatSummary, summarize } from '../statistics.ts';
 import { buildIdleImage } from './idle-image.ts';
 import { stackMemory } from './process-memory.ts';
@@ -15,8 +16,10 @@ import { stackMemory } from './process-memory.ts';
  *   node bench/lifecycle/main.ts [RUNS]      default: 20
  */
 
-const runs = Number(process.argv[2] ?? 20);
+const runs = roundsOf(process.argv[2], 20);
 const command = new URL('../../cli/bin/enclaver', import.meta.url).pathname;
+
+const OUTSIDE = ['nats-server', 'log-relay', 'outer-proxy', 'builder', 'supervisor'];
 
 interface Boot {
   enclave: EnclaveRecord;
@@ -44,6 +47,37 @@ try {
     boots.push(boot);
     deaths.push(death);
   }
+  const ms = (metric: string, samples: number[], value?: number): Result => ({
+    metric,
+    unit: 'ms',
+    better: 'less',
+    samples: { ours: samples },
+    ...(value !== undefined && { goal: { value } }),
+  });
+  publish([
+    ms(
+      'start of the machine to ready',
+      boots.map(({ wallMs }) => wallMs),
+    ),
+    ms(
+      'kernel and QEMU',
+      boots.map(({ wallMs, initMs, odynMs }) => wallMs - initMs - odynMs),
+    ),
+    ms(
+      '/init to ready',
+      boots.map(({ initMs, odynMs }) => initMs + odynMs),
+      2000,
+    ),
+    ms(
+      'death of the machine to the event',
+      deaths.map(({ eventMs }) => eventMs),
+      100,
+    ),
+    ms(
+      'death of the machine to the end of the command',
+      deaths.map(({ exitMs }) => exitMs),
+    ),
+  ]);
   const column = (pick: (boot: Boot) => number) => formatSummary(summarize(boots.map(pick)), 'ms');
   process.stdout.write(
     [
@@ -106,6 +140,16 @@ async function bootAndKill(
 
 async function printMemory(bus: Bus, id: string): Promise<void> {
   const processes = await stackMemory(stack.dir);
+  const outside = processes.filter(({ name }) => OUTSIDE.includes(name));
+  publish([
+    {
+      metric: 'nats-server and the four services, with an enclave',
+      unit: 'MiB proportional',
+      better: 'less',
+      samples: { ours: [outside.reduce((sum, { pss }) => sum + pss, 0)] },
+      goal: { value: 200 },
+    },
+  ]);
   process.stdout.write('idle memory, MiB\n');
   for (const { name, rss, pss, anonymous } of processes) {
     const figures = [rss, pss, anonymous].map((value) => value.toFixed(1).padStart(8)).join('');
@@ -115,6 +159,17 @@ async function printMemory(bus: Bus, id: string): Promise<void> {
     const ready = lines.map(({ text }) => JSON.parse(text)).find(({ msg }) => msg === 'ready');
     if (ready === undefined) continue;
     const mib = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);
+    const odyn = (metric: string, bytes: number, value: number): Result => ({
+      metric,
+      unit: 'MiB',
+      better: 'less',
+      samples: { ours: [bytes / 2 ** 20] },
+      goal: { value },
+    });
+    publish([
+      odyn('odyn in the guest, resident', ready.residentBytes, 60),
+      odyn('odyn in the guest, anonymous', ready.anonymousBytes, 25),
+    ]);
     process.stdout.write(
       `  odyn, inside: resident ${mib(ready.residentBytes)}, anonymous ${mib(ready.anonymousBytes)}\n`,
     );

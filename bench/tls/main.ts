@@ -9,12 +9,14 @@ import { connect } from 'node:net';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { publish, roundsOf } from '../results.ts';
 import { summarize } from '../statistics.ts';
 
 const CPU = String(Math.min(1, cpus().length - 1));
 const BIG_BYTES = 64 << 20;
 const SECONDS = 2;
 const FIRST_PORT = 21_100;
+const BEHIND = 's_server behind the same relay';
 const TICKS_PER_SECOND = 100;
 
 /** What `s_time` is told; sessions of TLS 1.3 are only known once something was read. */
@@ -108,9 +110,7 @@ function server(name: string, port: number, { pid }: ChildProcess): Server {
   return { name, port, pid, rates: empty(), costs: empty() };
 }
 
-const rounds = Number(process.argv[2] ?? 5);
-if (!Number.isInteger(rounds) || rounds < 1)
-  throw new Error(`rounds is ${process.argv[2]}; it is a whole number from 1`);
+const rounds = roundsOf(process.argv[2], 5);
 
 try {
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'key.pem'];
@@ -134,7 +134,7 @@ try {
   servers.push(server('odyn', ours, odyn));
   const peer = pinned(...sServer, '-accept', `127.0.0.1:${direct}`);
   await ready(relay(behind, String(direct)));
-  servers.push(server('s_server behind the same relay', behind, peer), server('s_server', direct, peer));
+  servers.push(server(BEHIND, behind, peer), server('s_server', direct, peer));
   for (const { port } of servers) await answers(port);
 
   // What runs in V8 is compiled as it is used
@@ -145,6 +145,15 @@ try {
     for (const metric of NAMES) for (const each of servers) measure(each, metric);
     process.stderr.write(`round ${round} of ${rounds}\n`);
   }
+  publish(
+    NAMES.map((name) => ({
+      metric: name === 'bulk' ? 'bulk' : `${name}, connections`,
+      unit: name === 'bulk' ? 'MB/s' : '1/s',
+      better: 'more',
+      samples: Object.fromEntries(servers.map((each) => [each.name, each.rates[name]])),
+      goal: { ratio: 0.8, beside: [BEHIND] },
+    })),
+  );
   const [first] = servers as [Server];
   const others = servers.slice(1);
   const ratio = (of: 'rates' | 'costs') => (each: Server, metric: Metric) => {

@@ -56,7 +56,7 @@ host_install() {
 host_enabled() {
   local unit
   [ -d /run/systemd/system ] || return 0
-  for unit in nats-server.service docker-registry.service haproxy.service rsyslog.service docker.service docker.socket containerd.service; do
+  for unit in nats-server.service docker-registry.service haproxy.service nginx.service squid.service tinyproxy.service rsyslog.service docker.service docker.socket containerd.service; do
     if systemctl --quiet is-enabled "$unit" 2>/dev/null; then echo "$unit"; fi
   done
 }
