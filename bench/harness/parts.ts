@@ -11,6 +11,7 @@ export interface Part {
 export const parts: readonly Part[] = [
   { name: 'relay', what: 'one hop of the relay beside haproxy, nginx, socat and Node', rounds: 5, quickRounds: 1 },
   { name: 'ingress', what: 'client to app through outer-proxy and odyn, beside two socat', rounds: 5, quickRounds: 1 },
+  { name: 'scale', what: 'what a connection costs beside 10 to 8,500 others', rounds: 5, quickRounds: 1 },
   { name: 'fairness', what: 'what enclaves keep beside one that takes all it can', rounds: 3, quickRounds: 1 },
   { name: 'http', what: 'HTTP mode of the outer-proxy beside haproxy and nginx', rounds: 5, quickRounds: 1 },
   { name: 'egress', what: 'the way out beside tinyproxy and squid', rounds: 5, quickRounds: 1 },

@@ -1,0 +1,152 @@
+// What a connection costs the relay with few and with very many others open, beside haproxy: `node bench/scale/main.ts [rounds]`.
+// Flat is the aim: what others do is no business of a connection. Client, relay and server share one CPU. Prints a table to stdout.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { summaryTable } from '../harness/table.ts';
+import { type Peer, peers } from '../relay/peers.ts';
+import { publish, type Result, roundsOf } from '../results.ts';
+
+const CPU = String(Math.min(1, cpus().length - 1));
+const [SERVER_PORT, PORT] = [22_500, 22_501];
+/** The relay has two descriptors for each, and systems give 20,000 to a process. */
+const OPEN = [10, 100, 1_000, 8_500] as const;
+const NEW_CONNECTIONS = 2_000;
+/** Of what a connection costs with the fewest others open. */
+const FLAT = 0.8;
+
+const rounds = roundsOf(process.argv[2], 5);
+const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
+const build = join(import.meta.dirname, 'build');
+const program = join(build, 'load');
+const children = new Set<ChildProcess>();
+
+function pinned(...command: string[]): ChildProcess {
+  const child = spawn('taskset', ['-c', CPU, ...command], { stdio: ['pipe', 'pipe', 'inherit'] });
+  children.add(child);
+  child.once('exit', () => children.delete(child));
+  return child;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+}
+
+async function answers(): Promise<void> {
+  for (let left = 200; left > 0; left--) {
+    const socket = connect(PORT, '127.0.0.1');
+    const up = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (up) return;
+    await sleep(25);
+  }
+  throw new Error(`nothing listens at port ${PORT}`);
+}
+
+function load(...words: (string | number)[]): number[] {
+  const args = ['-c', CPU, program, ...words.map(String)];
+  return execFileSync('taskset', args, { encoding: 'utf8', timeout: 60_000 }).trim().split(' ').map(Number);
+}
+
+/** µs on a processor, of all threads. */
+function cpuMicros(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const times = threads.map((id) => Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ')[0]));
+  return times.reduce((sum, time) => sum + time, 0) / 1000;
+}
+
+function anonymousBytes(pid: number): number {
+  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
+}
+
+interface Cost {
+  /** µs of the relay for a connection, an echo, and its end. */
+  micros: number;
+  /** µs to the answer of an echo, median. */
+  echo: number;
+  bytes: number;
+}
+
+/** With a relay of its own, so that the memory of one does not hide that of the next. */
+async function measure(peer: Peer, target: string, open: number): Promise<Cost> {
+  const relay = pinned(...peer.command(PORT, target, folder));
+  const pid = relay.pid as number;
+  await answers();
+  load('rate', PORT, 16, 500);
+  const before = anonymousBytes(pid);
+  const holder = pinned(program, 'idle', String(PORT), String(open));
+  await once(holder.stdout as NodeJS.ReadableStream, 'data');
+  await sleep(300);
+  const bytes = (anonymousBytes(pid) - before) / open;
+  const [echo = Number.NaN] = load('rtt', PORT, 1, 0.3);
+  const begun = cpuMicros(pid);
+  load('rate', PORT, 16, NEW_CONNECTIONS);
+  const micros = (cpuMicros(pid) - begun) / NEW_CONNECTIONS;
+  await end(holder);
+  await end(relay);
+  return { micros, echo, bytes };
+}
+
+const beside = peers
+  .filter(({ name, needs }) => needs === undefined && /^(ours, native|haproxy)/i.test(name))
+  .slice(0, 2);
+const costs = new Map<string, Cost[][]>(beside.map(({ name }) => [name, OPEN.map(() => [])]));
+try {
+  mkdirSync(build, { recursive: true });
+  const source = join(import.meta.dirname, '../relay/load.c');
+  execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', program, source], { stdio: 'inherit' });
+  const target = join(folder, 'server.sock');
+  await once(pinned(program, 'server', target, String(SERVER_PORT)).stdout as NodeJS.ReadableStream, 'data');
+  for (let round = 1; round <= rounds; round++) {
+    for (const [index, open] of OPEN.entries())
+      for (const peer of beside) costs.get(peer.name)?.[index]?.push(await measure(peer, target, open));
+    process.stderr.write(`round ${round} of ${rounds}\n`);
+  }
+  const samplesOf = (index: number, pick: (cost: Cost) => number): Record<string, number[]> =>
+    Object.fromEntries([...costs].map(([name, points]) => [name, (points[index] ?? []).map(pick)]));
+  const results = OPEN.flatMap((open, index): Result[] => [
+    {
+      metric: `CPU of a connection, ${open} others open`,
+      unit: 'µs',
+      better: 'less',
+      samples: samplesOf(index, ({ micros }) => micros),
+    },
+    {
+      metric: `median echo, ${open} others open`,
+      unit: 'µs',
+      better: 'less',
+      samples: samplesOf(index, ({ echo }) => echo),
+    },
+  ]);
+  const [ours = []] = costs.values();
+  const micros = (index: number): number[] => (ours.at(index) ?? []).map((cost) => cost.micros);
+  results.push(
+    {
+      metric: `memory of one of ${OPEN.at(-1)} open`,
+      unit: 'bytes',
+      better: 'less',
+      samples: samplesOf(OPEN.length - 1, ({ bytes }) => bytes),
+      goal: { value: 256 },
+    },
+    {
+      metric: `CPU of a connection with ${OPEN.at(-1)} others beside ${OPEN[0]}`,
+      unit: 'µs',
+      better: 'less',
+      samples: { ours: micros(-1), 'ours with few': micros(0) },
+      goal: { ratio: FLAT },
+    },
+  );
+  publish(results);
+  process.stdout.write(`${summaryTable(new Map([['scale', results]]))}\n`);
+} finally {
+  for (const child of children) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+}
