@@ -51,6 +51,10 @@ export class NatsProcess implements AsyncDisposable {
     return { url: this.credentials.url, user, password: passwordOf(user) };
   }
 
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
   /** Ends the server as a crash does; what it has stored stays. */
   async crash(): Promise<void> {
     this.#process.kill('SIGKILL');
