@@ -68,9 +68,10 @@ export async function ours(name: string, { file }: { file: boolean }): Promise<C
     name,
     async run({ lines, bytes, streams }) {
       count += 1;
-      const record = enclaveRecord(count, join(folder, `vsock-${count}`), `run-${count}`);
+      const path = join(folder, `vsock-${count}`);
+      const record = enclaveRecord(count, path, `run-${count}`);
       const words = [program, 'lines', String(lines), String(bytes), streams];
-      const inside = spawn(process.execPath, [join(import.meta.dirname, 'inside.ts'), record.vsock.path, ...words], {
+      const inside = spawn(process.execPath, [join(import.meta.dirname, 'inside.ts'), path, ...words], {
         stdio: ['pipe', 'pipe', 'inherit'],
       });
       await once(inside.stdout, 'data');
@@ -101,7 +102,10 @@ export async function ours(name: string, { file }: { file: boolean }): Promise<C
       const seconds = (performance.now() - begun) / 1000;
       await sleep(50);
       clearInterval(watch);
-      if (process.env.BENCH_CPU !== undefined) process.stderr.write(`relay, nats, odyn: ${used.map((s) => ((s * 1e6) / lines).toFixed(1))} µs of CPU a line\n`);
+      if (process.env.BENCH_CPU !== undefined)
+        process.stderr.write(
+          `relay, nats, odyn: ${used.map((s) => ((s * 1e6) / lines).toFixed(1))} µs of CPU a line\n`,
+        );
       return { seconds, cpu: used.reduce((sum, each) => sum + each, 0) };
     },
     async [Symbol.asyncDispose]() {

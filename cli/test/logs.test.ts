@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { Bus, type EnclaveRecord, type LogStreamName } from '@enclaver/bus';
+import { publishLines } from '../../libs/bus/test/log-lines.ts';
 import { NatsProcess } from '../../libs/bus/test/nats-process.ts';
 import { enclaveRecord } from '../../services/log-relay/test/records.ts';
 
@@ -46,8 +47,7 @@ describe('enclaver logs', function () {
     await publish(first, 'stderr', 2, ['oops']);
     await publish(second, 'odyn', 0, ['{"level":"warn","msg":"careful"}']);
     await publish(second, 'stdout', 1, ['three']);
-    await relay((log) => log.publishLog(second.id, 'lost', { name: 'web', lines: [], lost: 4 }));
-    await publish(second, 'stdout', 6, [Buffer.from([0xff, 0x00])]);
+    await publish(second, 'stdout', 6, [Buffer.from([0xff, 0x00])], 4);
   });
 
   after(async () => {
@@ -69,7 +69,8 @@ describe('enclaver logs', function () {
     assert.equal(`${tail.stdout.subarray(0, 10)}`, 'two\nthree\n');
     assert.equal(tail.stderr, 'oops\n[4 log lines lost]\n');
     assert.equal(`${(await logs('web', '--tail', '1', '--stream', 'stderr')).stderr}`, 'oops\n');
-    assert.equal((await logs('web', '--stream', 'odyn')).stderr, 'odyn: {"level":"warn","msg":"careful"}\n');
+    const odyn = 'odyn: {"level":"warn","msg":"careful"}\n[4 log lines lost]\n';
+    assert.equal((await logs('web', '--stream', 'odyn')).stderr, odyn);
     assert.equal(`${(await logs('web', '--since', '2999-01-01')).stdout}`, '');
     assert.notEqual(`${(await logs('web', '--since', '1h30m')).stdout}`, '');
   });
@@ -132,16 +133,17 @@ describe('enclaver logs', function () {
 
   async function publish(
     { id, name }: EnclaveRecord,
-    stream: LogStreamName,
+    stream: Exclude<LogStreamName, 'lost'>,
     from: number,
     texts: (string | Buffer)[],
+    lost?: number,
   ): Promise<void> {
     const lines = texts.map((text, index) => ({
       sequence: from + index,
       time: '2026-01-01T00:00:00.000Z',
       ...(typeof text === 'string' ? { text } : { text: text.toString('base64'), encoding: 'base64' as const }),
     }));
-    await relay((log) => log.publishLog(id, stream, { name, lines }));
+    await relay((log) => publishLines(log, id, stream, lines, { name, ...(lost === undefined ? {} : { lost }) }));
   }
 
   function start(...args: string[]): ChildProcessByStdio<null, Readable, Readable> {

@@ -1,4 +1,12 @@
-import { type Bus, type LogMessage, type LogQuery, type LogStreamName, logBytes, logEntries } from '@enclaver/bus';
+import {
+  type Bus,
+  type LogMessage,
+  type LogQuery,
+  type LogStreamName,
+  logBytes,
+  logEntries,
+  type StreamLine,
+} from '@enclaver/bus';
 import { limits } from '../limits.ts';
 import { writeStdout } from './stdout.ts';
 
@@ -57,14 +65,23 @@ export class LogPrinter {
       return;
     }
     if (message.lost !== undefined) process.stderr.write(`[${message.lost} log lines lost]\n`);
-    const { stream } = message;
-    const prefix = Buffer.from(stream === 'odyn' || stream === 'console' ? `${stream}: ` : '');
-    const parts = message.lines.flatMap((line) => [
-      prefix,
-      logBytes(line),
-      Buffer.from(line.continues === true ? '' : '\n'),
-    ]);
-    if (stream === 'stdout') await writeStdout(Buffer.concat(parts));
-    else process.stderr.write(Buffer.concat(parts));
+    for (const run of runsOf(message.lines)) {
+      const [{ stream }] = run;
+      const prefix = Buffer.from(stream === 'odyn' || stream === 'console' ? `${stream}: ` : '');
+      const parts = run.flatMap((line) => [prefix, logBytes(line), Buffer.from(line.continues === true ? '' : '\n')]);
+      if (stream === 'stdout') await writeStdout(Buffer.concat(parts));
+      else process.stderr.write(Buffer.concat(parts));
+    }
   }
+}
+
+/** Lines of one stream that follow each other: what is written at once. */
+function runsOf(lines: readonly StreamLine[]): [StreamLine, ...StreamLine[]][] {
+  const runs: [StreamLine, ...StreamLine[]][] = [];
+  for (const line of lines) {
+    const run = runs.at(-1);
+    if (run !== undefined && run[0].stream === line.stream) run.push(line);
+    else runs.push([line]);
+  }
+  return runs;
 }

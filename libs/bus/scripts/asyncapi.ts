@@ -1,5 +1,5 @@
 import { enclaveEventNames, enclaveEventSources } from '../src/events.ts';
-import { logStreams } from '../src/logs.ts';
+import { logKinds } from '../src/logs.ts';
 import { operations } from '../src/operations.ts';
 import { SCHEMA_VERSION } from '../src/schema-version.ts';
 import { camel, jsonSchemas } from './schemas.ts';
@@ -34,10 +34,10 @@ const kinds: Record<string, Kind> = {
     ]),
   ),
   log: {
-    address: 'enclaver.v1.log.{enclave}.{stream}',
-    type: 'enclaver.v1.log.{stream}',
+    address: 'enclaver.v1.log.{enclave}.{kind}',
+    type: 'enclaver.v1.log.{kind}',
     schema: 'LogBatch',
-    summary: 'log-relay: lines of one stream of one enclave, in order',
+    summary: 'log-relay: lines of one enclave, in order',
     action: 'send',
   },
   warning: {
@@ -76,7 +76,10 @@ const kinds: Record<string, Kind> = {
 
 const parameters: Record<string, object> = {
   enclave: { description: 'id of the enclave: `e-` and 12 hexadecimal digits' },
-  stream: { description: 'whose lines they are; `lost` has a count and no lines', enum: [...logStreams] },
+  kind: {
+    description: '`records`: stdout, stderr and odyn, as each line says; `console`: the serial console',
+    enum: [...logKinds],
+  },
   service: { description: 'who raises it' },
   code: { description: 'the stable code of the warning' },
   build: { description: 'the `buildId` of the request' },

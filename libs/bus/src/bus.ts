@@ -5,6 +5,7 @@ import {
   Events,
   type JetStreamClient,
   type JetStreamManager,
+  type JetStreamPublishOptions,
   type KV,
   type NatsConnection,
   NatsError,
@@ -23,7 +24,7 @@ import { Lease, type LeaseOptions } from './lease.ts';
 import { limits } from './limits.ts';
 import { LogStore } from './log-store.ts';
 import { type LogQuery, LogWatch } from './log-watch.ts';
-import { type LogBatch, type LogStreamName, logBatchSchema } from './logs.ts';
+import type { LogBatch, LogKind } from './logs.ts';
 import {
   type BuildProgress,
   buildProgressSchema,
@@ -42,6 +43,9 @@ import { bucketStream, makeStorage, openBucket, waitForStorage } from './storage
 import { BLOB_BUCKET, ENCLAVE_BUCKET, LEASE_BUCKET, subjects } from './subjects.ts';
 import { traceHeaders } from './trace-headers.ts';
 import { Warnings } from './warnings.ts';
+
+/** JetStream's error code for a message that is not behind the one it names (server/errors.json). */
+const WRONG_LAST_SEQUENCE = 10071;
 
 /** In bytes. */
 export interface Room {
@@ -142,6 +146,16 @@ export class Bus implements AsyncDisposable {
     await this.#publishStored(subjects.enclaveEvent(id, name), payload);
   }
 
+  /** The same for an event that an enclave has once at most: nothing happens where it was published before, by whomever. */
+  async publishEventOnce<N extends EnclaveEventName>(id: string, name: N, data: EnclaveEventData<N>): Promise<void> {
+    const checked = enclaveEventSchemas[name].parse(data);
+    await this.#publishNext(
+      subjects.enclaveEvent(id, name),
+      encodeCloudEvent(this.source, `enclaver.v1.enclave.${name}`, checked, id),
+      0,
+    );
+  }
+
   /** Lifecycle events from now on, or from the oldest kept with `replay`. Ends when the loop is left or the bus closes. */
   events(query: EventQuery = {}): AsyncIterable<EnclaveEvent> & { close(): Promise<void>; ready: Promise<void> } {
     return watchEvents(this.#jetStream, this.#manager, query, (error) => this.#refused(error));
@@ -152,11 +166,20 @@ export class Bus implements AsyncDisposable {
     return new EventStore(this.#connection, this.#manager, (error) => this.#refused(error));
   }
 
-  /** Publishes log lines; resolves once the server has stored them, with their position and what they take there in bytes. */
-  async publishLog(id: string, stream: LogStreamName, batch: LogBatch): Promise<{ position: number; bytes: number }> {
-    const payload = encodeCloudEvent(this.source, `enclaver.v1.log.${stream}`, logBatchSchema.parse(batch), id);
-    const position = await this.#publishStored(subjects.log(id, stream), payload);
-    return { position, bytes: payload.length };
+  /**
+   * Publishes log lines behind the message at `after`, 0 for the first ones of this enclave and kind. Resolves once the server has
+   * stored them, with their position and what they take there in bytes; with undefined where the message of another is behind it
+   * already.
+   */
+  async publishLog(
+    id: string,
+    kind: LogKind,
+    batch: LogBatch,
+    after: number,
+  ): Promise<{ position: number; bytes: number } | undefined> {
+    const payload = encodeCloudEvent(this.source, `enclaver.v1.log.${kind}`, batch, id);
+    const position = await this.#publishNext(subjects.log(id, kind), payload, after);
+    return position === undefined ? undefined : { position, bytes: payload.length };
   }
 
   /** Log lines of one enclave, the kept ones first; with `follow` it goes on. */
@@ -266,9 +289,21 @@ export class Bus implements AsyncDisposable {
   }
 
   /** Publishes until the server has stored it. One message id for all attempts: the server keeps only the first that arrives. */
-  async #publishStored(subject: string, payload: Buffer): Promise<number> {
-    const msgID = randomUUID();
-    const store = () => this.#jetStream.publish(subject, payload, { msgID, ...traceHeaders() });
+  #publishStored(subject: string, payload: Buffer): Promise<number> {
+    return this.#store(subject, payload, { msgID: randomUUID() });
+  }
+
+  /** Publishes behind the message at `after`, the last one of this subject; undefined where that is another. */
+  #publishNext(subject: string, payload: Buffer, after: number): Promise<number | undefined> {
+    const options = { msgID: randomUUID(), expect: { lastSubjectSequence: after } };
+    return this.#store(subject, payload, options).catch((error: unknown) => {
+      if (error instanceof NatsError && error.api_error?.err_code === WRONG_LAST_SEQUENCE) return undefined;
+      throw error;
+    });
+  }
+
+  async #store(subject: string, payload: Buffer, options: Partial<JetStreamPublishOptions>): Promise<number> {
+    const store = () => this.#jetStream.publish(subject, payload, { ...options, ...traceHeaders() });
     const retried = () => {
       this.counts.retries += 1;
     };

@@ -11,7 +11,7 @@ export const logLevels = {
 export type LogLevel = keyof typeof logLevels;
 
 /** One line of one enclave, or the news that `lost` records are missing: what programs get of a log, wherever they get it. */
-export interface LogEntry extends Partial<Omit<LogLine, 'time'>> {
+export interface LogEntry extends Partial<Omit<LogLine, 'time' | 'stream'>> {
   enclave: string;
   name: string;
   stream: LogStreamName;
@@ -24,10 +24,10 @@ export interface LogEntry extends Partial<Omit<LogLine, 'time'>> {
 
 /** The entries of a message, in order. */
 export function logEntries(message: LogMessage): LogEntry[] {
-  const { id, name = id, stream } = message;
+  const { id, name = id } = message;
   const entries: LogEntry[] = [];
   if (message.lost !== undefined) entries.push(lostEntry(message, message.lost));
-  for (const { time, ...line } of message.lines) {
+  for (const { time, stream, ...line } of message.lines) {
     const level = stream === 'odyn' ? odynLevel(line.text) : undefined;
     entries.push({ time, enclave: id, name, stream, ...(level === undefined ? {} : { level }), ...line });
   }

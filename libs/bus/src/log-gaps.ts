@@ -37,7 +37,7 @@ export class LogGaps {
     const first = message.lines[0]?.sequence;
     const last = message.lines.at(-1)?.sequence;
     if (first === undefined || last === undefined) return 0;
-    const count = message.stream === 'console' ? 'console' : 'records';
+    const count = message.lines[0]?.stream === 'console' ? 'console' : 'records';
     const expected = place[count] ?? (begins ? 0 : first);
     place[count] = last + 1;
     return Math.max(0, first - expected);

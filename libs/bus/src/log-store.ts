@@ -2,8 +2,9 @@ import { consumerOpts, type JetStreamManager, type KV, type NatsConnection, Nats
 import * as z from 'zod';
 import { limits } from './limits.ts';
 import { logPlacesSchema } from './log-gaps.ts';
-import { lastLogs, MESSAGE_NOT_FOUND } from './log-watch.ts';
-import type { LogMessage } from './logs.ts';
+import { lastLog, MESSAGE_NOT_FOUND } from './log-watch.ts';
+import type { LogKind, LogMessage } from './logs.ts';
+import { untilStored } from './retry.ts';
 import { openBucket } from './storage.ts';
 import { StreamWatch } from './stream-watch.ts';
 import { LOG_SINK_BUCKET, LOG_STREAM, subjects } from './subjects.ts';
@@ -31,9 +32,9 @@ export class LogStore {
     this.#manager = manager;
   }
 
-  /** The newest batch kept of each stream of one enclave's log: where a reader that restarts goes on. */
-  last(id: string): Promise<LogMessage[]> {
-    return lastLogs(this.#manager, id);
+  /** The newest batch kept of one kind of one enclave's log: where whoever writes it goes on. A bus that is away is waited for. */
+  last(id: string, kind: LogKind): Promise<LogMessage | undefined> {
+    return untilStored(this.#connection, () => lastLog(this.#manager, id, kind));
   }
 
   /** Which stream of messages this is, the position of the last one, and how many bytes it holds at most. */

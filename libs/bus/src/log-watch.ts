@@ -2,14 +2,21 @@ import { type JetStreamManager, type NatsConnection, NatsError, type StoredMsg }
 import { decodeCloudEvent } from './cloud-event.ts';
 import { LogGaps } from './log-gaps.ts';
 import { LogReader, type LogStart } from './log-reader.ts';
-import { isLogStreamName, type LogMessage, type LogStreamName, logBatchSchema, logStreams } from './logs.ts';
+import {
+  isLogStreamName,
+  type LogKind,
+  type LogMessage,
+  type LogStreamName,
+  logBatchSchema,
+  type StreamLine,
+} from './logs.ts';
 import { LOG_STREAM, subjects } from './subjects.ts';
 
 export interface LogQuery {
   id: string;
   /** Go on with the lines to come; without it the watch ends with the last line kept. */
   follow?: boolean;
-  /** Only these streams; all of them without it. Unless it is one alone, `lost` is always among them. */
+  /** Only these streams; all of them without it. Unless it is the console alone, `lost` is always among them. */
   streams?: readonly LogStreamName[];
   /** Only what was published then or later. */
   since?: Date;
@@ -41,8 +48,9 @@ export class LogWatch implements AsyncIterable<LogMessage> {
     this.#connection = connection;
     this.#manager = manager;
     this.#query = query;
-    const [stream, ...more] = query.streams ?? [];
-    this.#filter = stream === undefined || more.length > 0 ? subjects.logs(query.id) : subjects.log(query.id, stream);
+    // Of `records` also the lines of schema 1.0, a subject for each stream
+    const isConsole = query.streams?.every((stream) => stream === 'console') ?? false;
+    this.#filter = isConsole ? subjects.log(query.id, 'console') : subjects.logs(query.id);
     this.ready = this.#prepare();
     // Told to whoever iterates
     this.ready.catch(() => undefined);
@@ -54,17 +62,16 @@ export class LogWatch implements AsyncIterable<LogMessage> {
     const reader = this.#read(this.#begin.start);
     this.#reader = reader;
     let { skip } = this.#begin;
-    let missing = 0;
     try {
       for await (const stored of reader) {
         if (this.#closed) return;
         const message = decodeLog(stored.subject, stored.seq, stored.data);
-        if (message !== undefined) missing += this.#missingBefore(message);
-        if (message !== undefined && this.#isWanted(message)) {
-          const lines = skip > 0 ? message.lines.slice(skip) : message.lines;
-          const lost = missing + (message.lost ?? 0);
+        const lost = message === undefined ? 0 : this.#missingBefore(message) + (message.lost ?? 0);
+        const wanted = message === undefined ? [] : this.#wanted(message);
+        if (message !== undefined && wanted.length + lost > 0) {
+          const lines = skip > 0 ? wanted.slice(skip) : wanted;
           yield { ...message, lines, ...(lost > 0 ? { lost } : {}) };
-          missing = skip = 0;
+          skip = 0;
         }
         this.#seen = stored.seq;
         if (this.#seen >= this.#last) return;
@@ -106,7 +113,7 @@ export class LogWatch implements AsyncIterable<LogMessage> {
       const counts: { position: number; lines: number }[] = [];
       for await (const message of this.#upTo(from, end)) {
         if (since !== undefined && Date.parse(message.published) < since.getTime()) continue;
-        counts.push({ position: message.position, lines: message.lines.length });
+        counts.push({ position: message.position, lines: this.#wanted(message).length });
       }
       let lines = 0;
       for (const count of counts.toReversed()) {
@@ -125,7 +132,7 @@ export class LogWatch implements AsyncIterable<LogMessage> {
     try {
       for await (const stored of reader) {
         const message = decodeLog(stored.subject, stored.seq, stored.data);
-        if (message !== undefined && this.#isWanted(message)) yield message;
+        if (message !== undefined) yield message;
         if (stored.seq >= end) return;
       }
     } finally {
@@ -146,13 +153,13 @@ export class LogWatch implements AsyncIterable<LogMessage> {
     return new LogReader(this.#connection, this.#manager, this.#filter, start);
   }
 
-  #isWanted({ stream }: LogMessage): boolean {
-    return stream === 'lost' || (this.#query.streams?.includes(stream) ?? true);
+  #wanted({ lines }: LogMessage): StreamLine[] {
+    const { streams } = this.#query;
+    return streams === undefined ? lines : lines.filter(({ stream }) => streams.includes(stream));
   }
 
-  /** Lines that the bus has dropped; not to be told of one stream alone, whose numbers have gaps where the others' lines are. */
+  /** Lines that the bus has dropped. */
   #missingBefore(message: LogMessage): number {
-    if (this.#filter !== subjects.logs(this.#query.id)) return 0;
     return this.#gaps.take(message, this.#query.since === undefined && this.#query.tail === undefined);
   }
 }
@@ -163,21 +170,21 @@ interface Beginning {
   skip: number;
 }
 
-/** Undefined for a stream that a newer log-relay knows and this reader does not. Errors: `BUS_MESSAGE_INVALID`. */
+/** Undefined for a kind that a newer log-relay knows and this reader does not. Errors: `BUS_MESSAGE_INVALID`. */
 export function decodeLog(subject: string, position: number, data: Uint8Array): LogMessage | undefined {
-  const [id, stream] = subject.split('.').slice(-2);
-  if (id === undefined || stream === undefined || !isLogStreamName(stream)) return undefined;
+  const [id, kind] = subject.split('.').slice(-2);
+  if (id === undefined || kind === undefined || (kind !== 'records' && !isLogStreamName(kind))) return undefined;
   const event = decodeCloudEvent(data, logBatchSchema);
-  return { id, stream, position, published: event.time, ...event.data };
+  // Lines of the console, and of schema 1.0, have the stream in their subject
+  const other = kind === 'records' ? 'stdout' : kind;
+  const lines = event.data.lines.map((line) => ({ ...line, stream: line.stream ?? other }));
+  return { id, position, published: event.time, ...event.data, lines };
 }
 
-/** The newest batch kept of each stream of one enclave. */
-export async function lastLogs(manager: JetStreamManager, id: string): Promise<LogMessage[]> {
-  const stored = await Promise.all(logStreams.map((stream) => lastMessage(manager, subjects.log(id, stream))));
-  return stored
-    .filter((message) => message !== undefined)
-    .map(({ subject, seq, data }) => decodeLog(subject, seq, data))
-    .filter((message) => message !== undefined);
+/** The newest batch kept of one kind of one enclave's log. */
+export async function lastLog(manager: JetStreamManager, id: string, kind: LogKind): Promise<LogMessage | undefined> {
+  const stored = await lastMessage(manager, subjects.log(id, kind));
+  return stored === undefined ? undefined : decodeLog(stored.subject, stored.seq, stored.data);
 }
 
 /** JetStream's error code where no message is kept under a subject (server/errors.json). */

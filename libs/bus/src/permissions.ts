@@ -1,6 +1,6 @@
 import { enclaveEventNames, enclaveEventSources } from './events.ts';
 import { limits } from './limits.ts';
-import { logStreams } from './logs.ts';
+import { logKinds } from './logs.ts';
 import { operations, type ServiceName } from './operations.ts';
 import { bucketStream, storage } from './storage.ts';
 import {
@@ -166,7 +166,7 @@ const rows = {
     isSeen('log-relay'),
     warns('log-relay'),
     tells('log-relay'),
-    { publish: logStreams.map(subjects.logOfAll), subscribe: [] },
+    { publish: logKinds.map(subjects.logOfAll), subscribe: [] },
     reads(EVENT_STREAM),
     reads(LOG_STREAM),
     thins(LOG_STREAM),

@@ -5,7 +5,7 @@ import { BusError } from './bus-error.ts';
  * version adds events, operations and optional fields; what a closed list of values may hold changes with the major one, and
  * with that the subjects (`enclaver.v2.…`).
  */
-export const SCHEMA_VERSION = '1.0';
+export const SCHEMA_VERSION = '1.1';
 
 const PREFIX = 'urn:enclaver:bus:';
 

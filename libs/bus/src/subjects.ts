@@ -17,11 +17,11 @@ export const subjects = {
   enclaveEventOfAll: (event: string) => `${ROOT}.enclave.*.${token(event)}`,
   buildProgresses: () => `${ROOT}.build.*.progress`,
   buildProgress: (buildId: string) => `${ROOT}.build.${token(buildId)}.progress`,
-  log: (id: string, stream: string) => `${ROOT}.log.${token(id)}.${token(stream)}`,
+  log: (id: string, kind: string) => `${ROOT}.log.${token(id)}.${token(kind)}`,
   warning: (service: string, code: string) => `${ROOT}.warning.${token(service)}.${token(code)}`,
   warningsOf: (service: string) => `${ROOT}.warning.${token(service)}.*`,
   warnings: () => `${ROOT}.warning.*.*`,
-  logOfAll: (stream: string) => `${ROOT}.log.*.${token(stream)}`,
+  logOfAll: (kind: string) => `${ROOT}.log.*.${token(kind)}`,
   logs: (id?: string) => `${ROOT}.log.${id === undefined ? '*' : token(id)}.*`,
   /** One event that a host keeps, by its number: for its fleet. */
   keptEvent: () => `${ROOT}.event.kept`,

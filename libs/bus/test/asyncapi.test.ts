@@ -5,6 +5,7 @@ import formats from 'ajv-formats';
 import { connect } from 'nats';
 import { generated } from '../scripts/generated.ts';
 import { Bus } from '../src/index.ts';
+import { publishLines } from './log-lines.ts';
 import { NatsProcess } from './nats-process.ts';
 import { record } from './record.ts';
 
@@ -58,7 +59,7 @@ describe('the documents of the bus', () => {
     await plain.flush();
     await bus.publishEvent(record.id, 'requested', { enclave: record });
     await bus.publishEvent(record.id, 'egress-ready', { ingress: record.ingress });
-    await bus.publishLog(record.id, 'stdout', { lines: [{ sequence: 0, time: new Date().toISOString(), text: 'x' }] });
+    await publishLines(bus, record.id, 'stdout', [{ sequence: 0, time: new Date().toISOString(), text: 'x' }]);
     bus.publishBuildProgress('b', { stage: 'pull', done: 1 });
     bus.warnings.raise({ code: 'TRIED', severity: 'info', message: 'x' });
     await enough.promise;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { Bus, BusError, type EnclaveEvent, type LogMessage } from '../src/index.ts';
+import { publishLines } from './log-lines.ts';
 import { NatsProcess } from './nats-process.ts';
 import { record } from './record.ts';
 
@@ -100,12 +101,12 @@ describe('bus', () => {
 
   it('keeps log lines and gives them in order, then follows', async () => {
     const line = (sequence: number) => ({ sequence, time: '2026-01-01T00:00:00.000Z', text: `line ${sequence}` });
-    await other.publishLog(record.id, 'stdout', { lines: [line(0), line(1)] });
-    await other.publishLog(record.id, 'stderr', { lines: [line(2)] });
+    await publishLines(other, record.id, 'stdout', [line(0), line(1)]);
+    await publishLines(other, record.id, 'stderr', [line(2)]);
     const kept: LogMessage[] = [];
     for await (const message of bus.logs({ id: record.id })) kept.push(message);
     assert.deepEqual(
-      kept.flatMap((message) => message.lines.map((entry) => [message.stream, entry.sequence])),
+      kept.flatMap((message) => message.lines.map((entry) => [entry.stream, entry.sequence])),
       [
         ['stdout', 0],
         ['stdout', 1],
@@ -115,7 +116,7 @@ describe('bus', () => {
     const followed: number[] = [];
     const watch = bus.logs({ id: record.id, follow: true });
     await watch.ready;
-    await other.publishLog(record.id, 'stdout', { lines: [line(3)] });
+    await publishLines(other, record.id, 'stdout', [line(3)]);
     for await (const message of watch) {
       followed.push(...message.lines.map((entry) => entry.sequence));
       if (followed.length === 4) break;
@@ -128,8 +129,8 @@ describe('bus', () => {
     const line = (sequence: number) => ({ sequence, time: '2026-01-01T00:00:00.000Z', text: `line ${sequence}` });
     for (let index = 0; index < 300; index += 3) {
       const stream = index % 2 === 0 ? 'stdout' : 'stderr';
-      await other.publishLog(id, stream, { lines: [line(index), line(index + 1), line(index + 2)] });
-      await other.publishLog('e-0000000000bb', 'stdout', { lines: [line(index)] });
+      await publishLines(other, id, stream, [line(index), line(index + 1), line(index + 2)]);
+      await publishLines(other, 'e-0000000000bb', 'stdout', [line(index)]);
     }
     const read = async (query: object): Promise<number[]> => {
       const numbers: number[] = [];
@@ -144,7 +145,7 @@ describe('bus', () => {
     assert.deepEqual(await read({ since: new Date(Date.now() + 60_000) }), []);
     const since = new Date();
     assert.deepEqual(await read({ since }), []);
-    await other.publishLog(id, 'stdout', { lines: [line(300)] });
+    await publishLines(other, id, 'stdout', [line(300)]);
     assert.deepEqual(await read({ since }), [300]);
     assert.deepEqual(await read({ since, tail: 5 }), [300]);
     const watch = bus.logs({ id, follow: true, tail: 1 });

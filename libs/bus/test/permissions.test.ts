@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect, ErrorCode, type Msg, type NatsConnection, NatsError } from 'nats';
 import { Bus, type BusUser, busUsers, toErrorData } from '../src/index.ts';
+import { publishLines } from './log-lines.ts';
 import { NatsProcess } from './nats-process.ts';
 import { record } from './record.ts';
 
@@ -81,8 +82,8 @@ describe('permissions of the bus', () => {
       break;
     }
 
-    await as('log-relay').publishLog(record.id, 'stdout', { lines: [line] });
-    assert.equal((await as('log-relay').logStore.last(record.id)).length, 1);
+    await publishLines(as('log-relay'), record.id, 'stdout', [line]);
+    assert.equal((await as('log-relay').logStore.last(record.id, 'records'))?.lines.length, 1);
     for (const user of ['supervisor', 'cli'] as const) {
       const lines: string[] = [];
       for await (const batch of as(user).logs({ id: record.id })) lines.push(...batch.lines.map(({ text }) => text));
@@ -144,7 +145,7 @@ describe('permissions of the bus', () => {
       for (const user of busUsers) {
         if (user !== 'supervisor') await assert.rejects(as(user).enclaves.put(record), user);
         if (user !== 'log-relay') {
-          await assert.rejects(as(user).publishLog(record.id, 'stdout', { lines: [line] }), denied, user);
+          await assert.rejects(as(user).publishLog(record.id, 'records', { lines: [line] }, 0), denied, user);
         }
       }
     });
@@ -155,9 +156,9 @@ describe('permissions of the bus', () => {
         await assert.rejects(blobs.get('owner', 'key'), user);
         await assert.rejects(blobs.put('owner', 'key', Buffer.from('x'), 1), user);
       }
-      await assert.rejects(as('reader').logStore.last(record.id));
-      await assert.rejects(as('outer-proxy').logStore.last(record.id));
-      await assert.rejects(as('builder').logStore.last(record.id));
+      await assert.rejects(as('reader').logStore.last(record.id, 'records'));
+      await assert.rejects(as('outer-proxy').logStore.last(record.id, 'records'));
+      await assert.rejects(as('builder').logStore.last(record.id, 'records'));
       await assert.rejects(as('webhooks').enclaves.list());
     });
   });
@@ -229,7 +230,7 @@ describe('permissions of the bus', () => {
         datacontenttype: 'application/json',
         data: { id: record.id },
       };
-      await connection.request(`enclaver.v1.log.${record.id}.stdout`, JSON.stringify(request));
+      await connection.request(`enclaver.v1.log.${record.id}.records`, JSON.stringify(request));
       const api = (verb: string, name: string, body: unknown, reply?: string): Promise<Msg> | undefined => {
         const payload = JSON.stringify(body);
         const subject = `$JS.API.CONSUMER.${verb}.ENCLAVER_LOGS${name}`;
@@ -248,7 +249,7 @@ describe('permissions of the bus', () => {
       admin.subscribe(target, { callback: (_, { subject }) => deliveries.push(subject) });
       admin.publish('$JS.API.CONSUMER.MSG.NEXT.ENCLAVER_LOGS.pull', '10', { reply: target });
       while (deliveries.length < 2) await as('cli').services();
-      assert.deepEqual(new Set(deliveries), new Set([`enclaver.v1.log.${record.id}.stdout`]));
+      assert.deepEqual(new Set(deliveries), new Set([`enclaver.v1.log.${record.id}.records`]));
       await as('cli').request('supervisor', 'list', {});
       assert.deepEqual(stopped, []);
     });
@@ -256,7 +257,7 @@ describe('permissions of the bus', () => {
     it('what the server answers to a foreign subject is believed by nobody', async () => {
       const connection = await raw('log-relay');
       const watch = as('supervisor').events({ id: record.id, replay: true });
-      const log = `enclaver.v1.log.${record.id}.stdout`;
+      const log = `enclaver.v1.log.${record.id}.records`;
       const { streams } = await (await administrator()).jetstreamManager();
       const kept = async () => (await streams.info('ENCLAVER_EVENTS')).state.messages;
       const before = await kept();

@@ -42,7 +42,7 @@ describe('versions of the schemas', () => {
     await bus.announce('log-relay', '0.1.0');
     const schemas: unknown[] = [];
     for await (const { metadata } of await other.services.client().info()) schemas.push(metadata?.schema);
-    assert.deepEqual(schemas, ['1.0', '1.0']);
+    assert.deepEqual(schemas, ['1.1', '1.1']);
   });
 
   it('that are newer by a minor one are read, what is unknown left out; another major one is refused', async () => {

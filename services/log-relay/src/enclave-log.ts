@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { EnclaveRecord, LogMessage } from '@enclaver/bus';
+import type { EnclaveRecord, LogKind, LogLine } from '@enclaver/bus';
 import { transportTo, type VsockStream, type VsockTransport } from '@enclaver/vsock';
 import { LOG_PORT, type LogRecord, WireError } from '@enclaver/wire';
 import type { Logger } from 'pino';
-import { BatchPublisher, type Publish } from './batch-publisher.ts';
+import { BatchPublisher, type BatchTarget } from './batch-publisher.ts';
 import { connectConsole, readConsole } from './console-reader.ts';
 import { limits } from './limits.ts';
-import { isoTime, lineText } from './line-text.ts';
+import { IsoTimes, lineText } from './line-text.ts';
 import { type ReadPosition, readRecords } from './record-reader.ts';
 
 export type EnclaveEnd = 'exited' | 'failed' | 'lost';
@@ -16,9 +16,10 @@ export class EnclaveLog {
   readonly #record: EnclaveRecord;
   readonly #logger: Logger;
   readonly #transport: VsockTransport;
-  readonly #publisher: BatchPublisher;
+  readonly #records: BatchPublisher;
+  readonly #console: BatchPublisher;
   readonly #position: ReadPosition;
-  #consoleNext: number;
+  readonly #times = new IsoTimes();
   /** Ends the waiting for records, and for the console. */
   readonly #recordsOver = new AbortController();
   readonly #consoleOver = new AbortController();
@@ -26,19 +27,29 @@ export class EnclaveLog {
   #end: EnclaveEnd | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `published` is the newest batch of each stream that an earlier log-relay published. */
-  constructor(record: EnclaveRecord, published: readonly LogMessage[], publish: Publish, logger: Logger) {
+  private constructor(record: EnclaveRecord, records: BatchPublisher, console: BatchPublisher, logger: Logger) {
     this.#record = record;
     this.#logger = logger;
     this.#transport = transportTo(record.vsock);
-    this.#publisher = new BatchPublisher(publish);
-    const after = (batches: readonly LogMessage[]) =>
-      Math.max(0, ...batches.map((batch) => (batch.lines.at(-1)?.sequence ?? -1) + 1));
-    this.#position = { next: BigInt(after(published.filter(({ stream }) => stream !== 'console'))) };
-    this.#consoleNext = after(published.filter(({ stream }) => stream === 'console'));
+    this.#records = records;
+    this.#console = console;
+    this.#position = { next: BigInt(records.next) };
   }
 
-  /** Reads until the log has ended, and resolves with the totals once all is stored. */
+  /** Goes on behind what is published. */
+  static async open(
+    record: EnclaveRecord,
+    targetOf: (kind: LogKind) => BatchTarget,
+    logger: Logger,
+  ): Promise<EnclaveLog> {
+    const [records, console] = await Promise.all([
+      BatchPublisher.open(targetOf('records')),
+      BatchPublisher.open(targetOf('console'), { numbersItself: true }),
+    ]);
+    return new EnclaveLog(record, records, console, logger);
+  }
+
+  /** Reads until the log has ended, and resolves with the totals, of all log-relays that read it, once all is stored. */
   async run(): Promise<{ lines: number; lost: number }> {
     const console = this.#readConsole();
     await this.#readRecords();
@@ -49,8 +60,9 @@ export class EnclaveLog {
     }
     this.#consoleOver.abort();
     await console;
-    await this.#publisher.drain();
-    return { lines: this.#publisher.lines, lost: this.#publisher.lost };
+    await Promise.all([this.#records.drain(), this.#console.drain()]);
+    const { next, lost } = this.#records;
+    return { lines: next - lost + this.#console.next, lost };
   }
 
   /** The enclave has ended: what does not come soon will not come. */
@@ -113,18 +125,15 @@ export class EnclaveLog {
     }
   }
 
-  record(record: LogRecord): Promise<void> {
-    if (record.stream === 'lost' || record.stream === 'end') throw new TypeError(`${record.stream} is no line`);
-    return this.#publisher.push(record.stream, {
-      sequence: Number(record.sequence),
-      time: isoTime(record.timeUs),
-      ...lineText(record.payload),
-      ...(record.continues ? { continues: true } : {}),
-    });
+  record({ stream, sequence, timeUs, payload, continues }: LogRecord): Promise<void> | undefined {
+    if (stream === 'lost' || stream === 'end') throw new TypeError(`${stream} is no line`);
+    const line: LogLine = { sequence: Number(sequence), time: this.#times.of(timeUs), stream, ...lineText(payload) };
+    if (continues) line.continues = true;
+    return this.#records.push(line);
   }
 
-  lost(count: bigint): Promise<void> {
-    return this.#publisher.push('lost', Number(count));
+  lost(sequence: bigint, count: bigint): Promise<void> | undefined {
+    return this.#records.pushLost(Number(sequence), Number(count));
   }
 
   async #readConsole(): Promise<void> {
@@ -135,10 +144,8 @@ export class EnclaveLog {
     if (over.aborted) socket.destroy();
     over.addEventListener('abort', () => socket.destroy(), { once: true });
     await readConsole(socket, async ({ bytes, continues }) => {
-      const sequence = this.#consoleNext;
-      this.#consoleNext += 1;
-      await this.#publisher.push('console', {
-        sequence,
+      await this.#console.push({
+        sequence: 0,
         time: new Date().toISOString(),
         ...lineText(bytes),
         ...(continues ? { continues } : {}),

@@ -1,4 +1,4 @@
-import { type LogEntry, logBytes } from '@enclaver/bus';
+import { type LogBatch, type LogEntry, logBytes } from '@enclaver/bus';
 import type { Metrics } from '@enclaver/telemetry';
 import type { EntryGroup } from './sinks/sink.ts';
 
@@ -26,7 +26,7 @@ export class LogMetrics {
     });
     this.#bytes = metrics.counter({
       name: 'enclaver_log_bytes_total',
-      help: 'Bytes of those lines as messages on the bus.',
+      help: 'Bytes of the text of those lines.',
       labels: enclave,
     });
     this.#lost = metrics.counter({
@@ -71,10 +71,17 @@ export class LogMetrics {
     });
   }
 
-  published(enclave: string, stream: string, lines: number, bytes: number, lost: number): void {
-    if (lines > 0) {
-      this.#lines.add({ enclave, stream }, lines);
-      this.#bytes.add({ enclave, stream }, bytes);
+  published(enclave: string, { lines, lost = 0 }: Pick<LogBatch, 'lines' | 'lost'>): void {
+    const sums = new Map<string, { lines: number; bytes: number }>();
+    for (const { stream = 'console', text } of lines) {
+      const sum = sums.get(stream) ?? { lines: 0, bytes: 0 };
+      sums.set(stream, sum);
+      sum.lines += 1;
+      sum.bytes += Buffer.byteLength(text);
+    }
+    for (const [stream, sum] of sums) {
+      this.#lines.add({ enclave, stream }, sum.lines);
+      this.#bytes.add({ enclave, stream }, sum.bytes);
     }
     if (lost > 0) this.#lost.add({ enclave }, lost);
   }

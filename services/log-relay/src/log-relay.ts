@@ -1,5 +1,6 @@
-import { type Bus, type EnclaveRecord, hasEnded, type LogBatch, type LogStreamName } from '@enclaver/bus';
+import { type Bus, type EnclaveRecord, hasEnded, type LogBatch, type LogKind } from '@enclaver/bus';
 import type { Logger } from 'pino';
+import type { BatchTarget } from './batch-publisher.ts';
 import { type EnclaveEnd, EnclaveLog } from './enclave-log.ts';
 import { limits } from './limits.ts';
 import type { LogMetrics } from './log-metrics.ts';
@@ -69,7 +70,7 @@ export class LogRelay {
     const open = this.#logs.get(id);
     if (open !== undefined) open.log.enclaveEnded(end);
     // Never launched: followers of its log shall end, too
-    else if (end === 'failed') await this.#bus.publishEvent(id, 'log-ended', { lines: 0, lost: 0 });
+    else if (end === 'failed') await this.#bus.publishEventOnce(id, 'log-ended', { lines: 0, lost: 0 });
   }
 
   async #open(record: EnclaveRecord): Promise<void> {
@@ -79,17 +80,26 @@ export class LogRelay {
       logger.error({ code: 'TOO_MANY_ENCLAVES' }, `the logs of at most ${limits.enclaves} enclaves are read`);
       return;
     }
-    const published = await this.#bus.logStore.last(record.id);
+    const log = await EnclaveLog.open(record, (kind) => this.#target(record, kind), logger);
     if (this.#stopping || this.#logs.has(record.id)) return;
-    const log = new EnclaveLog(record, published, (stream, batch) => this.#publish(record, stream, batch), logger);
     this.#logs.set(record.id, { name: record.name, log, done: this.#run(record.id, log) });
     logger.info('reading log');
   }
 
-  async #publish({ id, name }: EnclaveRecord, stream: LogStreamName, batch: LogBatch): Promise<void> {
-    const message = await this.#bus.publishLog(id, stream, { name, ...batch });
+  #target({ id, name }: EnclaveRecord, kind: LogKind): BatchTarget {
+    return {
+      last: () => this.#bus.logStore.last(id, kind),
+      publish: async (batch, after) => {
+        const message = await this.#bus.publishLog(id, kind, { name, ...batch }, after);
+        if (message !== undefined) this.#published(id, name, batch, message);
+        return message;
+      },
+    };
+  }
+
+  #published(id: string, name: string, batch: LogBatch, message: { position: number; bytes: number }): void {
     this.newest = message.position;
-    this.#metrics.published(name, stream, batch.lines.length, message.bytes, batch.lost ?? 0);
+    this.#metrics.published(name, batch);
     const names = new Set([...this.#logs.values()].map((log) => log.name));
     this.#shares.published(name, id, message, names.size);
     this.#sinks.wake();
@@ -99,7 +109,7 @@ export class LogRelay {
     const totals = await log.run();
     this.#logs.delete(id);
     if (this.#stopping) return;
-    await this.#bus.publishEvent(id, 'log-ended', totals);
+    await this.#bus.publishEventOnce(id, 'log-ended', totals);
     this.#logger.info({ enclave: id, ...totals }, 'log ended');
   }
 }

@@ -11,8 +11,10 @@ export interface ReadPosition {
 }
 
 export interface RecordSink {
-  record(record: LogRecord): Promise<void>;
-  lost(count: bigint): Promise<void>;
+  /** A promise of when there is room for the next one, where there is none now. */
+  record(record: LogRecord): Promise<void> | undefined;
+  /** So many records are missing, from `sequence` on. */
+  lost(sequence: bigint, count: bigint): Promise<void> | undefined;
 }
 
 /**
@@ -29,7 +31,9 @@ export async function readRecords(stream: VsockStream, position: ReadPosition, s
     for await (const chunk of stream) {
       for (const record of decoder.push(chunk as Buffer)) {
         if (record.stream === 'end') return true;
-        await accept(record, position, sink);
+        const room = accept(record, position, sink);
+        // Thousands come at a time: only what must wait does
+        if (room !== undefined) await room;
       }
     }
     return false;
@@ -47,14 +51,15 @@ export function isCutShort(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE';
 }
 
-async function accept(record: LogRecord, position: ReadPosition, sink: RecordSink): Promise<void> {
+function accept(record: LogRecord, position: ReadPosition, sink: RecordSink): Promise<void> | undefined {
   const count = record.stream === 'lost' ? lostCount(record) : 1n;
   const after = record.sequence + count;
   if (record.sequence < position.next || count === 0n || after > LAST_SEQUENCE) {
     throw new WireError('FRAME_INVALID', `log record ${record.sequence} (+${count}) where ${position.next} was due`);
   }
   const gap = record.sequence - position.next + (record.stream === 'lost' ? count : 0n);
-  if (gap > 0n) await sink.lost(gap);
-  if (record.stream !== 'lost') await sink.record(record);
+  const first = position.next;
   position.next = after;
+  const room = gap > 0n ? sink.lost(first, gap) : undefined;
+  return record.stream === 'lost' ? room : sink.record(record);
 }

@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus, type LogStreamName } from '@enclaver/bus';
 import { Metrics } from '@enclaver/telemetry';
 import { pino } from 'pino';
+import { publishLines } from '../../../libs/bus/test/log-lines.ts';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
 import { LogMetrics } from '../src/log-metrics.ts';
 import { LogSinks } from '../src/sinks/log-sinks.ts';
@@ -67,14 +68,17 @@ describe('sinks of the log-relay', () => {
   }
 
   /** Publishes lines with the numbers that are next, and wakes the sinks. */
-  async function publish(texts: readonly (string | Buffer)[], stream: LogStreamName = 'stdout'): Promise<number> {
+  async function publish(
+    texts: readonly (string | Buffer)[],
+    stream: Exclude<LogStreamName, 'lost'> = 'stdout',
+  ): Promise<number> {
     const lines = texts.map((text, index) => ({
       sequence: next + index,
       time,
       ...(typeof text === 'string' ? { text } : { text: text.toString('base64'), encoding: 'base64' as const }),
     }));
     next += texts.length;
-    const { position } = await bus.publishLog(id, stream, { name: 'web', lines });
+    const position = await publishLines(bus, id, stream, lines, { name: 'web' });
     for (const sinks of open) sinks.wake();
     return position;
   }

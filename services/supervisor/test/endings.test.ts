@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { publishLines } from '../../../libs/bus/test/log-lines.ts';
 import { limits } from '../src/limits.ts';
 import { TestHost } from './test-host.ts';
 
@@ -33,7 +34,7 @@ describe('end of an enclave', () => {
     const { id } = await host.runTo('ready');
     const text = '[    9.1] Kernel panic - not syncing: System is deadlocked on memory';
     const time = new Date().toISOString();
-    await host.bus.publishLog(id, 'console', { lines: [{ sequence: 1, time, text }] });
+    await publishLines(host.bus, id, 'console', [{ sequence: 1, time, text }]);
     void host.machine.die('reset');
     const { data } = await host.until('lost');
     assert.ok(data.result.kind === 'lost');
