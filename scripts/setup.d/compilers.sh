@@ -17,3 +17,13 @@ compilers_list() {
     fi
   done
 }
+
+# fuzzer_ensure: clang with libFuzzer, whose library comes in a package of the compiler's own version.
+fuzzer_ensure() {
+  local version library
+  host_ensure <<<"clang clang"
+  has clang || return 0
+  version=$(clang -dumpversion)
+  library=$(clang -print-file-name="libclang_rt.fuzzer_no_main-$MACHINE_ARCH.a")
+  host_ensure <<<"$library libclang-rt-${version%%.*}-dev"
+}
