@@ -1,5 +1,6 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type Duplex, pipeline, type Readable } from 'node:stream';
+import type { Cancel } from './cancel.ts';
 import { isChunked, isCountable } from './framing.ts';
 import { endToEnd, pairs } from './headers.ts';
 import { HttpFault } from './http-fault.ts';
@@ -23,6 +24,8 @@ export interface RequestBody {
   readonly body: Readable | undefined;
   /** Fields behind the body, known at its end; they are passed on where it goes on in chunks. */
   trailers?(): readonly string[];
+  /** Told of the bytes of each piece of the body that goes on. */
+  onBody?(count: number): void;
   /** The client waits for leave to send its body, and is told so when the server gives it. */
   onContinue?(): void;
 }
@@ -48,7 +51,7 @@ export async function exchange(
   request: RequestBody,
   head: RequestHead,
   way: Way,
-  signal: AbortSignal,
+  signal: Cancel,
 ): Promise<IncomingMessage> {
   return (await askAgain(request, head, way, signal)) ?? (await ask(await way.open(), request, head, way, signal));
 }
@@ -75,7 +78,7 @@ async function askAgain(
   request: RequestBody,
   head: RequestHead,
   way: Way,
-  signal: AbortSignal,
+  signal: Cancel,
 ): Promise<IncomingMessage | undefined> {
   if (!REPEATABLE.has(head.method) || request.body !== undefined) return undefined;
   const stream = way.kept();
@@ -98,10 +101,10 @@ async function askAgain(
 /** @throws HttpFault 502 */
 async function ask(
   stream: Duplex,
-  { body, trailers, onContinue }: RequestBody,
+  { body, trailers, onBody, onContinue }: RequestBody,
   head: RequestHead,
   way: Way,
-  signal: AbortSignal,
+  signal: Cancel,
 ): Promise<IncomingMessage> {
   const upstream = requestOver(stream, head, ['Connection', 'keep-alive'], way.maxHeaderSize);
   // Without an agent of its own Node would close after the answer
@@ -116,7 +119,7 @@ async function ask(
   if (body !== undefined) {
     // Before the listener that ends the request
     if (trailers !== undefined) body.once('end', () => upstream.addTrailers([...pairs(trailers())]));
-    pour(body, upstream);
+    pour(body, upstream, onBody);
   } else {
     upstream.end();
   }

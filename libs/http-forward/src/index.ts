@@ -1,3 +1,4 @@
+export type { Cancel } from './cancel.ts';
 export {
   answerOf,
   exchange,
@@ -12,4 +13,5 @@ export { checkConnect, framingOf, hasBody, isDoubtful } from './framing.ts';
 export { endToEnd, pairs, rawHead, upgradeTo } from './headers.ts';
 export { HttpFault } from './http-fault.ts';
 export { KeptConnections, type KeptLimits } from './kept-connections.ts';
+export { pass } from './pass.ts';
 export { pour } from './pour.ts';

@@ -235,6 +235,36 @@ static napi_value routeDescriptor(napi_env env, napi_callback_info info) {
   return make_int(env, ((const struct route *)data)->fd);
 }
 
+/* (group) → `enum admission`: one more that JavaScript serves, until groupLeave */
+static napi_value groupAdmit(napi_env env, napi_callback_info info) {
+  napi_value argv[1];
+  void *data;
+  if (!get_args(env, info, 1, argv) || !get_external(env, argv[0], &data)) return NULL;
+  return make_int(env, group_admit(data));
+}
+
+static napi_value groupLeave(napi_env env, napi_callback_info info) {
+  napi_value argv[1];
+  void *data;
+  if (!get_args(env, info, 1, argv) || !get_external(env, argv[0], &data)) return NULL;
+  struct group *group = data;
+  atomic_fetch_sub(&group->active, 1);
+  return make_int(env, 0);
+}
+
+/* (group, bytesIn, bytesOut): what JavaScript has passed on */
+static napi_value groupPassed(napi_env env, napi_callback_info info) {
+  napi_value argv[3];
+  void *data;
+  uint32_t bytes[2];
+  if (!get_args(env, info, 3, argv) || !get_external(env, argv[0], &data) || !get_u32(env, argv[1], &bytes[0]) ||
+      !get_u32(env, argv[2], &bytes[1]))
+    return NULL;
+  struct group *group = data;
+  for (int i = 0; i < 2; i++) atomic_fetch_add(&group->bytes[0][i], bytes[i]);
+  return make_int(env, 0);
+}
+
 /* (route, Float64Array of 10): active, accepted, refused, rateLimited, undecided, failedConnects, acceptErrors, bytesIn, bytesOut, errno of the last error of accept */
 static napi_value routeStats(napi_env env, napi_callback_info info) {
   napi_value argv[2];
@@ -367,7 +397,7 @@ static napi_value joinCancel(napi_env env, napi_callback_info info) {
 
 bool export_relay_calls(napi_env env, napi_value exports) {
   const napi_property_descriptor all[] = {
-      EXPORT(relayGroup), EXPORT(groupStats), EXPORT(relayListen), EXPORT(routeAddress), EXPORT(routeRetarget), EXPORT(routeDescriptor),
+      EXPORT(relayGroup), EXPORT(groupStats), EXPORT(groupAdmit), EXPORT(groupLeave), EXPORT(groupPassed), EXPORT(relayListen), EXPORT(routeAddress), EXPORT(routeRetarget), EXPORT(routeDescriptor),
       EXPORT(routeStats),      EXPORT(routeClose),  EXPORT(relayJoin),    EXPORT(joinCancel),
   };
   return napi_define_properties(env, exports, sizeof all / sizeof *all, all) == napi_ok;

@@ -49,6 +49,8 @@
 
 enum reason { REASON_CLOSED, REASON_RESET, REASON_IDLE, REASON_CANCELLED, REASON_CONNECT_FAILED };
 enum event_type { EVENT_JOIN_CONNECTED, EVENT_JOIN_DONE, EVENT_ROUTE_CLOSED, EVENT_STOPPED, EVENT_SCREEN, EVENT_CONN_CLOSED };
+/* Whether a group lets in what others serve. */
+enum admission { ADMITTED, ADMISSION_FULL, ADMISSION_LATE };
 enum timer_kind { TIMER_CONN, TIMER_ROUTE, TIMER_SHARE };
 enum command_type { COMMAND_ROUTE_ADD, COMMAND_ROUTE_CLOSE, COMMAND_JOIN, COMMAND_CANCEL, COMMAND_VERDICT, COMMAND_STOP };
 /* Low bits of epoll's data word: what the pointer above them is. */
@@ -353,6 +355,7 @@ struct group *group_create(uint32_t threads);
 void group_release(struct group *group);
 void lead_release(struct lead *lead);
 bool pace_take(struct pace *pace);
+enum admission group_admit(struct group *group);
 void conn_queue(struct thread *thread, struct conn *conn);
 void share_charge(struct share *share, int64_t cost);
 void share_timer(struct thread *thread, struct share *share);

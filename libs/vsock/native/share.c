@@ -38,6 +38,21 @@ bool pace_take(struct pace *pace) {
   return true;
 }
 
+enum admission group_admit(struct group *group) {
+  if (atomic_fetch_add(&group->active, 1) >= group->max_connections) {
+    atomic_fetch_sub(&group->active, 1);
+    atomic_fetch_add(&group->refused, 1);
+    return ADMISSION_FULL;
+  }
+  if (!pace_take(&group->pace)) {
+    atomic_fetch_sub(&group->active, 1);
+    atomic_fetch_add(&group->rate_limited, 1);
+    return ADMISSION_LATE;
+  }
+  atomic_fetch_add(&group->accepted, 1);
+  return ADMITTED;
+}
+
 /* Milliseconds until bytes may pass; 0: now. */
 static uint64_t meter_wait(struct meter *meter, uint64_t now) {
   if (meter->rate == 0) return 0;

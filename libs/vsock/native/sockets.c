@@ -132,15 +132,17 @@ int open_listener(const struct sockaddr_storage *address, socklen_t length, int 
 
 /* (address, backlog, descriptor of a socket that listens already or null) → descriptor; the caller keeps the one it gave */
 static napi_value socketListen(napi_env env, napi_callback_info info) {
-  napi_value argv[3];
+  napi_value argv[4];
   int inherited = -1;
   struct sockaddr_storage address;
   socklen_t length;
   uint32_t backlog;
-  if (!get_args(env, info, 3, argv) || !get_address(env, argv[0], &address, &length) || !get_u32(env, argv[1], &backlog))
+  bool reuse_port;
+  if (!get_args(env, info, 4, argv) || !get_address(env, argv[0], &address, &length) ||
+      !get_u32(env, argv[1], &backlog) || !get_bool(env, argv[3], &reuse_port))
     return NULL;
   if (!is_nullish(env, argv[2]) && !get_fd(env, argv[2], &inherited)) return NULL;
-  const int fd = inherited >= 0 ? fcntl(inherited, F_DUPFD_CLOEXEC, 0) : open_listener(&address, length, (int)backlog, false);
+  const int fd = inherited >= 0 ? fcntl(inherited, F_DUPFD_CLOEXEC, 0) : open_listener(&address, length, (int)backlog, reuse_port);
   return fd < 0 ? make_error(env, errno) : make_int(env, fd);
 }
 

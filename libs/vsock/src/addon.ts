@@ -31,7 +31,7 @@ export interface Addon {
   addressVsock(cid: number, port: number, flags: number): Buffer | number;
   localCid(): number;
   socketConnect(address: Buffer, timeoutMs: number): number;
-  socketListen(address: Buffer, backlog: number, inherited: number | null): number;
+  socketListen(address: Buffer, backlog: number, inherited: number | null, reusePort: boolean): number;
   socketAccept(fd: number, peerCid: Uint32Array): number;
   socketRecv(fd: number, into: Uint8Array): number;
   socketSend(fd: number, bytes: Uint8Array): number;
@@ -70,6 +70,10 @@ export interface Addon {
   routeClose(relay: RelayHandle, route: RouteHandle, drainMs: number, shared: boolean): number;
   routeRetarget(route: RouteHandle, target: NativeEndpoint, group: GroupHandle | null): number;
   groupStats(group: GroupHandle, into: Float64Array): number;
+  /** 0: it is in; 1: over the bound; 2: over the rate. */
+  groupAdmit(group: GroupHandle): number;
+  groupLeave(group: GroupHandle): number;
+  groupPassed(group: GroupHandle, bytesIn: number, bytesOut: number): number;
   routeDescriptor(route: RouteHandle): number;
   /** bounds: maxConnections, intervalNs, burst, pendingBytes; rates: bytes per second of routes, of egress */
   relayGroup(relay: RelayHandle, bounds: readonly number[], rates: readonly number[]): GroupHandle | number;

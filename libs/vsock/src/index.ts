@@ -1,3 +1,4 @@
+export { Acceptor } from './acceptor.ts';
 export {
   CID_ANY,
   CID_HOST,
@@ -15,6 +16,7 @@ export { connectLine, parseConnectLine } from './hybrid.ts';
 export { duplicateDescriptor } from './listener.ts';
 export { type JoinOptions, Relay, type RelayPeer, type RelayResult } from './relay.ts';
 export type {
+  Admission,
   ConnectionEnd,
   EndReason,
   GroupLimits,
@@ -26,7 +28,7 @@ export type {
   Screen,
   Verdict,
 } from './route.ts';
-export { VsockStream } from './stream.ts';
+export { type StreamGate, VsockStream } from './stream.ts';
 export {
   type GuestAddress,
   type ListenOptions,

@@ -52,9 +52,17 @@ export interface GroupLimits {
 export interface RelayGroup {
   readonly handle: GroupHandle;
   stats(): GroupStats;
+  /** Counts one in that JavaScript serves, as if it were a connection of a route, until `leave`; or says which bound is in the way. */
+  admit(): Admission;
+  leave(): void;
+  /** Counts bytes of those. */
+  passed(bytesIn: number, bytesOut: number): void;
 }
 
-/** Of its routes, since it was made; `in` is from the listener's side to the target, or from the first of a pair to the second. */
+const ADMISSIONS = ['admitted', 'full', 'rate-limited'] as const;
+export type Admission = (typeof ADMISSIONS)[number];
+
+/** Of its routes and what was admitted, since it was made; `in` is from the listener's side to the target, or from the first of a pair to the second. */
 export interface GroupStats {
   active: number;
   accepted: number;
@@ -81,6 +89,18 @@ export class NativeGroup implements RelayGroup {
     const [bytesIn = 0, bytesOut = 0, egressBytesIn = 0, egressBytesOut = 0] = words.subarray(5);
     const bytes = { bytesIn, bytesOut, egressBytesIn, egressBytesOut };
     return { active, accepted, refused, rateLimited, failedConnects, ...bytes };
+  }
+
+  admit(): Admission {
+    return ADMISSIONS[addon().groupAdmit(this.handle)] ?? 'full';
+  }
+
+  leave(): void {
+    addon().groupLeave(this.handle);
+  }
+
+  passed(bytesIn: number, bytesOut: number): void {
+    addon().groupPassed(this.handle, bytesIn, bytesOut);
   }
 }
 

@@ -13,6 +13,13 @@ const READS_PER_EVENT = 8;
 /** Shared by all streams of this thread: what is read is copied out at once, so that small reads stay small in memory. */
 const scratch = Buffer.allocUnsafeSlow(limits.readBytes);
 
+/** Whose turn it is among streams that share something: asked before each read and write, told of the bytes after it. */
+export interface StreamGate {
+  /** True: go on. False: `go` is called when it is this one's turn. */
+  enter(go: () => void): boolean;
+  passed(received: number, sent: number): void;
+}
+
 export interface StreamOptions {
   /** CID of the other side, where the socket knows it. */
   peerCid?: number;
@@ -31,6 +38,10 @@ export class VsockStream extends Duplex {
   #queue: Buffer[] = [];
   #written: Done | undefined;
   #frozen = false;
+  /** It waits for its turn to read. */
+  #waits = false;
+  /** Undefined: it may read and write at any time. */
+  gate: StreamGate | undefined;
 
   constructor(watch: Watch, options: StreamOptions) {
     // Without half-close the other side's end is the end of both.
@@ -59,19 +70,19 @@ export class VsockStream extends Duplex {
   }
 
   override _read(): void {
-    if (!this.#frozen) this.#watch.add(READABLE);
+    if (!this.#frozen && !this.#waits) this.#watch.add(READABLE);
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
     this.#queue = [chunk];
     this.#written = done;
-    this.#send();
+    this.#sendInTurn();
   }
 
   override _writev(chunks: { chunk: Buffer }[], done: Done): void {
     this.#queue = chunks.map(({ chunk }) => chunk);
     this.#written = done;
-    this.#send();
+    this.#sendInTurn();
   }
 
   override _final(done: Done): void {
@@ -91,31 +102,53 @@ export class VsockStream extends Duplex {
 
   #onEvents(events: number): void {
     if ((events & WRITABLE) !== 0 && this.#written) this.#send();
-    if ((events & READABLE) !== 0) this.#receive();
+    if ((events & READABLE) !== 0 && !this.#waits) this.#receive();
   }
 
   #receive(): void {
-    for (let i = 0; i < READS_PER_EVENT && !this.destroyed && !this.#frozen; i++) {
-      const n = addon().socketRecv(this.#watch.fd, scratch);
-      if (n === -EAGAIN || n === -EWOULDBLOCK) return;
-      if (n < 0) {
-        this.destroy(this.#failure('reading', -n));
-        return;
-      }
-      if (n === 0) {
-        this.#watch.remove(READABLE);
-        this.push(null);
-        return;
-      }
-      if (!this.push(Buffer.from(scratch.subarray(0, n)))) {
+    for (let i = 0; i < READS_PER_EVENT; i++) {
+      if (this.gate?.enter(this.#receiveInTurn) === false) {
+        this.#waits = true;
         this.#watch.remove(READABLE);
         return;
       }
-      if (n < scratch.length) return;
+      if (this.#receiveOnce() !== 'more') return;
     }
   }
 
-  #send(): void {
+  readonly #receiveInTurn = (): void => {
+    this.#waits = false;
+    if (this.#receiveOnce() !== 'stop') this._read();
+  };
+
+  /** Whether there may be more now, or later, or more is not wanted. */
+  #receiveOnce(): 'more' | 'later' | 'stop' {
+    if (this.destroyed || this.#frozen) return 'stop';
+    const n = addon().socketRecv(this.#watch.fd, scratch);
+    if (n === -EAGAIN || n === -EWOULDBLOCK) return 'later';
+    if (n < 0) {
+      this.destroy(this.#failure('reading', -n));
+      return 'stop';
+    }
+    if (n === 0) {
+      this.#watch.remove(READABLE);
+      this.push(null);
+      return 'stop';
+    }
+    this.gate?.passed(n, 0);
+    if (!this.push(Buffer.from(scratch.subarray(0, n)))) {
+      this.#watch.remove(READABLE);
+      return 'stop';
+    }
+    return n < scratch.length ? 'later' : 'more';
+  }
+
+  #sendInTurn(): void {
+    if (this.gate?.enter(this.#send) !== false) this.#send();
+  }
+
+  readonly #send = (): void => {
+    if (!this.#written) return;
     while (this.#queue.length > 0) {
       const chunk = this.#queue[0] as Buffer;
       const n = chunk.length === 0 ? 0 : addon().socketSend(this.#watch.fd, chunk.subarray(0, limits.writeBytes));
@@ -127,11 +160,12 @@ export class VsockStream extends Duplex {
         this.#sent(this.#failure('writing', -n));
         return;
       }
+      this.gate?.passed(0, n);
       if (n < chunk.length) this.#queue[0] = chunk.subarray(n);
       else this.#queue.shift();
     }
     this.#sent(null);
-  }
+  };
 
   #sent(error: Error | null): void {
     const written = this.#written;

@@ -192,7 +192,7 @@ describe('relay: routes', () => {
     const { addon } = await import('../src/addon.ts');
     const { sockaddr } = await import('../src/address.ts');
     const target: Endpoint = { type: 'unix', path: bench.path('full') };
-    const fd = addon().socketListen(sockaddr(target), 0, null);
+    const fd = addon().socketListen(sockaddr(target), 0, null, false);
     const poll = addon().pollCreate(fd, () => {});
     if (typeof poll === 'number') throw new Error('no watcher');
     bench.later(() => addon().pollClose(poll));

@@ -56,7 +56,7 @@ describe('unix transport: streams', () => {
     const { addon } = await import('../src/addon.ts');
     const { sockaddr } = await import('../src/address.ts');
     // A listener that takes nobody and has room for one: the second connect gets EAGAIN.
-    const fd = addon().socketListen(sockaddr({ type: 'unix', path }), 0, null);
+    const fd = addon().socketListen(sockaddr({ type: 'unix', path }), 0, null, false);
     const poll = addon().pollCreate(fd, () => {});
     const first = transport.connect(1, { timeoutMs: 60 });
     const second = transport.connect(1, { timeoutMs: 60 });

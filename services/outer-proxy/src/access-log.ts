@@ -2,10 +2,11 @@ import type { Counter, Metrics } from '@enclaver/telemetry';
 import { destination } from 'pino';
 import { limits } from './limits.ts';
 
-/** One connection at its end. Bytes are counted as the enclave sees them: into it, and out of it. */
+/** One connection, or one request of HTTP mode, at its end. Bytes are counted as the enclave sees them: into it, and out of it. */
 export interface AccessLine {
-  enclave: string;
-  name: string;
+  /** Absent of requests that are for no enclave. */
+  enclave?: string;
+  name?: string;
   direction: 'ingress' | 'egress';
   /** Who connected: a client's address, or `enclave`. */
   peer: string;
@@ -16,12 +17,22 @@ export interface AccessLine {
   bytesIn: number;
   bytesOut: number;
   ms: number;
-  /** `closed`, `reset`, `idle`, `cancelled` (cut by us), `connect-failed`, `refused` (by the parent's policy). */
+  /**
+   * `closed`, `reset`, `idle`, `cancelled` (cut by us), `connect-failed`, `refused` (by the parent's policy); of requests a
+   * `RequestOutcome`.
+   */
   end: string;
   errno?: number;
+  /** Of requests alone: what was asked for, and the answer's status, 0 where there was none. */
+  method?: string;
+  host?: string;
+  path?: string;
+  status?: number;
+  /** The answer was ours, with this code. */
+  code?: string;
 }
 
-/** One JSON line on stdout for each connection. Lines that stdout does not take in time are left out and counted. */
+/** One JSON line on stdout for each connection and each request. Lines that stdout does not take in time are left out and counted. */
 export class AccessLog {
   readonly #out = destination({ dest: 1, sync: false, maxLength: limits.accessLogBytes });
   readonly #lost: Counter;

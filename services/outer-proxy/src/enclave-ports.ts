@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { AccessLog } from './access-log.ts';
 import { Egress, type EgressEnd } from './egress.ts';
 import type { HttpPorts } from './http/http-ports.ts';
+import { Share } from './http/share.ts';
 import { type Destination, type Ingress, type Opening, openIngress } from './ingress.ts';
 import { groupLimits, limits } from './limits.ts';
 import type { Lookups } from './lookups.ts';
@@ -30,10 +31,9 @@ export class EnclavePorts implements Destination {
   record: EnclaveRecord;
   readonly transport: Destination['transport'];
   readonly group: RelayGroup;
+  readonly share: Share;
   readonly onConnectionEnd: Destination['onConnectionEnd'];
   readonly #tools: PortTools;
-  /** What handed over ports still have under way here. */
-  readonly #left: { readonly active: number }[] = [];
   #ingress: Ingress[] = [];
   #egress: Egress | undefined;
 
@@ -41,6 +41,7 @@ export class EnclavePorts implements Destination {
     this.record = record;
     this.transport = transportTo(record.vsock);
     this.group = tools.relay.group(groupLimits(record.limits));
+    this.share = new Share(this.group, record.limits?.ingressBytesPerSecond);
     this.#tools = tools;
     const { accessLog } = tools;
     if (accessLog !== undefined) {
@@ -95,8 +96,7 @@ export class EnclavePorts implements Destination {
   }
 
   get activeIngress(): number {
-    const parts = [...this.#ingress, ...this.#left];
-    return this.group.stats().active + parts.reduce((sum, { active }) => sum + active, 0);
+    return this.group.stats().active;
   }
 
   /** For those who count: sums, and what is open. */
@@ -157,15 +157,9 @@ export class EnclavePorts implements Destination {
       throw error;
     }
     const moved = theirs.filter(({ published }) => ingress.some((asked) => samePlace(asked, published)));
-    const left = await Promise.all(moved.map((each) => each.retarget(this)));
-    from?.leave(left.filter((each) => each !== undefined));
+    await Promise.all(moved.map((each) => each.retarget(this)));
     if (from !== undefined) from.#ingress = theirs.filter((each) => !moved.includes(each));
     this.#ingress.push(...moved, ...opened);
-  }
-
-  /** These go on with what is under way here. */
-  leave(left: readonly { readonly active: number }[]): void {
-    this.#left.push(...left);
   }
 
   async close({

@@ -3,6 +3,7 @@ import { chmod, lstat } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import type { EnclaveRecord, PublishedPort } from '@enclaver/bus';
 import type { ConnectionEnd, ListenAddress, Relay, RelayGroup, RelayRoute, VsockTransport } from '@enclaver/vsock';
+import type { Share } from './http/share.ts';
 import { limits } from './limits.ts';
 import { ProxyError } from './proxy-error.ts';
 
@@ -11,6 +12,8 @@ export interface Destination {
   readonly record: EnclaveRecord;
   readonly transport: VsockTransport;
   readonly group: RelayGroup;
+  /** The same for its requests of HTTP mode. */
+  readonly share: Share;
   /** Told of each connection at its end, where there is an access log. */
   readonly onConnectionEnd?: ((published: PublishedPort, end: ConnectionEnd) => void) | undefined;
 }
@@ -28,16 +31,11 @@ export interface Ingress {
   readonly published: PublishedPort;
   /** The listening socket, for another outer-proxy. */
   readonly descriptor: number;
-  /** What is under way and not counted by the enclave's group. */
-  readonly active: number;
   stats(): object;
   /** Times that the listener paused for want of descriptors or memory. */
   readonly acceptErrors: number;
-  /**
-   * New connections go to that enclave from now on, at the same port inside; those that are open stay. Gives what is left with
-   * the enclave before, where its group does not count that.
-   */
-  retarget(to: Destination): Promise<{ readonly active: number } | undefined>;
+  /** New connections go to that enclave from now on, at the same port inside; those that are open stay. */
+  retarget(to: Destination): Promise<void>;
   /** Takes no more; those that are open get `drainMs`. `shared`: another outer-proxy goes on at the same socket. */
   close(options: { drainMs: number; shared: boolean }): Promise<void>;
 }
@@ -52,8 +50,6 @@ class RelayedPort implements Ingress {
     this.#route = route;
   }
 
-  readonly active = 0;
-
   get descriptor(): number {
     return this.#route.descriptor;
   }
@@ -66,7 +62,7 @@ class RelayedPort implements Ingress {
     return this.#route.stats().acceptErrors;
   }
 
-  async retarget(to: Destination): Promise<undefined> {
+  async retarget(to: Destination): Promise<void> {
     this.#route.retarget(to.transport.endpoint(this.published.listenPort), connectionsOf(to, this.published));
   }
 

@@ -17,6 +17,8 @@ export const limits = {
   lookupsOfEnclave: 4,
   /** Lines of the access log that wait for stdout. */
   accessLogBytes: 4 * 1024 * 1024,
+  /** Characters of a host and of a path in it: a client may send 16 KiB. */
+  accessLogText: 1_024,
   /** An enclave that dials and then does not say where to: its request is one packet. */
   egressRequestMs: 5_000,
   /** Name look-up and connect together; the enclave waits a little longer for the answer. */
@@ -27,6 +29,19 @@ export const limits = {
   drainMs: 2_000,
   /** Requests of one route of an enclave under way, upgraded connections among them: each has a connection to the inside. */
   httpRequests: 4_096,
+  /**
+   * What requests of one enclave and the bytes of their connections may take before others are served, and what each counts for
+   * beside its bytes: some milliseconds. A rate of bytes lets so much pass at once, as in the relay.
+   */
+  turnBytes: 1024 * 1024,
+  turnCost: 16 * 1024,
+  burstMs: 100,
+  burstBytes: 256 * 1024,
+  /**
+   * Of the connections of an HTTP listener: from so many open on, each ends after its request, and each of its enclaves has an
+   * equal part of these for its requests. The other ones are for those who have less.
+   */
+  httpCrowded: 5_000,
   /** Streams of one HTTP/2 connection: what servers commonly allow. */
   httpStreams: 128,
   /** Head of a request, more than most apps take; fields in it; and the head of an answer, which cookies make larger. */

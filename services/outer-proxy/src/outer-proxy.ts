@@ -7,6 +7,8 @@ import type { AccessLog } from './access-log.ts';
 import { EnclavePorts, type Inherited, type PortTools } from './enclave-ports.ts';
 import { httpMetrics } from './http/http-metrics.ts';
 import { HttpPorts } from './http/http-ports.ts';
+import type { OnRequestEnd } from './http/request-entry.ts';
+import { requestLog } from './http/request-log.ts';
 import { limits } from './limits.ts';
 import { Lookups } from './lookups.ts';
 import type { ParentPolicy } from './parent-policy.ts';
@@ -47,7 +49,11 @@ export class OuterProxy {
     this.#logger = logger;
     this.#options = options;
     this.#watch = new PortWatch(bus, options.metrics);
-    this.#http = new HttpPorts(this.#relay, logger, limits, httpMetrics(options.metrics));
+    const onEnd = [httpMetrics(options.metrics), ...(options.accessLog ? [requestLog(options.accessLog)] : [])];
+    const onRequestEnd: OnRequestEnd = (entry) => {
+      for (const tell of onEnd) tell(entry);
+    };
+    this.#http = new HttpPorts(this.#relay, logger, { onRequestEnd });
     this.#events = bus.events();
   }
 

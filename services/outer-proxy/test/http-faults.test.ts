@@ -153,7 +153,7 @@ describe('HTTP mode: when something breaks', () => {
     assert.match(await curl(`http://127.0.0.1:${port}/`), /Retry-After: 1\r\n/i);
     release.resolve();
     for (const [answer] of answers) assert.equal(await text(answer), 'ok');
-    while (opened.active > 0) await new Promise(setImmediate);
+    while (opened.stats().active > 0) await new Promise(setImmediate);
     const exposed = harness.metrics.expose();
     assert.match(exposed, /^enclaver_proxy_http_requests_total\{enclave="a",outcome="answered"\} 2$/m);
     assert.match(exposed, /^enclaver_proxy_http_requests_total\{enclave="a",outcome="busy"\} 3$/m);
@@ -199,7 +199,7 @@ describe('HTTP mode: when something breaks', () => {
         once(stream, 'response'),
       ]);
       const goaway = once(session, 'goaway');
-      const closing = opened.close({ drainMs: 10_000 });
+      const closing = opened.close({ drainMs: 10_000, shared: false });
       await goaway;
       // A connection without a request may still bring one: the last
       const again = request({ host: '127.0.0.1', port, path: '/short', agent: kept }).end();
@@ -231,7 +231,7 @@ describe('HTTP mode: when something breaks', () => {
       const outgoing = request({ host: '127.0.0.1', port, agent: false }).end();
       const [answer] = (await once(outgoing, 'response')) as [IncomingMessage];
       const ended = Promise.all([once(joined, 'close'), assert.rejects(text(answer))]);
-      await opened.close({ drainMs: 100 });
+      await opened.close({ drainMs: 100, shared: false });
       await ended;
       assert.equal(opened.stats().active, 0);
     });

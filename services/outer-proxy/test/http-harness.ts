@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -6,15 +7,17 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { EnclaveRecord, HttpRoute, PublishedPort } from '@enclaver/bus';
+import type { ConnectionLimits, EnclaveRecord, HttpRoute, PublishedPort } from '@enclaver/bus';
 import { Metrics } from '@enclaver/telemetry';
-import { Relay, unixTransport } from '@enclaver/vsock';
+import { Relay, type RelayGroup, unixTransport } from '@enclaver/vsock';
 import { pino } from 'pino';
 import { record } from '../../../libs/bus/test/record.ts';
 import { FakeGuest, type GuestHandler } from '../../../libs/vsock/test/fake-guest.ts';
 import { httpMetrics } from '../src/http/http-metrics.ts';
 import { HttpPorts } from '../src/http/http-ports.ts';
-import { type Limits, limits } from '../src/limits.ts';
+import { Share } from '../src/http/share.ts';
+import type { Destination, Ingress } from '../src/ingress.ts';
+import { groupLimits, type Limits, limits } from '../src/limits.ts';
 
 export const LISTEN_PORT = 8080;
 
@@ -23,19 +26,17 @@ export class HttpHarness implements AsyncDisposable {
   readonly ports: HttpPorts;
   readonly metrics = new Metrics();
   readonly #relay = new Relay();
-  readonly #group = this.#relay.group({ maxConnections: 100 });
   readonly #work: string;
   readonly #guests = new Map<string, FakeGuest>();
-  readonly #open: { close(options: { drainMs: number }): Promise<void> }[] = [];
+  readonly #groups = new Map<string, RelayGroup>();
+  readonly #open: Ingress[] = [];
 
   private constructor(work: string, bounds: Partial<Limits>) {
     this.#work = work;
-    this.ports = new HttpPorts(
-      this.#relay,
-      pino({ level: 'silent' }),
-      { ...limits, ...bounds },
-      httpMetrics(this.metrics),
-    );
+    this.ports = new HttpPorts(this.#relay, pino({ level: 'silent' }), {
+      bounds: { ...limits, ...bounds },
+      onRequestEnd: httpMetrics(this.metrics),
+    });
   }
 
   static async start(bounds: Partial<Limits> = {}): Promise<HttpHarness> {
@@ -46,17 +47,29 @@ export class HttpHarness implements AsyncDisposable {
   async publish(
     id: string,
     route: HttpRoute = {},
-    { port = 0, name = id, image = name, state = 'ready', host = '127.0.0.1' }: Partial<Published> = {},
+    { port = 0, name = id, image = name, state = 'ready', host = '127.0.0.1', limits: bounds }: Partial<Published> = {},
   ) {
     if (!this.#guests.has(id)) this.#guests.set(id, await FakeGuest.start(join(this.#work, id)));
     const asked: PublishedPort = { listenPort: LISTEN_PORT, host, port, protocol: 'http', route };
-    const opened = await this.ports.open(
-      { record: recordOf(id, name, image, state), transport: this.transport(id), group: this.#group },
-      asked,
-      { held: false },
-    );
+    const opened = await this.ports.open(this.destination(id, { name, image, state, limits: bounds }), asked, {
+      held: false,
+    });
     this.#open.push(opened);
     return opened;
+  }
+
+  destination(id: string, { name, image, state, limits: bounds }: Omit<Published, 'port' | 'host'>): Destination {
+    const group = this.#relay.group(groupLimits(bounds));
+    const share = new Share(group, bounds?.ingressBytesPerSecond);
+    this.#groups.set(id, group);
+    return { record: recordOf(id, name, image, state), transport: this.transport(id), group, share };
+  }
+
+  /** What counts and bounds the enclave's requests. */
+  group(id: string): RelayGroup {
+    const group = this.#groups.get(id);
+    assert(group !== undefined);
+    return group;
   }
 
   transport(id: string) {
@@ -86,7 +99,7 @@ export class HttpHarness implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#open.map((each) => each.close({ drainMs: 0 })));
+    await Promise.all(this.#open.map((each) => each.close({ drainMs: 0, shared: false })));
     await this.#relay.close();
     for (const guest of this.#guests.values()) await guest[Symbol.asyncDispose]();
     await rm(this.#work, { recursive: true });
@@ -105,6 +118,7 @@ interface Published {
   image: string;
   state: EnclaveRecord['state'];
   host: string;
+  limits: ConnectionLimits | undefined;
 }
 
 /** Sends bytes on a connection of its own and gives all that comes back until it is closed. */

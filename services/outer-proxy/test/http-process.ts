@@ -2,6 +2,7 @@
 import { connectStream, type Endpoint, Relay, type VsockTransport } from '@enclaver/vsock';
 import { pino } from 'pino';
 import { HttpPorts } from '../src/http/http-ports.ts';
+import { Share } from '../src/http/share.ts';
 import { limits } from '../src/limits.ts';
 import { recordOf } from './http-harness.ts';
 
@@ -24,8 +25,9 @@ if (mode === 'tcp') {
 } else {
   const asked = { listenPort: 8080, host: '127.0.0.1', port: Number(port), protocol: 'http' as const };
   const record = recordOf('e-00000000000a', 'bench', 'bench', 'ready');
+  const group = relay.group({ maxConnections: 100 });
   await new HttpPorts(relay, pino({ level: 'warn' })).open(
-    { record, transport, group: relay.group({ maxConnections: 100 }) },
+    { record, transport, group, share: new Share(group) },
     asked,
     { held: false },
   );

@@ -127,7 +127,7 @@ describe('HTTP mode: routes', () => {
     assert.equal(busy.stats().active, 1);
     release.resolve();
     await holding;
-    await b.close({ drainMs: 0 });
+    await b.close({ drainMs: 0, shared: false });
     assert.match(await curl(`http://127.0.0.1:${port}/`), / 200 /);
   });
 
@@ -156,10 +156,10 @@ describe('HTTP mode: routes', () => {
     const first = await publish('a', { path: '/a' });
     const { port } = first.published;
     const second = await publish('b', { path: '/b' }, { port });
-    await first.close({ drainMs: 0 });
+    await first.close({ drainMs: 0, shared: false });
     assert.equal(await asks(port, 'x', '/b'), 'b');
     assert.equal(await asks(port, 'x', '/a'), 'NO_ROUTE');
-    await second.close({ drainMs: 0 });
+    await second.close({ drainMs: 0, shared: false });
     await assert.rejects(asks(port, 'x', '/b'), { code: 'ECONNREFUSED' });
     assert.equal((await publish('c', {}, { port })).published.port, port);
     assert.equal(await asks(port, 'x', '/'), 'c');

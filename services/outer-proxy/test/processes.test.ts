@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Bus, type EnclaveEvent, type EnclaveRecord, type PublishedPort } from '@enclaver/bus';
 import { EGRESS_PORT, EgressReplyDecoder, encodeEgress } from '@enclaver/wire';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
@@ -11,6 +13,7 @@ import { record as sample } from '../../../libs/bus/test/record.ts';
 import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
 import { ProxyProcess } from './proxy-process.ts';
 
+const execute = promisify(execFile);
 const OLD = 'e-00000000000a';
 const NEW = 'e-00000000000b';
 
@@ -300,27 +303,44 @@ describe('outer-proxies as processes', () => {
     assert.equal(await textOf(connect(published.port, '127.0.0.1')), 'old');
   });
 
-  it('survives that it has no descriptors left, says so, and goes on when it has', async () => {
-    guest.on(8080, (socket) => socket.write('served'));
-    const room = 120;
-    const { process: proxy } = await start({}, ['prlimit', `--nofile=${room}`]);
-    const { port } = await requestPort();
-    const clients = Array.from({ length: room }, () => connect(port, '127.0.0.1').on('error', () => undefined));
-    const raised = async () => (await bus.warnings.list()).some(({ code }) => code === 'ACCEPT_ERRORS');
-    while (!(await raised())) await new Promise((resolve) => setTimeout(resolve, 50));
-    for (const client of clients) client.destroy();
-    guest.cut();
-    // One that comes before that is taken, and let go for want of a second descriptor
-    while ((await readdir(`/proc/${proxy.pid}/fd`)).length > room / 2)
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    const late = connect(port, '127.0.0.1');
-    assert.equal(String((await once(late, 'data'))[0]), 'served');
-    late.destroy();
-    const server = createServer((socket) => socket.end('served')).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    assert.equal(await askOut((server.address() as AddressInfo).port), 'served');
-    server.close();
-  });
+  for (const protocol of ['tcp', 'http'] as const) {
+    it(`survives that it has no descriptors left for ${protocol} clients, says so, and goes on when it has`, async () => {
+      guest.on(8080, (socket) =>
+        protocol === 'tcp'
+          ? socket.write('served')
+          : socket.once('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nserved')),
+      );
+      const room = 120;
+      const http = join(work, 'http.sock');
+      const { process: proxy } = await start({ ENCLAVER_HTTP: `unix:${http}` }, ['prlimit', `--nofile=${room}`]);
+      const { port } = await requestPort({ protocol });
+      const open = async (): Promise<number> => (await readdir(`/proc/${proxy.pid}/fd`)).length;
+      const clients = Array.from({ length: room }, () => connect(port, '127.0.0.1').on('error', () => undefined));
+      // Until all that there is room for is taken
+      for (let before = 0; before < room - 4 || before !== (await open()); ) {
+        before = await open();
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      // Nobody who waits is turned away
+      assert.ok(clients.every(({ destroyed, readableEnded }) => !destroyed && !readableEnded));
+      for (const client of clients) client.destroy();
+      guest.cut();
+      // One that comes before that is taken, and let go for want of a second descriptor
+      while ((await open()) > room / 2) await new Promise((resolve) => setTimeout(resolve, 20));
+      const late = connect(port, '127.0.0.1');
+      if (protocol === 'http') late.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+      assert.match(String((await once(late, 'data'))[0]), /served$/);
+      late.destroy();
+      const { stdout } = await execute('curl', ['-sS', '--unix-socket', http, 'http://localhost/metrics']);
+      assert.match(stdout, /^enclaver_proxy_accept_errors_total\{enclave="test"\} [1-9]/m);
+      const raised = async () => (await bus.warnings.list()).some(({ code }) => code === 'ACCEPT_ERRORS');
+      while (!(await raised())) await new Promise((resolve) => setTimeout(resolve, 50));
+      const server = createServer((socket) => socket.end('served')).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      assert.equal(await askOut((server.address() as AddressInfo).port), 'served');
+      server.close();
+    });
+  }
 
   it('writes a line for each connection at its end', async () => {
     guest.on(8080, (socket) => socket.once('data', () => socket.end('four')));
@@ -364,6 +384,55 @@ describe('outer-proxies as processes', () => {
           ...{ direction: 'egress', peer: 'enclave', target: `127.0.0.1:${outside}` },
           ...{ bytesIn: 0, bytesOut: 0, end: 'connect-failed', errno: 111 },
         },
+      ],
+    );
+  });
+
+  it('writes a line for each request of HTTP mode at its end, without its query', async () => {
+    guest.on(8080, (socket) => {
+      socket.on('data', (data) => {
+        const isUpgrade = String(data).includes('Upgrade');
+        if (String(data) === 'frame') socket.end('back');
+        else if (isUpgrade)
+          socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+        else socket.write('HTTP/1.1 201 Created\r\nContent-Length: 4\r\n\r\nfour');
+      });
+    });
+    const proxy = await start({ ENCLAVER_ACCESS_LOG: 'json' });
+    const { port } = await requestPort({ protocol: 'http', route: { host: 'a.example.com' } });
+    const url = `http://127.0.0.1:${port}`;
+    const asks = async (...args: string[]) => await execute('curl', ['-sS', ...args]);
+    await asks('-H', 'Host: a.example.com', '-d', 'abc', `${url}/path?token=secret`);
+    await asks('--http2-prior-knowledge', '-H', 'Host: a.example.com', `${url}/two`);
+    await asks('-H', 'Host: b.example.com', `${url}/none`);
+    const broken = connect(port, '127.0.0.1');
+    broken.end('no HTTP\r\n\r\n');
+    await textOf(broken);
+    const joined = connect(port, '127.0.0.1');
+    joined.write('GET /ws HTTP/1.1\r\nHost: a.example.com\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+    await once(joined, 'data');
+    joined.write('frame');
+    await textOf(joined);
+    assert.equal(await proxy.end(), 0);
+    assert.ok(!proxy.output.includes('secret'));
+    const lines = proxy.output
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const own = { enclave: OLD, name: 'test', target: 'port 8080', host: 'a.example.com' };
+    const none = { bytesIn: 0, bytesOut: 0, end: 'refused', target: `port ${port}` };
+    assert.deepEqual(
+      lines.map(({ time: _time, ms: _ms, peer, direction, ...rest }) => {
+        assert.match(peer, /^127\.0\.0\.1:\d+$/);
+        assert.equal(direction, 'ingress');
+        return rest;
+      }),
+      [
+        { ...own, bytesIn: 3, bytesOut: 4, end: 'answered', method: 'POST', path: '/path', status: 201 },
+        { ...own, bytesIn: 0, bytesOut: 4, end: 'answered', method: 'GET', path: '/two', status: 201 },
+        { ...none, method: 'GET', host: 'b.example.com', path: '/none', status: 421, code: 'HOST_UNKNOWN' },
+        { ...none, method: '', host: '', path: '', status: 400, code: 'REQUEST_INVALID' },
+        { ...own, bytesIn: 5, bytesOut: 4, end: 'answered', method: 'GET', path: '/ws', status: 101 },
       ],
     );
   });

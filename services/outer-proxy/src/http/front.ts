@@ -1,14 +1,17 @@
 import type { Relay } from '@enclaver/vsock';
 import type { Logger } from 'pino';
 import type { Limits } from '../limits.ts';
-import type { RouteTable } from './route-table.ts';
+import type { OnRequestEnd, RequestEntry } from './request-entry.ts';
+import type { Target } from './target.ts';
 
 /** What both versions of HTTP serve a listener's requests with. */
 export interface Front {
-  readonly routes: RouteTable;
   readonly relay: Relay;
   readonly logger: Logger;
   readonly limits: Limits;
-  /** Connections are to end after the request that they carry. */
-  readonly isDraining: boolean;
+  readonly onRequestEnd: OnRequestEnd;
+  /** False: connections are to end after the request that they carry. */
+  readonly keepsAlive: boolean;
+  /** The enclave for a request, which is noted in it. @throws RequestError */
+  find(entry: RequestEntry, host: string, target: string): Target;
 }

@@ -6,7 +6,7 @@ import {
   type IncomingHttpHeaders,
 } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { endToEnd, HttpFault, pour } from '@enclaver/http-forward';
+import { type Cancel, endToEnd, HttpFault, pour } from '@enclaver/http-forward';
 import { limits } from '../limits.ts';
 import { grouped, withoutPseudo } from './fields.ts';
 import type { Answer, Asked } from './message.ts';
@@ -24,7 +24,7 @@ export class H2cUpstream implements Upstream {
     this.#open = open;
   }
 
-  async ask(asked: Asked, signal: AbortSignal): Promise<Answer> {
+  async ask(asked: Asked, signal: Cancel): Promise<Answer> {
     const session = await this.#connected();
     const stream = request(session, asked);
     this.#active++;
@@ -96,7 +96,7 @@ function request(session: ClientHttp2Session, { method, authority, target, heade
 }
 
 /** @throws HttpFault 502 */
-async function exchange(stream: ClientHttp2Stream, { body, trailers }: Asked): Promise<Answer> {
+async function exchange(stream: ClientHttp2Stream, { body, trailers, onBody }: Asked): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const brokeOff = (cause?: Error): void => reject(new HttpFault(502, 'the enclave broke off', { cause }));
   let behind: string[] = [];
@@ -116,7 +116,7 @@ async function exchange(stream: ClientHttp2Stream, { body, trailers }: Asked): P
   });
   if (body !== undefined) {
     stream.once('wantTrailers', () => stream.sendTrailers(grouped(trailers?.() ?? [])));
-    pour(body, stream);
+    pour(body, stream, onBody);
   }
   return await promise;
 }

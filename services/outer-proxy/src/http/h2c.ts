@@ -7,15 +7,16 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
-import { pipeline } from 'node:stream/promises';
-import { endToEnd, pairs } from '@enclaver/http-forward';
+import { endToEnd, pairs, pass } from '@enclaver/http-forward';
 import { hostOf, targetOf } from './authority.ts';
 import { grouped, withoutPseudo } from './fields.ts';
 import { withForwarded } from './forwarded.ts';
 import type { Front } from './front.ts';
 import { clientOf, requestErrorOf, tooLarge } from './http1.ts';
 import type { Answer, Asked, Client } from './message.ts';
+import { entryOf, type RequestEntry } from './request-entry.ts';
 import { RequestError } from './request-error.ts';
+import type { Running } from './running.ts';
 
 /** Statuses whose answers have no body, whatever their headers say. */
 const BODILESS = new Set([204, 205, 304]);
@@ -69,7 +70,7 @@ export class H2c {
       stream.once('close', () => open--);
       void this.#serveStream(stream, headers, rawHeaders as unknown as string[], client);
     });
-    if (this.#front.isDraining) session.close();
+    if (!this.#front.keepsAlive) session.close();
   }
 
   async #serveStream(
@@ -80,9 +81,10 @@ export class H2c {
   ): Promise<void> {
     // What happens to a broken stream is decided where it is read and written
     stream.on('error', (error) => this.#front.logger.debug({ err: error }, 'HTTP/2 stream broke'));
+    const entry = entryOf(client, headers[':method'], authorityOf(headers), headers[':path']);
     try {
-      const asked = askedOf(this.#front, stream, headers, rawHeaders, client);
-      await this.#front.routes.find(hostOf(asked.authority), asked.target).run(async (running) => {
+      const asked = askedOf(this.#front, stream, headers, rawHeaders, entry);
+      await this.#front.find(entry, hostOf(asked.authority), asked.target).run(entry, async (running) => {
         stream.once('close', () => {
           if (!stream.writableFinished || stream.rstCode !== constants.NGHTTP2_NO_ERROR) running.abort();
         });
@@ -93,14 +95,15 @@ export class H2c {
             }
           });
         }
-        await reply(stream, asked.method, await running.ask(asked));
+        await reply(stream, asked.method, await running.ask(asked), running);
       });
     } catch (error) {
-      this.#answerError(stream, headers, error);
+      this.#answerError(stream, entry, error);
     }
+    this.#front.onRequestEnd(entry);
   }
 
-  #answerError(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, cause: unknown): void {
+  #answerError(stream: ServerHttp2Stream, entry: RequestEntry, cause: unknown): void {
     if (stream.destroyed) return;
     if (stream.headersSent) {
       // What has begun must not look like a whole answer
@@ -110,7 +113,8 @@ export class H2c {
     const error = requestErrorOf(this.#front, cause);
     const { headers: own, body } = error.answer();
     stream.respond({ ...grouped(own), ':status': error.status });
-    if (headers[':method'] !== 'HEAD') stream.end(body);
+    if (entry.method !== 'HEAD') stream.end(body);
+    error.note(entry);
     // The rest of a body that nobody wants is not waited for
     if (!stream.readableEnded) stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
   }
@@ -122,13 +126,13 @@ function askedOf(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
   rawHeaders: readonly string[],
-  client: Client,
+  entry: RequestEntry,
 ): Asked {
   if (rawHeaders.length > limits.httpHeaders * 2) throw tooLarge();
   const method = headers[':method'] ?? '';
   if (method === 'CONNECT')
     throw new RequestError(405, 'METHOD_REFUSED', 'this is no forward proxy: CONNECT leads nowhere');
-  const authority = headers[':authority'] ?? headers.host ?? '';
+  const authority = authorityOf(headers);
   if (headers.host !== undefined && headers.host.toLowerCase() !== authority.toLowerCase()) {
     throw new RequestError(400, 'HOST_INVALID', ':authority and Host name two hosts');
   }
@@ -142,11 +146,18 @@ function askedOf(
     method,
     authority,
     target: targetOf(headers[':path'] ?? '', authority),
-    headers: withForwarded(oneCookie(endToEnd(fields, ['host', 'expect'])), authority, client),
+    headers: withForwarded(oneCookie(endToEnd(fields, ['host', 'expect'])), authority, entry.client),
     framing: framingOf(headers, hasBody),
     body: hasBody ? stream : undefined,
     trailers: () => trailers,
+    onBody: (count) => {
+      entry.bytesIn += count;
+    },
   };
+}
+
+function authorityOf(headers: IncomingHttpHeaders): string {
+  return headers[':authority'] ?? headers.host ?? '';
 }
 
 /** HTTP/2 itself has the length of a body, and holds Content-Length to it. */
@@ -165,7 +176,7 @@ function oneCookie(headers: readonly string[]): string[] {
   return [...all.filter((one) => !isCookie(one)).flat(), 'Cookie', cookies.join('; ')];
 }
 
-async function reply(stream: ServerHttp2Stream, method: string, answer: Answer): Promise<void> {
+async function reply(stream: ServerHttp2Stream, method: string, answer: Answer, running: Running): Promise<void> {
   const isBodiless = method === 'HEAD' || BODILESS.has(answer.status);
   try {
     const head = { ...grouped(answer.headers), ':status': answer.status };
@@ -174,10 +185,14 @@ async function reply(stream: ServerHttp2Stream, method: string, answer: Answer):
     answer.body.destroy();
     throw error;
   }
+  running.entry.status = answer.status;
+  answer.body.once('error', () => running.failed());
   if (isBodiless) {
     answer.body.resume();
     return;
   }
   stream.once('wantTrailers', () => stream.sendTrailers(grouped(answer.trailers())));
-  await pipeline(answer.body, stream);
+  await pass(answer.body, stream, (count) => {
+    running.entry.bytesOut += count;
+  });
 }

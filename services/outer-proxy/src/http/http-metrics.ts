@@ -1,15 +1,11 @@
 import type { Metrics } from '@enclaver/telemetry';
+import type { OnRequestEnd } from './request-entry.ts';
 
-export type RequestOutcome = 'answered' | 'aborted' | 'failed' | 'timedOut' | 'busy';
-
-/** Told of each request that an enclave was asked, or was too busy for. */
-export type OnRequestEnd = (enclave: string, outcome: RequestOutcome, seconds: number) => void;
-
-/** What HTTP mode counts. */
+/** What HTTP mode counts, of requests for an enclave. */
 export function httpMetrics(metrics: Metrics): OnRequestEnd {
   const ended = metrics.counter({
     name: 'enclaver_proxy_http_requests_total',
-    help: 'Requests of HTTP mode by the name of their enclave and by how they ended: answered, aborted (the client or the enclave went away), failed, timedOut, busy.',
+    help: 'Requests of HTTP mode by the name of their enclave and by how they ended: answered, aborted (the client or the enclave went away), failed, timedOut, busy (over the bound on open ones), limited (over the rate).',
     labels: ['enclave', 'outcome'],
   });
   const duration = metrics.histogram({
@@ -18,8 +14,10 @@ export function httpMetrics(metrics: Metrics): OnRequestEnd {
     labels: ['enclave'],
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60],
   });
-  return (enclave, outcome, seconds) => {
-    ended.add({ enclave, outcome });
-    if (outcome !== 'busy') duration.observe({ enclave }, seconds);
+  return ({ enclave, outcome, startedAt }) => {
+    if (enclave === undefined || outcome === 'refused') return;
+    ended.add({ enclave: enclave.name, outcome });
+    if (outcome === 'busy' || outcome === 'limited') return;
+    duration.observe({ enclave: enclave.name }, (performance.now() - startedAt) / 1000);
   };
 }

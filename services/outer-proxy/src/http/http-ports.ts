@@ -4,43 +4,43 @@ import type { Relay } from '@enclaver/vsock';
 import type { Logger } from 'pino';
 import { type Destination, freePort, type Ingress, listenError, type Opening } from '../ingress.ts';
 import { type Limits, limits } from '../limits.ts';
-import type { HttpListener } from './http-listener.ts';
-import type { OnRequestEnd } from './http-metrics.ts';
+import type { HttpListener, HttpListenerTools } from './http-listener.ts';
+import type { OnRequestEnd } from './request-entry.ts';
 import type { Target, TargetState } from './target.ts';
+
+type Closing = Parameters<Ingress['close']>[0];
 
 /** The HTTP listeners of all enclaves, one for each address, shared by those that are published there. */
 export class HttpPorts {
-  readonly #relay: Relay;
-  readonly #logger: Logger;
-  readonly #limits: Limits;
-  readonly #onRequestEnd: OnRequestEnd;
+  readonly #tools: HttpListenerTools;
   readonly #listeners = new Map<string, Promise<HttpListener>>();
   readonly #routes = new Set<HttpRouteIngress>();
 
-  constructor(relay: Relay, logger: Logger, bounds: Limits = limits, onRequestEnd: OnRequestEnd = () => undefined) {
-    this.#onRequestEnd = onRequestEnd;
-    this.#limits = bounds;
-    this.#relay = relay;
-    this.#logger = logger;
+  constructor(
+    relay: Relay,
+    logger: Logger,
+    { bounds = limits, onRequestEnd = () => undefined }: { bounds?: Limits; onRequestEnd?: OnRequestEnd } = {},
+  ) {
+    this.#tools = { relay, logger, limits: bounds, onRequestEnd };
   }
 
   /** Errors: `ROUTE_IN_USE` and those of `openIngress`. */
   async open(to: Destination, asked: PublishedPort, opening: Opening): Promise<HttpRouteIngress> {
     const { Target } = await import('./target.ts');
-    const make = (enclave: Destination) => Target.make(enclave, asked, this.#limits, this.#onRequestEnd);
+    const make = (enclave: Destination) => Target.make(enclave, asked, this.#tools.limits);
     const target = await make(to);
     const listener = await this.#listener(asked, opening);
     const published = { ...asked, port: listener.port };
-    const route = new HttpRouteIngress(published, target, listener, make, async (drainMs) => {
+    const route = new HttpRouteIngress(published, target, listener, make, async (options) => {
       this.#routes.delete(route);
       if (listener.routes.isInUse) return;
       if (!listener.isDraining) this.#listeners.delete(keyOf(published));
-      await listener.close(drainMs);
+      await listener.close(options);
     });
     try {
       listener.routes.add(asked.route ?? {}, target);
     } catch (error) {
-      await route.close({ drainMs: 0 });
+      await route.close({ drainMs: 0, shared: false });
       throw error;
     }
     this.#routes.add(route);
@@ -74,7 +74,7 @@ export class HttpPorts {
     const port = held || descriptor !== undefined ? asked.port : await freePort(asked);
     const { HttpListener } = await import('./http-listener.ts');
     try {
-      return await HttpListener.open(this.#relay, this.#logger, this.#limits, { host: asked.host, port, descriptor });
+      return new HttpListener(this.#tools, { host: asked.host, port, descriptor });
     } catch (cause) {
       throw listenError(asked, cause);
     }
@@ -86,9 +86,7 @@ class HttpRouteIngress implements Ingress {
   readonly published: PublishedPort;
   readonly #listener: HttpListener;
   readonly #make: (to: Destination) => Promise<Target>;
-  /** Node's own listener tells of none. */
-  readonly acceptErrors = 0;
-  readonly #onClose: (drainMs: number) => Promise<void>;
+  readonly #onClose: (options: Closing) => Promise<void>;
   #target: Target;
 
   constructor(
@@ -96,7 +94,7 @@ class HttpRouteIngress implements Ingress {
     target: Target,
     listener: HttpListener,
     make: (to: Destination) => Promise<Target>,
-    onClose: (drainMs: number) => Promise<void>,
+    onClose: (options: Closing) => Promise<void>,
   ) {
     this.published = published;
     this.#target = target;
@@ -113,8 +111,9 @@ class HttpRouteIngress implements Ingress {
     return this.#listener.descriptor;
   }
 
-  get active(): number {
-    return this.#target.active;
+  /** Of the listener, which others may share. */
+  get acceptErrors(): number {
+    return this.#listener.acceptErrors;
   }
 
   stats() {
@@ -122,24 +121,24 @@ class HttpRouteIngress implements Ingress {
   }
 
   /** Requests under way go on with the enclave before. */
-  async retarget(to: Destination): Promise<Target> {
+  async retarget(to: Destination): Promise<void> {
     const before = this.#target;
     this.#target = await this.#make(to);
     // It has been handed this port because it is
     this.#target.state = 'ready';
     this.#listener.routes.replace(before, this.#target);
     before.retire();
-    return before;
   }
 
   /** Its requests have a last call; the enclave may have ended, or this process is about to. */
-  async close({ drainMs }: { drainMs: number }): Promise<void> {
+  async close(options: Closing): Promise<void> {
+    const { drainMs } = options;
     const target = this.#target;
     const ended = target.close(drainMs);
     const lastCall = sleep(Math.min(drainMs, this.#listener.limits.httpLastCallMs));
-    await Promise.all([ended, lastCall, this.#onClose(drainMs)]);
+    await Promise.all([ended, lastCall, this.#onClose(options)]);
     // Of several routes that close together the last one closes the listener, which has its last calls for all of them
-    if (this.#listener.isDraining) await this.#listener.close(drainMs);
+    if (this.#listener.isDraining) await this.#listener.close(options);
     this.#listener.routes.remove(target);
   }
 }

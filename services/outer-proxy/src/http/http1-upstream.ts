@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import {
   answerOf,
+  type Cancel,
   endToEnd,
   exchange,
   KeptConnections,
@@ -28,7 +29,7 @@ export class Http1Upstream implements Upstream {
     this.#open = open;
   }
 
-  async ask(asked: Asked, signal: AbortSignal): Promise<Answer> {
+  async ask(asked: Asked, signal: Cancel): Promise<Answer> {
     const way: Way = {
       kept: () => this.#kept.take(''),
       open: this.#open,
@@ -41,7 +42,7 @@ export class Http1Upstream implements Upstream {
     return answer(await exchange(asked, headOf(asked), way, signal));
   }
 
-  async upgrade(asked: Asked, protocol: string, signal: AbortSignal): Promise<Upgraded | Answer> {
+  async upgrade(asked: Asked, protocol: string, signal: Cancel): Promise<Upgraded | Answer> {
     const own = upgradeTo({ headers: { upgrade: protocol } });
     const upstream = requestOver(await this.#open(), headOf(asked), own, limits.httpAnswerHeaderBytes);
     const cancel = (): void => void upstream.destroy();

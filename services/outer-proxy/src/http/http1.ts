@@ -1,14 +1,25 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { endToEnd, flushSoon, framingOf, HttpFault, hasBody, isDoubtful, pairs, rawHead } from '@enclaver/http-forward';
+import {
+  endToEnd,
+  flushSoon,
+  framingOf,
+  HttpFault,
+  hasBody,
+  isDoubtful,
+  pairs,
+  pass,
+  rawHead,
+} from '@enclaver/http-forward';
 import { hostOf, targetOf } from './authority.ts';
 import { withForwarded } from './forwarded.ts';
 import type { Front } from './front.ts';
 import type { Answer, Asked, Client } from './message.ts';
+import { entryOf, type RequestEntry } from './request-entry.ts';
 import { RequestError } from './request-error.ts';
 import type { Running } from './running.ts';
+import type { Upgraded } from './upstream.ts';
 
 /** What a client is answered whose bytes are no request, by Node's code for it. */
 const FAULTS: Readonly<Record<string, RequestError>> = {
@@ -36,7 +47,6 @@ export function createHttp1(front: Front): Server {
     keepAlive: true,
     shouldUpgradeCallback: asksForUpgrade,
   });
-  server.maxConnections = front.limits.ingressConnections;
   // Node would leave out what is above its count, a Content-Length perhaps; we refuse
   server.maxHeadersCount = 0;
   server.timeout = front.limits.httpIdleMs;
@@ -48,14 +58,25 @@ export function createHttp1(front: Front): Server {
   server.on('request', (request, response) => serve(request, response));
   server.on('checkContinue', (request, response) => serve(request, response, () => response.writeContinue()));
   server.on('upgrade', (request, socket, head) => void serveUpgrade(front, request, socket, head));
-  server.on('connect', (_request, socket) => {
+  server.on('connect', (request, socket) => {
     socket.on('error', () => socket.destroy());
-    answerRaw(socket, new RequestError(405, 'METHOD_REFUSED', 'this is no forward proxy: CONNECT leads nowhere'));
+    const entry = entryOfRequest(request);
+    answerRaw(
+      socket,
+      entry,
+      new RequestError(405, 'METHOD_REFUSED', 'this is no forward proxy: CONNECT leads nowhere'),
+    );
+    front.onRequestEnd(entry);
   });
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const hasBegun = answers.get(socket)?.headersSent === true;
-    if (hasBegun || error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
-    else answerRaw(socket, FAULTS[error.code ?? ''] ?? INVALID);
+    if (hasBegun || error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const entry = entryOf(clientOf(socket));
+    answerRaw(socket, entry, FAULTS[error.code ?? ''] ?? INVALID);
+    front.onRequestEnd(entry);
   });
   return server;
 }
@@ -74,47 +95,72 @@ async function serveRequest(
 ): Promise<void> {
   // Node has read it out of the same bytes before the connection was closed
   if (isDoubtful(request)) return;
+  const entry = entryOfRequest(request);
   try {
-    const asked = askedOf(front, request, onContinue);
-    await front.routes.find(hostOf(asked.authority), asked.target).run(async (running) => {
+    const asked = askedOf(front, request, entry, onContinue);
+    await front.find(entry, hostOf(asked.authority), asked.target).run(entry, async (running) => {
       endWithClient(response, running);
       if (asked.body !== undefined) cutStandstill(front, request, running);
-      await reply(front, await running.ask(asked), response);
+      await reply(front, await running.ask(asked), response, running);
     });
   } catch (error) {
     if (isDoubtful(request)) response.shouldKeepAlive = false;
-    answerError(front, request, response, error);
+    answerError(front, request, response, entry, error);
   }
+  front.onRequestEnd(entry);
 }
 
 async function serveUpgrade(front: Front, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
   socket.on('error', () => socket.destroy());
+  const entry = entryOfRequest(request);
   try {
-    const asked = askedOf(front, request);
-    await front.routes.find(hostOf(asked.authority), asked.target).run(async (running) => {
+    const asked = askedOf(front, request, entry);
+    await front.find(entry, hostOf(asked.authority), asked.target).run(entry, async (running) => {
       const onGone = (): void => running.abort();
       socket.once('close', onGone);
       const answered = await running.upgrade(asked, request.headers.upgrade ?? '');
       if ('stream' in answered) {
         socket.off('close', onGone);
-        socket.write(rawHead('HTTP/1.1 101 Switching Protocols', answered.headers), 'latin1');
-        const { signal } = running;
-        await front.relay.join({ stream: socket, head }, { stream: answered.stream, head: answered.first }, { signal });
+        await join(front, running, { stream: socket, head }, answered);
         return;
       }
       const response = new ServerResponse(request);
       response.shouldKeepAlive = false;
       response.assignSocket(socket as Socket);
       response.once('finish', () => socket.end());
-      await reply(front, answered, response);
+      await reply(front, answered, response, running);
     });
   } catch (error) {
-    if (!socket.destroyed) answerRaw(socket, requestErrorOf(front, error));
+    if (!socket.destroyed) answerRaw(socket, entry, requestErrorOf(front, error));
   }
+  front.onRequestEnd(entry);
+}
+
+/** From here on the bytes pass by the relay, in turn with all others of the enclave. */
+async function join(
+  { relay }: Front,
+  running: Running,
+  client: { stream: Duplex; head: Buffer },
+  { stream, first, headers }: Upgraded,
+): Promise<void> {
+  const { entry, share } = running;
+  entry.status = 101;
+  client.stream.write(rawHead('HTTP/1.1 101 Switching Protocols', headers), 'latin1');
+  const cut = new AbortController();
+  running.addEventListener('abort', () => cut.abort());
+  if (running.aborted) cut.abort();
+  const { signal } = cut;
+  const { bytesAToB, bytesBToA } = await relay.join(client, { stream, head: first }, { signal, group: share.group });
+  entry.bytesIn = bytesAToB;
+  entry.bytesOut = bytesBToA;
+}
+
+function entryOfRequest({ socket, method, headers, url }: IncomingMessage): RequestEntry {
+  return entryOf(clientOf(socket), method, headers.host, url);
 }
 
 /** @throws RequestError, HttpFault 400 */
-function askedOf({ limits }: Front, request: IncomingMessage, onContinue?: () => void): Asked {
+function askedOf({ limits }: Front, request: IncomingMessage, entry: RequestEntry, onContinue?: () => void): Asked {
   const framing = framingOf(request);
   if (request.rawHeaders.length > limits.httpHeaders * 2) throw tooLarge();
   const authority = request.headers.host ?? '';
@@ -124,16 +170,20 @@ function askedOf({ limits }: Front, request: IncomingMessage, onContinue?: () =>
     method: request.method ?? 'GET',
     authority,
     target: targetOf(request.url ?? '', authority),
-    headers: withForwarded(passed, authority, clientOf(request.socket)),
+    headers: withForwarded(passed, authority, entry.client),
     framing,
     body: hasBody(request) ? request : undefined,
     trailers: () => endToEnd(request.rawTrailers),
+    onBody: (count) => {
+      entry.bytesIn += count;
+    },
     ...(onContinue ? { onContinue } : {}),
   };
 }
 
-export function clientOf({ remoteAddress = '', localPort = 0 }: Socket): Client {
-  return { address: remoteAddress, localPort };
+export function clientOf({ remoteAddress = '', remotePort, localPort = 0 }: Socket): Client {
+  // An IPv4 client of an IPv6 listener
+  return { address: remoteAddress.replace(/^::ffff:(?=[\d.]+$)/, ''), port: remotePort, localPort };
 }
 
 function endWithClient(response: ServerResponse, running: Running): void {
@@ -151,22 +201,33 @@ function cutStandstill({ limits }: Front, request: IncomingMessage, running: Run
   request.once('end', () => request.socket.setTimeout(limits.httpIdleMs));
 }
 
-async function reply(front: Front, answer: Answer, response: ServerResponse): Promise<void> {
+async function reply(front: Front, answer: Answer, response: ServerResponse, running: Running): Promise<void> {
+  const { entry } = running;
   response.sendDate = false;
-  if (front.isDraining) response.shouldKeepAlive = false;
+  if (!front.keepsAlive) response.shouldKeepAlive = false;
   try {
     response.writeHead(answer.status, answer.reason, [...answer.headers]);
   } catch (cause) {
     answer.body.destroy();
     throw new HttpFault(502, 'the head of the answer cannot be written', { cause });
   }
-  // Before the pipeline's listener, which ends the answer
+  entry.status = answer.status;
+  // Before the listener that ends the answer
   answer.body.once('end', () => response.addTrailers([...pairs(answer.trailers())]));
+  answer.body.once('error', () => running.failed());
   flushSoon(response);
-  await pipeline(answer.body, response);
+  await pass(answer.body, response, (count) => {
+    entry.bytesOut += count;
+  });
 }
 
-function answerError(front: Front, request: IncomingMessage, response: ServerResponse, cause: unknown): void {
+function answerError(
+  front: Front,
+  request: IncomingMessage,
+  response: ServerResponse,
+  entry: RequestEntry,
+  cause: unknown,
+): void {
   if (response.headersSent || response.destroyed) {
     // What has begun must not look like a whole answer
     response.destroy();
@@ -175,13 +236,14 @@ function answerError(front: Front, request: IncomingMessage, response: ServerRes
   const error = requestErrorOf(front, cause);
   const { headers, body } = error.answer();
   // The rest of a body that nobody wants is not waited for
-  if (!request.complete || front.isDraining) response.shouldKeepAlive = false;
+  if (!request.complete || !front.keepsAlive) response.shouldKeepAlive = false;
   response.writeHead(error.status, headers);
   response.end(request.method === 'HEAD' ? undefined : body);
+  error.note(entry);
 }
 
 /** On a connection that Node's server has let go of. */
-function answerRaw(socket: Duplex, error: RequestError): void {
+function answerRaw(socket: Duplex, entry: RequestEntry, error: RequestError): void {
   const { headers, body } = error.answer();
   const date = new Date().toUTCString();
   const head = rawHead(`HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}`, [
@@ -189,6 +251,7 @@ function answerRaw(socket: Duplex, error: RequestError): void {
     ...['Date', date, 'Connection', 'close'],
   ]);
   socket.end(Buffer.concat([Buffer.from(head, 'latin1'), body]));
+  error.note(entry);
 }
 
 /** Whatever was thrown, as the client may know it. */

@@ -4,6 +4,8 @@ import type { RequestBody } from '@enclaver/http-forward';
 /** Where a request came from. */
 export interface Client {
   readonly address: string;
+  /** Undefined where only a load balancer knows it. */
+  readonly port: number | undefined;
   /** The port of ours that it came to. */
   readonly localPort: number;
 }

@@ -15,8 +15,14 @@ export class RequestError extends Error {
     const body = Buffer.from(`${JSON.stringify({ code: this.code, message: this.message })}\n`);
     const headers = ['Content-Type', 'application/json', 'Content-Length', String(body.length)];
     headers.push('Enclaver-Error', this.code, 'Cache-Control', 'no-store');
-    if (this.status === 503) headers.push('Retry-After', '1');
+    if (this.status === 503 || this.status === 429) headers.push('Retry-After', '1');
     return { headers, body };
+  }
+
+  /** The client is answered so. */
+  note(entry: { status: number; code: RequestErrorCode | undefined }): void {
+    entry.status = this.status;
+    entry.code = this.code;
   }
 }
 
@@ -30,6 +36,7 @@ export type RequestErrorCode =
   | 'NO_ROUTE'
   | 'UPGRADE_REFUSED'
   | 'ENCLAVE_BROKE_OFF'
+  | 'RATE_LIMITED'
   | 'ENCLAVE_BUSY'
   | 'ENCLAVE_NOT_READY'
   | 'ENCLAVE_TIMEOUT'

@@ -41,6 +41,14 @@ export class RouteTable {
     found.targets.splice(0, found.targets.length, ...stays, target);
   }
 
+  /** Whether the enclave has its equal part of so many requests under way here. */
+  hasItsPart({ id }: Target, all: number): boolean {
+    const targets = new Set(this.#entries.flatMap((entry) => entry.targets));
+    const own = [...targets].filter((each) => each.id === id);
+    const enclaves = new Set([...targets].map((each) => each.id));
+    return own.reduce((sum, { active }) => sum + active, 0) >= all / enclaves.size;
+  }
+
   /** Puts another target in the place of one, in each of its routes. */
   replace(old: Target, target: Target): void {
     for (const { targets } of this.#entries) {

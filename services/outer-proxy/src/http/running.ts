@@ -1,23 +1,37 @@
+import type { Cancel } from '@enclaver/http-forward';
 import type { Answer, Asked } from './message.ts';
+import type { RequestEntry } from './request-entry.ts';
 import { RequestError } from './request-error.ts';
+import type { Share } from './share.ts';
 import type { Upgraded, Upstream } from './upstream.ts';
 
-/** One request under way. */
-export class Running {
+/** One request under way. It is the signal of its own end: AbortController would cost more than all else here. */
+export class Running implements Cancel {
+  readonly entry: RequestEntry;
+  readonly share: Share;
   readonly #upstream: Upstream;
-  readonly #gone = new AbortController();
   readonly #answerMs: number;
+  readonly #onAbort: (() => void)[] = [];
+  #aborted = false;
+  #reason: RequestError | undefined;
   #outcome: 'aborted' | 'failed' | 'timedOut' | undefined;
 
   /** `answerMs`: what the enclave has to begin its answer in, from the end of the request. */
-  constructor(upstream: Upstream, answerMs: number) {
+  constructor(entry: RequestEntry, share: Share, upstream: Upstream, answerMs: number) {
+    this.entry = entry;
+    this.share = share;
     this.#upstream = upstream;
     this.#answerMs = answerMs;
   }
 
-  /** Aborts when the request is to end: the client or the enclave went away, or it took too long. */
-  get signal(): AbortSignal {
-    return this.#gone.signal;
+  /** The request is to end: the client or the enclave went away, or it took too long. */
+  get aborted(): boolean {
+    return this.#aborted;
+  }
+
+  /** What the client is answered then, if it is still there. */
+  get reason(): RequestError | undefined {
+    return this.#reason;
   }
 
   /** What went wrong first, as far as it is known here. */
@@ -25,24 +39,36 @@ export class Running {
     return this.#outcome;
   }
 
+  addEventListener(_type: 'abort', listener: () => void): void {
+    this.#onAbort.push(listener);
+  }
+
   /** Ends it: the client went away, or it took too long, and `reason` is what the client is answered. */
   abort(reason?: RequestError): void {
+    if (this.#aborted) return;
+    this.#aborted = true;
+    this.#reason = reason;
     this.#outcome ??= reason === undefined ? 'aborted' : 'timedOut';
-    this.#gone.abort(reason);
+    for (const listener of this.#onAbort) listener();
+  }
+
+  /** The answer broke off. */
+  failed(): void {
+    this.#outcome ??= 'failed';
   }
 
   /** @throws RequestError, HttpFault */
   async ask(asked: Asked): Promise<Answer> {
-    const answer = await this.#inTime(asked, this.#upstream.ask(asked, this.signal));
-    answer.body.once('error', () => {
-      this.#outcome ??= 'failed';
-    });
-    return answer;
+    const turn = this.share.turn();
+    if (turn !== undefined) await turn;
+    return await this.#inTime(asked, this.#upstream.ask(asked, this));
   }
 
   /** @throws RequestError, HttpFault */
-  upgrade(asked: Asked, protocol: string): Promise<Upgraded | Answer> {
-    return this.#inTime(asked, this.#upstream.upgrade(asked, protocol, this.signal));
+  async upgrade(asked: Asked, protocol: string): Promise<Upgraded | Answer> {
+    const turn = this.share.turn();
+    if (turn !== undefined) await turn;
+    return await this.#inTime(asked, this.#upstream.upgrade(asked, protocol, this));
   }
 
   async #inTime<T>({ body }: Asked, answered: Promise<T>): Promise<T> {

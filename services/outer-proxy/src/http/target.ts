@@ -3,10 +3,11 @@ import { HttpFault } from '@enclaver/http-forward';
 import { VsockError, type VsockStream, type VsockTransport } from '@enclaver/vsock';
 import type { Destination } from '../ingress.ts';
 import type { Limits } from '../limits.ts';
-import type { OnRequestEnd, RequestOutcome } from './http-metrics.ts';
 import { Http1Upstream } from './http1-upstream.ts';
+import type { RequestEntry, RequestOutcome } from './request-entry.ts';
 import { RequestError } from './request-error.ts';
 import { Running } from './running.ts';
+import type { Share } from './share.ts';
 import type { Upstream } from './upstream.ts';
 
 export type TargetState = 'starting' | 'ready' | 'unhealthy';
@@ -21,43 +22,40 @@ export class Target {
   state: TargetState;
   /** It is about to go: it is asked where nobody else can be, and holds its routes against nobody. */
   isClosing = false;
-  readonly counts = { requests: 0, busy: 0, failed: 0, timedOut: 0, aborted: 0 };
+  readonly counts = { requests: 0, answered: 0, busy: 0, limited: 0, failed: 0, timedOut: 0, aborted: 0 };
+  readonly listenPort: number;
   readonly #image: string;
-  readonly #listenPort: number;
   readonly #upstream: Upstream;
   readonly #limits: Limits;
-  readonly #onEnd: OnRequestEnd;
+  readonly #share: Share;
   /** Requests and upgraded connections under way. */
   readonly #running = new Set<Running>();
   #idle = Promise.withResolvers<void>();
   #lastAsked = 0;
 
   static async make(
-    { record, transport }: Pick<Destination, 'record' | 'transport'>,
+    { record, transport, share }: Pick<Destination, 'record' | 'transport' | 'share'>,
     { listenPort, route }: PublishedPort,
     limits: Limits,
-    onEnd: OnRequestEnd,
   ): Promise<Target> {
-    const open = (): Promise<VsockStream> => connect(transport, listenPort, limits.ingressConnectMs);
-    if (route?.h2c !== true) return new Target(record, listenPort, new Http1Upstream(open), limits, onEnd);
+    const open = async (): Promise<VsockStream> => {
+      const stream = await connect(transport, listenPort, limits.ingressConnectMs);
+      stream.gate = share;
+      return stream;
+    };
+    if (route?.h2c !== true) return new Target(record, listenPort, share, new Http1Upstream(open), limits);
     const { H2cUpstream } = await import('./h2c-upstream.ts');
-    return new Target(record, listenPort, new H2cUpstream(open), limits, onEnd);
+    return new Target(record, listenPort, share, new H2cUpstream(open), limits);
   }
 
-  private constructor(
-    record: EnclaveRecord,
-    listenPort: number,
-    upstream: Upstream,
-    limits: Limits,
-    onEnd: OnRequestEnd,
-  ) {
+  private constructor(record: EnclaveRecord, listenPort: number, share: Share, upstream: Upstream, limits: Limits) {
     this.#limits = limits;
-    this.#onEnd = onEnd;
+    this.#share = share;
     this.id = record.id;
     this.name = record.name;
     this.state = stateOf(record);
     this.#image = record.measurements.PCR0;
-    this.#listenPort = listenPort;
+    this.listenPort = listenPort;
     this.#upstream = upstream;
   }
 
@@ -72,7 +70,7 @@ export class Target {
 
   /** The same port of the same image answers alike: either may be asked. */
   twinOf(other: Target): boolean {
-    return other.#image === this.#image && other.#listenPort === this.#listenPort;
+    return other.#image === this.#image && other.listenPort === this.listenPort;
   }
 
   isBefore(other: Target): boolean {
@@ -80,36 +78,41 @@ export class Target {
   }
 
   /**
-   * Runs `work` as one request of this enclave: it is bounded, counted, and its signal aborts when the enclave is cut off.
-   * @throws RequestError ENCLAVE_NOT_READY, ENCLAVE_BUSY, and what `work` throws
+   * Runs `work` as one request of this enclave: it is bounded, counted, and ends early when the enclave is cut off.
+   * @throws RequestError ENCLAVE_NOT_READY, ENCLAVE_BUSY, RATE_LIMITED, and what `work` throws
    */
-  async run(work: (request: Running) => Promise<void>): Promise<void> {
+  async run(entry: RequestEntry, work: (request: Running) => Promise<void>): Promise<void> {
     if (this.state === 'starting') {
       throw new RequestError(503, 'ENCLAVE_NOT_READY', 'the enclave is not ready yet');
     }
-    if (this.active >= this.#limits.httpRequests) {
-      this.counts.busy++;
-      this.#onEnd(this.name, 'busy', 0);
-      throw new RequestError(503, 'ENCLAVE_BUSY', 'the enclave has as many requests as it may');
+    if (this.active >= this.#limits.httpRequests) throw this.busy(entry);
+    const admission = this.#share.admit();
+    if (admission === 'full') throw this.busy(entry);
+    if (admission === 'rate-limited') {
+      this.#count(entry, 'limited');
+      throw new RequestError(429, 'RATE_LIMITED', 'the enclave has had as many requests in this second as it may');
     }
-    const request = new Running(this.#upstream, this.#limits.httpAnswerMs);
+    const request = new Running(entry, this.#share, this.#upstream, this.#limits.httpAnswerMs);
     this.#running.add(request);
     this.#lastAsked = ++clock;
     this.counts.requests++;
-    const startedAt = performance.now();
-    let outcome: Exclude<RequestOutcome, 'busy'> = 'answered';
     try {
       await work(request);
+      this.#count(entry, request.outcome ?? 'answered');
     } catch (error) {
-      const fault = request.outcome ?? 'failed';
-      outcome = fault;
-      this.counts[fault]++;
+      this.#count(entry, request.outcome ?? 'failed');
       throw this.#explained(error, request);
     } finally {
       this.#running.delete(request);
+      this.#share.leave();
       if (this.active === 0) this.#idle.resolve();
-      this.#onEnd(this.name, outcome, (performance.now() - startedAt) / 1000);
     }
+  }
+
+  /** Turns a request away: there are as many under way as there may be. */
+  busy(entry: RequestEntry): RequestError {
+    this.#count(entry, 'busy');
+    return new RequestError(503, 'ENCLAVE_BUSY', 'the enclave has as many requests as it may');
   }
 
   /** Nothing more is asked of it; what runs goes on. */
@@ -130,8 +133,13 @@ export class Target {
     clearTimeout(timer);
   }
 
-  #explained(error: unknown, { signal }: Running): unknown {
-    if (signal.reason instanceof RequestError) return signal.reason;
+  #count(entry: RequestEntry, outcome: keyof Target['counts'] & RequestOutcome): void {
+    this.counts[outcome]++;
+    entry.outcome = outcome;
+  }
+
+  #explained(error: unknown, { reason }: Running): unknown {
+    if (reason !== undefined) return reason;
     if (!(error instanceof HttpFault) || error.status !== 502) return error;
     const words = 'the enclave gave no answer that can be read';
     return new RequestError(502, 'ENCLAVE_BROKE_OFF', words, { cause: error });
