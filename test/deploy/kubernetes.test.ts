@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { parse } from 'yaml';
+import { promisify } from 'node:util';
+import { parse, parseAllDocuments } from 'yaml';
 import { type Manifest, problemsOf } from './manifests.ts';
 
 const root = resolve(import.meta.dirname, '../../deploy/kubernetes');
@@ -23,6 +25,12 @@ interface Container {
   env?: { name: string; value: string }[];
 }
 
+/** What `kubectl apply -k` would send. */
+async function rendered(folder: string): Promise<Manifest[]> {
+  const { stdout } = await promisify(execFile)('kubectl', ['kustomize', join(root, folder)]);
+  return parseAllDocuments(stdout).map((document) => document.toJS() as Manifest);
+}
+
 const read = async (...path: string[]) => parse(await readFile(join(root, ...path), 'utf8'), { strict: true });
 
 for (const folder of ['app', 'node']) {
@@ -36,7 +44,7 @@ for (const folder of ['app', 'node']) {
 
     before(async () => {
       kustomization = await read(folder, 'kustomization.yaml');
-      manifests = await Promise.all(kustomization.resources.map((file) => read(folder, file)));
+      manifests = await rendered(folder);
       const deployment = manifests.find(({ kind }) => kind === 'Deployment') as unknown as {
         spec: {
           template: {
@@ -61,8 +69,11 @@ for (const folder of ['app', 'node']) {
       assert.deepEqual([apiVersion, kind], ['kustomize.config.k8s.io/v1beta1', 'Kustomization']);
       assert.deepEqual(
         [...new Set(containers.map(({ image }) => image))].sort(),
-        images.map(({ name }) => name).sort(),
+        images.map(({ name, newName = name, newTag }) => `${newName}:${newTag}`).sort(),
       );
+      assert.equal(manifests.length, files.length);
+      for (const { kind, metadata } of manifests)
+        assert.equal(kind === 'Namespace' ? metadata.name : metadata.namespace, namespace, kind);
     });
 
     it('gives the device and its huge pages to one container, as many as are asked for', () => {

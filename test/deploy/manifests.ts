@@ -7,7 +7,7 @@ import ts from 'typescript';
 export interface Manifest {
   apiVersion: string;
   kind: string;
-  metadata: { name: string };
+  metadata: { name: string; namespace?: string };
   [field: string]: unknown;
 }
 
