@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { busUsers } from '@enclaver/bus';
@@ -35,6 +35,17 @@ describe('enclaver bus init', function () {
     assert.deepEqual(await credentials('reader'), { ...before, url: 'tls://bus.internal:4222', ca: '/ca.pem' });
     const config = await readFile(join(folder, 'stack/bus/nats.conf'), 'utf8');
     assert.match(config, /^tls \{ cert_file: ".*\/server\.pem", key_file: ".*\/server\.key" \}$/m);
+  });
+
+  it('makes its folders for their owner alone, and those above them as usual', async () => {
+    assert.equal((await init('--stack-dir', join(folder, 'above/stack'))).code, 0);
+    const modeOf = async (name: string) => ((await stat(join(folder, name))).mode & 0o777).toString(8);
+    assert.deepEqual(await Promise.all(['above', 'above/stack', 'above/stack/bus', 'data'].map(modeOf)), [
+      (0o777 & ~process.umask()).toString(8),
+      '700',
+      '700',
+      '700',
+    ]);
   });
 
   it('refuses an open address without TLS, and half a certificate', async () => {

@@ -13,7 +13,7 @@ export interface Said {
   stderr: string;
 }
 
-/** A running systemd with the units of deploy/systemd: see `boot`. */
+/** A running systemd, which has none of our units yet: see `boot`. */
 export class SystemdMachine implements AsyncDisposable {
   readonly #unshare: ChildProcess;
   readonly #work: string;
@@ -29,7 +29,8 @@ export class SystemdMachine implements AsyncDisposable {
   static async boot(srv: string): Promise<SystemdMachine> {
     const work = await mkdtemp(join(tmpdir(), 'enclaver-systemd-'));
     const namespaces = ['--mount', '--pid', '--net', '--uts', '--ipc', '--cgroup', '--fork', '--kill-child'];
-    const boot = [join(import.meta.dirname, 'boot'), work, checkout, srv];
+    const engine = (process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock').replace(/^unix:\/\//, '');
+    const boot = [join(import.meta.dirname, 'boot'), work, checkout, srv, engine];
     // Ends with this process, however that ends
     const unshare = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', ...namespaces, ...boot], {
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -41,7 +42,7 @@ export class SystemdMachine implements AsyncDisposable {
     await once(unshare, 'spawn');
     const machine = new SystemdMachine(unshare, work, await childOf(unshare));
     try {
-      await machine.until(['systemctl', 'is-active', 'enclaver.target']);
+      await machine.until(['systemctl', 'is-active', 'multi-user.target']);
     } catch (cause) {
       await machine[Symbol.asyncDispose]();
       throw new Error(`systemd did not start:\n${said}`, { cause });
@@ -76,6 +77,11 @@ export class SystemdMachine implements AsyncDisposable {
     const { code, stdout, stderr } = await this.run(...command);
     if (code !== 0) throw new Error(`${command.join(' ')} ended with ${code}:\n${stdout}${stderr}`);
     return stdout;
+  }
+
+  /** Runs a script of a document in the checkout, as root. */
+  script(text: string): Promise<string> {
+    return this.do('bash', '-euo', 'pipefail', '-c', `cd /opt/enclaver && ${text}`);
   }
 
   /** Runs a command again and again until it succeeds and says something that `wanted` matches. */

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { writeCredentials, writeServerConfig } from '../stack/bus-files.ts';
 import { type Owner, prepareForContainers } from '../stack/container-folders.ts';
 import { defaultDataDir, defaultStackDir } from '../stack/locations.ts';
+import { makePrivateFolder } from '../stack/private-folder.ts';
 import { type TlsOptions, tlsOf } from '../stack/tls-options.ts';
 
 export function addBus(program: Command): void {
@@ -49,6 +50,8 @@ async function init(options: InitOptions): Promise<void> {
   const port = Number(options.port);
   const tls = tlsOf(options);
   const storeDir = join(options.dataDir, 'bus');
+  await makePrivateFolder(options.stackDir);
+  await makePrivateFolder(options.dataDir);
   const { users } = await writeServerConfig({ dir, storeDir, host, port, tls, fleet });
   const authority = `${name.includes(':') ? `[${name}]` : name}:${port}`;
   const ca = options.tlsCa === undefined ? undefined : resolve(options.tlsCa);

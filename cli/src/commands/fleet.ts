@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { checkListenAddress } from '@enclaver/bus';
@@ -6,6 +6,7 @@ import { natsHubConfig } from '@enclaver/bus/fleet';
 import { type Command, InvalidArgumentError } from 'commander';
 import { positiveInteger } from '../numbers.ts';
 import { newPassword } from '../stack/bus-files.ts';
+import { makePrivateFolder } from '../stack/private-folder.ts';
 import { type TlsOptions, tlsOf } from '../stack/tls-options.ts';
 
 interface InitOptions extends TlsOptions {
@@ -56,7 +57,8 @@ async function init(hub: string, names: string[], options: InitOptions): Promise
   const ca = options.tlsCa === undefined ? {} : { caPem: await readFile(options.tlsCa, 'utf8') };
   checkListenAddress(listen, tls);
   const hostsDir = join(dir, 'hosts');
-  await mkdir(hostsDir, { recursive: true, mode: 0o700 });
+  await makePrivateFolder(dir);
+  await makePrivateFolder(hostsDir);
   const address = isIP(hub) === 6 ? `[${hub}]` : hub;
   const scheme = tls === undefined ? 'nats' : 'tls';
 

@@ -8,6 +8,7 @@ import { limits } from '../limits.ts';
 import { Child } from './child.ts';
 import { busFile, nsmDir } from './locations.ts';
 import { startNatsServer } from './nats-server.ts';
+import { makePrivateFolder } from './private-folder.ts';
 
 const services = ['log-relay', 'outer-proxy', 'builder', 'supervisor'] as const satisfies readonly BusUser[];
 
@@ -41,8 +42,8 @@ export class Stack {
 
   /** Starts all of it; resolves when every service answers on the bus. What was started is taken down on failure. */
   static async start(options: StackOptions): Promise<Stack> {
-    await mkdir(options.dir, { recursive: true, mode: 0o700 });
-    await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
+    await makePrivateFolder(options.dir);
+    await makePrivateFolder(options.dataDir);
     const log = options.logFile === undefined ? undefined : await open(options.logFile, 'a', 0o600);
     const stack = new Stack(options, log);
     try {
