@@ -27,9 +27,16 @@ export function logEntries(message: LogMessage): LogEntry[] {
   const { id, name = id } = message;
   const entries: LogEntry[] = [];
   if (message.lost !== undefined) entries.push(lostEntry(message, message.lost));
-  for (const { time, stream, ...line } of message.lines) {
-    const level = stream === 'odyn' ? odynLevel(line.text) : undefined;
-    entries.push({ time, enclave: id, name, stream, ...(level === undefined ? {} : { level }), ...line });
+  // Field by field: there are many
+  for (const { time, stream, sequence, text, encoding, continues } of message.lines) {
+    const entry: LogEntry = { time, enclave: id, name, stream };
+    const level = stream === 'odyn' ? odynLevel(text) : undefined;
+    if (level !== undefined) entry.level = level;
+    entry.sequence = sequence;
+    entry.text = text;
+    if (encoding !== undefined) entry.encoding = encoding;
+    if (continues !== undefined) entry.continues = continues;
+    entries.push(entry);
   }
   return entries;
 }

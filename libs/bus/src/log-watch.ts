@@ -9,6 +9,7 @@ import {
   type LogStreamName,
   logBatchSchema,
   type StreamLine,
+  streamLines,
 } from './logs.ts';
 import { LOG_STREAM, subjects } from './subjects.ts';
 
@@ -175,10 +176,7 @@ export function decodeLog(subject: string, position: number, data: Uint8Array): 
   const [id, kind] = subject.split('.').slice(-2);
   if (id === undefined || kind === undefined || (kind !== 'records' && !isLogStreamName(kind))) return undefined;
   const event = decodeCloudEvent(data, logBatchSchema);
-  // Lines of the console, and of schema 1.0, have the stream in their subject
-  const other = kind === 'records' ? 'stdout' : kind;
-  const lines = event.data.lines.map((line) => ({ ...line, stream: line.stream ?? other }));
-  return { id, position, published: event.time, ...event.data, lines };
+  return { id, position, published: event.time, ...event.data, lines: streamLines(kind, event.data.lines) };
 }
 
 /** The newest batch kept of one kind of one enclave's log. */

@@ -53,6 +53,12 @@ export interface LogMessage extends Omit<LogBatch, 'lines'> {
   published: string;
 }
 
+/** The lines of a message, whose subject ends with `kind`: those of the console, and of schema 1.0, have their stream there. */
+export function streamLines(kind: LogKind | LogStreamName, lines: readonly LogLine[]): StreamLine[] {
+  const other = kind === 'records' ? 'stdout' : kind;
+  return lines.map((line) => (line.stream === undefined ? { ...line, stream: other } : (line as StreamLine)));
+}
+
 /** The streams of which schema 1.0 had messages of their own. */
 export function isLogStreamName(name: string): name is LogStreamName {
   return (logStreams as readonly string[]).includes(name);

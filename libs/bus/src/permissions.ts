@@ -173,6 +173,9 @@ const rows = {
     readsBucket(ENCLAVE_BUCKET),
     readsBucket(LOG_SINK_BUCKET),
     writesBucket(LOG_SINK_BUCKET),
+    // One of several serves a sink; the supervisor's lease is not its to write
+    readsBucket(LEASE_BUCKET),
+    { publish: [`$KV.${LEASE_BUCKET}.log-sink.>`], subscribe: [] },
   ],
   /** Optional: passes events on. */
   webhooks: [

@@ -30,6 +30,8 @@ export const limits = {
   messageOverheadBytes: 160,
   /** Sinks of one log-relay: each reads the whole log again. */
   sinks: 8,
+  /** Of what was published last, for sinks that are close behind; some three times as much in memory. */
+  recentBytes: 1024 * 1024,
   /** How far a sink has come is stored so often; what comes within it is given again after a crash. */
   sinkStoreMs: 1_000,
   /** A sink with nothing to do looks again after that, for what another log-relay has published. */

@@ -1,4 +1,4 @@
-import { type LogBatch, type LogEntry, logBytes } from '@enclaver/bus';
+import type { LogBatch, LogEntry } from '@enclaver/bus';
 import type { Metrics } from '@enclaver/telemetry';
 import type { EntryGroup } from './sinks/sink.ts';
 
@@ -107,5 +107,5 @@ export class LogMetrics {
 }
 
 function sizeOf(lines: readonly LogEntry[]): number {
-  return lines.reduce((sum, line) => sum + logBytes(line).length, 0);
+  return lines.reduce((sum, { text = '', encoding }) => sum + Buffer.byteLength(text, encoding ?? 'utf8'), 0);
 }

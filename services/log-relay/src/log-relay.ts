@@ -1,4 +1,4 @@
-import { type Bus, type EnclaveRecord, hasEnded, type LogBatch, type LogKind } from '@enclaver/bus';
+import { type Bus, type EnclaveRecord, hasEnded, type LogBatch, type LogKind, streamLines } from '@enclaver/bus';
 import type { Logger } from 'pino';
 import type { BatchTarget } from './batch-publisher.ts';
 import { type EnclaveEnd, EnclaveLog } from './enclave-log.ts';
@@ -7,11 +7,19 @@ import type { LogMetrics } from './log-metrics.ts';
 import { LogShares } from './log-shares.ts';
 import type { LogSinks } from './sinks/log-sinks.ts';
 
+interface PublishedBatch {
+  id: string;
+  name: string;
+  kind: LogKind;
+  position: number;
+  bytes: number;
+}
+
 /** Follows all enclaves of this host: reads the log of each from its launch to its end. */
 export class LogRelay {
   readonly #bus: Bus;
   readonly #logger: Logger;
-  readonly #sinks: Pick<LogSinks, 'wake'>;
+  readonly #sinks: Pick<LogSinks, 'published'>;
   readonly #metrics: LogMetrics;
   readonly #shares: LogShares;
   readonly #logs = new Map<string, { name: string; log: EnclaveLog; done: Promise<void> }>();
@@ -20,7 +28,11 @@ export class LogRelay {
   /** Position on the bus of the newest message published here. */
   newest = 0;
 
-  constructor(bus: Bus, logger: Logger, { sinks, metrics }: { sinks: Pick<LogSinks, 'wake'>; metrics: LogMetrics }) {
+  constructor(
+    bus: Bus,
+    logger: Logger,
+    { sinks, metrics }: { sinks: Pick<LogSinks, 'published'>; metrics: LogMetrics },
+  ) {
     this.#bus = bus;
     this.#logger = logger;
     this.#sinks = sinks;
@@ -91,18 +103,19 @@ export class LogRelay {
       last: () => this.#bus.logStore.last(id, kind),
       publish: async (batch, after) => {
         const message = await this.#bus.publishLog(id, kind, { name, ...batch }, after);
-        if (message !== undefined) this.#published(id, name, batch, message);
+        if (message !== undefined) this.#published({ ...message, id, name, kind }, batch);
         return message;
       },
     };
   }
 
-  #published(id: string, name: string, batch: LogBatch, message: { position: number; bytes: number }): void {
-    this.newest = message.position;
+  #published({ id, name, kind, position, bytes }: PublishedBatch, batch: LogBatch): void {
+    this.newest = position;
     this.#metrics.published(name, batch);
     const names = new Set([...this.#logs.values()].map((log) => log.name));
-    this.#shares.published(name, id, message, names.size);
-    this.#sinks.wake();
+    this.#shares.published(name, id, { position, bytes }, names.size);
+    const published = new Date().toISOString();
+    this.#sinks.published({ ...batch, id, name, position, published, lines: streamLines(kind, batch.lines) }, bytes);
   }
 
   async #run(id: string, log: EnclaveLog): Promise<void> {

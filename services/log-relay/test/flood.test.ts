@@ -125,7 +125,7 @@ describe('log-relay with one enclave that floods', () => {
     const folder = await mkdtemp(join(tmpdir(), 'enclaver-flood-'));
     const metrics = new Metrics();
     const relay = new LogRelay(bus, pino({ level: 'silent' }), {
-      sinks: { wake: () => undefined },
+      sinks: { published: () => undefined },
       metrics: new LogMetrics(metrics),
     });
     await relay.start();

@@ -59,7 +59,7 @@ describe('log-relay', () => {
 
   async function startRelay(): Promise<LogRelay> {
     const relay = new LogRelay(bus, logger, {
-      sinks: { wake: () => undefined },
+      sinks: { published: () => undefined },
       metrics: new LogMetrics(new Metrics()),
     });
     relays.push(relay);

@@ -6,11 +6,18 @@ export type EntryFormat = 'text' | 'json';
 export function formatEntries(entries: readonly LogEntry[], format: EntryFormat): Buffer {
   if (format === 'json') return Buffer.from(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
   const parts: Buffer[] = [];
+  let text = '';
   for (const entry of entries) {
-    parts.push(Buffer.from(`${entry.time} ${entry.name} ${entry.stream}| `));
-    parts.push(entry.lost === undefined ? logBytes(entry) : Buffer.from(lostText(entry.lost)));
-    parts.push(Buffer.from(entry.continues === true ? ' …\n' : '\n'));
+    text += `${entry.time} ${entry.name} ${entry.stream}| `;
+    if (entry.encoding === undefined) text += entry.lost === undefined ? entry.text : lostText(entry.lost);
+    else {
+      // Bytes that are no text
+      parts.push(Buffer.from(text), logBytes(entry));
+      text = '';
+    }
+    text += entry.continues === true ? ' …\n' : '\n';
   }
+  parts.push(Buffer.from(text));
   return Buffer.concat(parts);
 }
 

@@ -54,6 +54,13 @@ export class FileSink implements Sink {
     }
   }
 
+  async abandon(): Promise<void> {
+    for (const [name, file] of this.#files) {
+      this.#files.delete(name);
+      await file.abandon();
+    }
+  }
+
   close(): Promise<void> {
     return this.reopen();
   }

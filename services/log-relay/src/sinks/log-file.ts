@@ -92,6 +92,11 @@ export class LogFile {
     await this.#handle.close();
   }
 
+  /** Closes it as it is: another process writes it, and says what is in it. */
+  async abandon(): Promise<void> {
+    await this.#handle.close();
+  }
+
   /** Moves the file and the older ones on by one number, each in one step, and begins a new one. */
   async #rotate(): Promise<void> {
     await this.sync();

@@ -1,6 +1,7 @@
-import type { Bus } from '@enclaver/bus';
+import type { Bus, LogMessage } from '@enclaver/bus';
 import type { Logger } from 'pino';
 import type { LogMetrics } from '../log-metrics.ts';
+import { RecentLog } from './recent-log.ts';
 import type { Sink } from './sink.ts';
 import { SinkRunner } from './sink-runner.ts';
 import type { SinkSpec } from './sink-spec.ts';
@@ -10,6 +11,7 @@ export class LogSinks {
   readonly #bus: Bus;
   readonly #metrics: LogMetrics;
   readonly #runners = new Map<string, SinkRunner>();
+  readonly #recent = new RecentLog();
 
   private constructor(bus: Bus, metrics: LogMetrics) {
     this.#bus = bus;
@@ -21,15 +23,18 @@ export class LogSinks {
     const end = await bus.logStore.end();
     for (const spec of specs) {
       const sink = await openSink(spec, end.created);
-      const runner = new SinkRunner(bus, spec, sink, logger, metrics, () => sinks.#warn());
+      const onChange = (): void => sinks.#warn();
+      const runner = new SinkRunner(bus, spec, sink, { logger, metrics, recent: sinks.#recent, onChange });
       sinks.#runners.set(spec.label, runner);
       await runner.start(end);
     }
     return sinks;
   }
 
-  /** Something is on the bus. */
-  wake(): void {
+  /** This process has put a message on the bus, which takes so many bytes there. */
+  published(message: LogMessage, bytes: number): void {
+    if (this.#runners.size === 0) return;
+    this.#recent.add(message, bytes);
     for (const runner of this.#runners.values()) runner.wake();
   }
 
@@ -40,7 +45,8 @@ export class LogSinks {
 
   /** Sets the gauges; `newest` is the position of the newest message known. */
   collect(newest: number): void {
-    for (const [sink, { failure, position }] of this.#runners) {
+    for (const [sink, { failure, position, isLead }] of this.#runners) {
+      if (!isLead) continue;
       this.#metrics.sinkUp.set({ sink }, failure === undefined ? 1 : 0);
       this.#metrics.sinkBehind.set({ sink }, Math.max(0, newest - position));
     }

@@ -14,8 +14,21 @@ import type { Logger } from 'pino';
 import { limits } from '../limits.ts';
 import type { LogMetrics } from '../log-metrics.ts';
 import { Doorbell } from './doorbell.ts';
+import type { RecentLog } from './recent-log.ts';
 import { type EntryGroup, type Sink, SinkError } from './sink.ts';
+import { leadSink } from './sink-lead.ts';
 import type { SinkSpec } from './sink-spec.ts';
+
+type LogEnd = Awaited<ReturnType<LogStore['end']>>;
+
+/** What all sinks of a process share. */
+export interface SinkSurroundings {
+  logger: Logger;
+  metrics: LogMetrics;
+  recent: RecentLog;
+  /** Told when a sink fails, and when it works again. */
+  onChange: () => void;
+}
 
 /**
  * Brings the log from the bus to one sink, at the sink's own pace: nobody waits for it, and it holds one answer of the bus in
@@ -27,45 +40,44 @@ export class SinkRunner {
   failure: string | undefined;
   /** Last message that the sink has. */
   position = 0;
+  /** Whether this log-relay serves it, and not another one. */
+  isLead = false;
   readonly #bus: Bus;
   readonly #spec: SinkSpec;
   readonly #sink: Sink;
   readonly #logger: Logger;
   readonly #metrics: LogMetrics;
+  readonly #recent: RecentLog;
   readonly #onChange: () => void;
   readonly #news = new Doorbell();
   readonly #stop = new AbortController();
+  /** Aborted with the wish to end: who waits to serve the sink need not wait on. */
+  readonly #closing = new AbortController();
   #gaps = new LogGaps();
   /** What the sink has, and what of that the bus knows. */
   #cursor: LogCursor = { created: '', position: 0, places: {} };
   #stored = { position: -1, at: 0 };
   #moved = false;
-  #closing = false;
   #done: Promise<void> | undefined;
 
-  /** `onChange` is called when the sink fails, and when it works again. */
-  constructor(bus: Bus, spec: SinkSpec, sink: Sink, logger: Logger, metrics: LogMetrics, onChange: () => void) {
+  constructor(bus: Bus, spec: SinkSpec, sink: Sink, { logger, metrics, recent, onChange }: SinkSurroundings) {
     this.#bus = bus;
     this.#spec = spec;
     this.#sink = sink;
     this.#logger = logger.child({ sink: spec.label });
     this.#metrics = metrics;
+    this.#recent = recent;
     this.#onChange = onChange;
   }
 
-  /**
-   * Finds where it begins: where an earlier log-relay ended, else with what is published from now on. `end` is that of the log
-   * now.
-   */
-  async start({ created, position }: Awaited<ReturnType<LogStore['end']>>): Promise<void> {
-    const known = await this.#bus.logStore.cursor(this.#spec.key);
-    const isNew = known === undefined;
-    this.#cursor = known?.created === created ? known : { created, position: isNew ? position : 0, places: {} };
-    this.#gaps = new LogGaps(this.#cursor.places);
-    this.position = this.#cursor.position;
+  /** A new sink begins with what is published from now on. `end` is that of the log now. */
+  async start(end: LogEnd): Promise<void> {
     // At once: a log-relay that dies before the first line shall not make the sink a new one again
-    await this.#store();
-    this.#done = this.#run();
+    if ((await this.#bus.logStore.cursor(this.#spec.key)) === undefined) {
+      this.#cursor = { created: end.created, position: end.position, places: {} };
+      await this.#store();
+    }
+    this.#done = this.#run(end);
   }
 
   /** Something may be there. */
@@ -81,7 +93,7 @@ export class SinkRunner {
 
   /** Ends with what is on the bus now, or where it is after a few seconds: the next log-relay goes on there. */
   async close(): Promise<void> {
-    this.#closing = true;
+    this.#closing.abort();
     this.#news.ring();
     const timer = setTimeout(() => this.#stop.abort(), limits.sinkDrainMs);
     await this.#done;
@@ -89,8 +101,35 @@ export class SinkRunner {
     await this.#sink.close();
   }
 
-  async #run(): Promise<void> {
-    while (!this.#stop.signal.aborted) {
+  /** Serves the sink whenever no other log-relay does. */
+  async #run(end: LogEnd): Promise<void> {
+    for (;;) {
+      const lead = await leadSink(this.#bus, this.#spec.key, this.#logger, this.#closing.signal);
+      if (lead === undefined) return;
+      await this.#begin(end);
+      this.isLead = true;
+      await this.#serve(lead.lost);
+      this.isLead = false;
+      if (!lead.lost.aborted) {
+        await lead.release();
+        return;
+      }
+      await this.#sink.abandon?.();
+    }
+  }
+
+  /** Finds where the log-relay ended that served the sink before. */
+  async #begin({ created, position }: LogEnd): Promise<void> {
+    const known = await this.#bus.logStore.cursor(this.#spec.key);
+    const isNew = known === undefined;
+    this.#cursor = known?.created === created ? known : { created, position: isNew ? position : 0, places: {} };
+    this.#gaps = new LogGaps(this.#cursor.places);
+    this.position = this.#cursor.position;
+    this.#stored = { position: this.position, at: performance.now() };
+  }
+
+  async #serve(lost: AbortSignal): Promise<void> {
+    while (!this.#stop.signal.aborted && !lost.aborted) {
       if (this.#moved) await this.#sink.reopen?.();
       this.#moved = false;
       const { messages, position } = await this.#next();
@@ -98,14 +137,17 @@ export class SinkRunner {
       const isDirty = this.#cursor.position !== this.#stored.position;
       const dueMs = this.#stored.at + limits.sinkStoreMs - performance.now();
       if (isDirty && dueMs <= 0) await this.#store();
-      else if (messages.length === 0 && this.#closing) break;
+      else if (messages.length === 0 && this.#closing.signal.aborted) break;
       else if (messages.length === 0) await this.#news.wait(isDirty ? dueMs : limits.sinkPollMs);
     }
-    await this.#store();
+    if (!lost.aborted) await this.#store();
   }
 
   /** The next messages, and how far they reach: one that is none is left out. */
   async #next(): Promise<{ messages: LogMessage[]; position: number }> {
+    const recent = this.#recent.after(this.#cursor.position);
+    const newest = recent.at(-1);
+    if (newest !== undefined) return { messages: recent, position: newest.position };
     try {
       const stored = await this.#bus.logStore.after(this.#cursor.position);
       const messages = stored.map(({ subject, seq, data }) => this.#decode(subject, seq, data));

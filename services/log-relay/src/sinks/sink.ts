@@ -20,6 +20,8 @@ export interface Sink {
   sync?(): Promise<void>;
   /** Somebody may have moved its files. */
   reopen?(): Promise<void>;
+  /** Another log-relay serves it now: what is open is closed, and nothing more is written. `write` may come again later. */
+  abandon?(): Promise<void>;
   close(): Promise<void>;
 }
 
