@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EnclaveRecord, LogKind, LogLine } from '@enclaver/bus';
 import { transportTo, type VsockStream, type VsockTransport } from '@enclaver/vsock';
@@ -23,6 +24,7 @@ export class EnclaveLog {
   /** Ends the waiting for records, and for the console. */
   readonly #recordsOver = new AbortController();
   readonly #consoleOver = new AbortController();
+  readonly #ended = new AbortController();
   #endedAt: number | undefined;
   #end: EnclaveEnd | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -69,6 +71,7 @@ export class EnclaveLog {
   enclaveEnded(end: EnclaveEnd): void {
     if (this.#end !== undefined) return;
     this.#end = end;
+    this.#ended.abort();
     this.#endedAt = performance.now();
     const waitMs = end === 'exited' ? limits.exitedMs : limits.brokenMs;
     this.#timer = setTimeout(() => this.#recordsOver.abort(), waitMs);
@@ -138,11 +141,20 @@ export class EnclaveLog {
 
   async #readConsole(): Promise<void> {
     if (this.#record.console === undefined) return;
+    const noMore = AbortSignal.any([this.#consoleOver.signal, this.#ended.signal]);
+    while (!noMore.aborted) {
+      const socket = await connectConsole(this.#record.console, noMore);
+      if (socket !== undefined) await this.#readConsoleFrom(socket);
+      // The machine is gone, or another log-relay reads its console
+      await sleep(limits.consoleAgainMs, undefined, { signal: noMore }).catch(() => undefined);
+    }
+  }
+
+  async #readConsoleFrom(socket: Socket): Promise<void> {
     const over = this.#consoleOver.signal;
-    const socket = await connectConsole(this.#record.console, over);
-    if (socket === undefined) return;
-    if (over.aborted) socket.destroy();
-    over.addEventListener('abort', () => socket.destroy(), { once: true });
+    const cut = (): void => void socket.destroy();
+    if (over.aborted) cut();
+    over.addEventListener('abort', cut, { once: true });
     await readConsole(socket, async ({ bytes, continues }) => {
       await this.#console.push({
         sequence: 0,
@@ -151,5 +163,6 @@ export class EnclaveLog {
         ...(continues ? { continues } : {}),
       });
     });
+    over.removeEventListener('abort', cut);
   }
 }

@@ -14,6 +14,8 @@ export const limits = {
   retryMs: 50,
   /** One try. A guest that is not up refuses at once; one that hangs must not hold the next try back. */
   connectMs: 2_000,
+  /** A console that ended under a machine that runs has another reader, which may go: it is tried again after that. */
+  consoleAgainMs: 1_000,
   /** Longest console line, as it is nobody's protocol and may never end; what is longer goes on in the next entry. */
   consoleLineBytes: 8 * 1024,
   /** After `exited`: how long the enclave's own end of the log is waited for. The supervisor waits 10 s for us. */

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus, type EnclaveRecord } from '@enclaver/bus';
 import { Metrics } from '@enclaver/telemetry';
@@ -19,7 +20,15 @@ import { enclaveRecord } from './records.ts';
 const KILLS = 2;
 const LINES = 20_000;
 
-describe('log-relay that is killed again and again', () => {
+for (const [title, at] of [
+  ['log-relay that is killed again and again', 1],
+  ['two log-relays at once, one of them killed and then the other', 2],
+] as const) {
+  describe(title, () => killed(at));
+}
+
+/** `relays` of them run, and one is killed now and then. */
+function killed(relays: number): void {
   let nats: NatsProcess;
   let bus: Bus;
   let folder: string;
@@ -54,8 +63,9 @@ describe('log-relay that is killed again and again', () => {
           ENCLAVER_BUS: join(folder, 'bus.json'),
           ENCLAVER_LOG_SINKS: `stdout:json file:${folder}/logs?size=256K&count=100`,
         },
-        stdio: ['ignore', 'pipe', 'ignore'],
+        stdio: ['ignore', 'pipe', 'pipe'],
       });
+      child.stderr?.resume();
       child.stdout?.on('data', (chunk: Buffer) => {
         stdout += chunk.toString('utf8');
       });
@@ -69,7 +79,8 @@ describe('log-relay that is killed again and again', () => {
       }
     };
 
-    let relay = start();
+    const running = Array.from({ length: relays }, start);
+    await Promise.all(running.map((relay) => once(relay.stderr as Readable, 'data')));
     await bus.enclaves.put(record);
     await bus.publishEvent(record.id, 'launching', { enclave: record });
     const flood = (async () => {
@@ -80,17 +91,27 @@ describe('log-relay that is killed again and again', () => {
     })();
     for (let kill = 1; kill <= KILLS; kill += 1) {
       await publishedLines((kill * LINES) / (KILLS + 1));
-      relay.kill('SIGKILL');
-      await once(relay, 'exit');
+      const [relay] = running.splice(0, 1);
+      relay?.kill('SIGKILL');
+      if (relay !== undefined) await once(relay, 'exit');
       // A line that was cut off is whole in the next one's output
       stdout += '\n';
-      relay = start();
+      running.push(start());
     }
     await flood;
     log.end();
-    for await (const event of bus.events({ id: record.id, replay: true })) if (event.name === 'log-ended') break;
-    relay.kill('SIGTERM');
-    await once(relay, 'exit');
+    for await (const event of bus.events({ id: record.id, replay: true })) {
+      if (event.name !== 'log-ended') continue;
+      assert.deepEqual(event.data, { lines: LINES, lost: 0 });
+      break;
+    }
+    for (const relay of running) {
+      relay.kill('SIGTERM');
+      await once(relay, 'exit');
+    }
+    const ends: string[] = [];
+    for await (const { name } of bus.events({ id: record.id, replay: true, follow: false })) ends.push(name);
+    assert.deepEqual(ends, ['launching', 'log-ended']);
 
     const onBus: number[] = [];
     for await (const { lines, lost } of bus.logs({ id: record.id })) {
@@ -109,7 +130,7 @@ describe('log-relay that is killed again and again', () => {
     const texts = names.toSorted((a, b) => age(b) - age(a)).map((name) => readFile(join(folder, 'logs', name), 'utf8'));
     return sequences((await Promise.all(texts)).join(''));
   }
-});
+}
 
 describe('log-relay with one enclave that floods', () => {
   it("keeps the others' history, and takes their lines meanwhile", async () => {

@@ -219,6 +219,30 @@ describe('log-relay', () => {
     assert.equal(lines[5]?.text, 'Kernel panic - not syncing');
   });
 
+  it('goes on with a console that another one has read', async () => {
+    await startRelay();
+    await launch();
+    const first = await console;
+    first.write('for the first\n');
+    first.destroySoon();
+    const [second] = (await once(consoleServer, 'connection')) as [Socket];
+    second.write('for the second\n');
+    for await (const { lines } of bus.logs({ id: record.id, streams: ['console'], follow: true })) {
+      if (lines.some(({ text }) => text === 'for the second')) break;
+    }
+    log.end();
+    await bus.publishEvent(record.id, 'exited', { result: { kind: 'exited', code: 0 } });
+    const lines = (await ended()).messages.flatMap((message) => message.lines);
+    assert.deepEqual(
+      lines.map(({ sequence, text }) => [sequence, text]),
+      [
+        [0, 'for the first'],
+        [1, 'for the second'],
+      ],
+    );
+    second.destroy();
+  });
+
   it('ends the log of a machine that died, with what there was', async () => {
     await startRelay();
     log.add('stdout', 'last words');
