@@ -198,6 +198,8 @@ describe('permissions of the bus', () => {
           }
         }
         await assert.rejects(connection.request('$JS.API.CONSUMER.DELETE.ENCLAVER_EVENTS.webhooks'), isDenied);
+        if (user === 'supervisor') continue;
+        await assert.rejects(connection.request('$KV.enclaver_leases.supervisor', '{}'), isDenied);
       }
     });
 

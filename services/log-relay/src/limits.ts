@@ -24,6 +24,10 @@ export const limits = {
   brokenMs: 1_500,
   /** Enclaves at a time; more than the supervisor starts on one host. */
   enclaves: 256,
+  /** The warning of lost lines is over when none was lost for so long: somebody should have had the time to see it … */
+  lossQuietMs: 600_000,
+  /** … and says the new number at most so often. */
+  lossTellMs: 5_000,
   /** Of its share of the log an enclave keeps so much when it has more: to drop is work for the bus, done seldom. */
   shareKept: 0.75,
   /** Messages dropped together; a share is 4 MiB with the 64 enclaves that a supervisor starts. */

@@ -5,6 +5,7 @@ import { type EnclaveEnd, EnclaveLog } from './enclave-log.ts';
 import { limits } from './limits.ts';
 import type { LogMetrics } from './log-metrics.ts';
 import { LogShares } from './log-shares.ts';
+import { LossWarnings } from './loss-warnings.ts';
 import type { LogSinks } from './sinks/log-sinks.ts';
 
 interface PublishedBatch {
@@ -22,6 +23,7 @@ export class LogRelay {
   readonly #sinks: Pick<LogSinks, 'published'>;
   readonly #metrics: LogMetrics;
   readonly #shares: LogShares;
+  readonly #losses: LossWarnings;
   readonly #logs = new Map<string, { name: string; log: EnclaveLog; done: Promise<void> }>();
   readonly #events: ReturnType<Bus['events']>;
   #stopping = false;
@@ -38,6 +40,7 @@ export class LogRelay {
     this.#sinks = sinks;
     this.#metrics = metrics;
     this.#shares = new LogShares(bus.logStore, logger, metrics);
+    this.#losses = new LossWarnings(bus.warnings);
     this.#events = bus.events();
   }
 
@@ -67,6 +70,7 @@ export class LogRelay {
     for (const { log } of this.#logs.values()) log.stop();
     await Promise.all([...this.#logs.values()].map(({ done }) => done));
     await this.#shares.close();
+    this.#losses.close();
   }
 
   async #follow(): Promise<void> {
@@ -112,6 +116,7 @@ export class LogRelay {
   #published({ id, name, kind, position, bytes }: PublishedBatch, batch: LogBatch): void {
     this.newest = position;
     this.#metrics.published(name, batch);
+    if (batch.lost !== undefined) this.#losses.add({ id, name }, batch.lost);
     const names = new Set([...this.#logs.values()].map((log) => log.name));
     this.#shares.published(name, id, { position, bytes }, names.size);
     const published = new Date().toISOString();

@@ -133,7 +133,7 @@ describe('log-relay', () => {
     assert.equal(lines[65]?.text, 'after');
   });
 
-  it('says how many records were lost, where they were lost', async () => {
+  it('says how many records were lost, where they were lost, and warns', async () => {
     await startRelay();
     log.add('stdout', 'first');
     log.lose(41n);
@@ -151,6 +151,8 @@ describe('log-relay', () => {
         [7, ['third']],
       ],
     );
+    const [warning] = bus.warnings.active.filter(({ enclave }) => enclave === record.id);
+    assert.deepEqual([warning?.code, warning?.severity], ['LOG_LINES_LOST', 'warning']);
   });
 
   it('goes on after a broken connection without losing or repeating a line', async () => {
