@@ -9,21 +9,37 @@ import {
 import type * as z from 'zod';
 import { decodeCloudEvent, encodeCloudEvent } from '../../../libs/bus/src/cloud-event.ts';
 import { logBatchSchema } from '../../../libs/bus/src/logs.ts';
+import { record } from '../../../libs/bus/test/record.ts';
 import { readOrRefuse } from '../target.ts';
 
-const line = { time: '2026-01-01T00:00:00Z', text: 'a line' };
+const id = 'e-000000000001';
 
 export const seeds = [
   encodeCloudEvent('cli', 'enclaver.v1.supervisor.run', {
     name: 'web',
-    eifPath: '/a.eif',
+    eif: '/a.eif',
     cpuCount: 2,
     memoryMb: 512,
-    publish: [{ port: 80, listenPort: 80 }],
+    debug: false,
+    publish: [
+      { listenPort: 80, host: '127.0.0.1', port: 80, protocol: 'http', route: { host: 'a.example', path: '/v1' } },
+    ],
+    egress: true,
+    restart: { policy: 'on-failure', max: 3 },
+    limits: { maxConnections: 10 },
   }),
-  encodeCloudEvent('cli', 'enclaver.v1.supervisor.stop', { id: 'e-000000000001', graceMs: 1000 }),
-  encodeCloudEvent('supervisor', 'enclaver.v1.enclave.exited', { id: 'e-000000000001', code: 3 }, 'e-000000000001'),
-  encodeCloudEvent('log-relay', 'enclaver.v1.log.stdout', { lines: [line], lost: 0 }),
+  encodeCloudEvent('cli', 'enclaver.v1.builder.extract', { image: 'app:1', platform: 'linux/amd64' }),
+  encodeCloudEvent('cli', 'enclaver.v1.supervisor.stop', { id, graceMs: 1000 }),
+  encodeCloudEvent(
+    'supervisor',
+    'enclaver.v1.enclave.exited',
+    { id, code: 3, result: { kind: 'exited', code: 3 } },
+    id,
+  ),
+  encodeCloudEvent('log-relay', 'enclaver.v1.log.stdout', {
+    lines: [{ time: '2026-01-01T00:00:00.000123Z', text: 'a line', sequence: 1, continues: true, encoding: 'base64' }],
+  }),
+  encodeCloudEvent('supervisor', 'enclaver.v1.enclave', record, id),
 ];
 
 const schemas: z.ZodType[] = [
