@@ -12,7 +12,9 @@ import { OtlpCollector } from '../observe/otlp-collector.ts';
 import { readMetrics } from '../observe/read-metrics.ts';
 import { enclaver, type Running, start } from '../stack/enclaver.ts';
 import { freePort } from '../stack/free-port.ts';
+import { documentedListeners, listeningOf, outsideAddresses } from '../stack/sockets.ts';
 import { TestStack } from '../stack/stack.ts';
+import { busPasswords, secretsOpenToOthers, tracesOf } from '../stack/traces.ts';
 import { buildEnclave } from './build-image.ts';
 
 const MIB = 1024 * 1024;
@@ -56,7 +58,8 @@ describe('traffic through a booted enclave', function () {
     work = await mkdtemp(join(tmpdir(), 'enclaver-e2e-'));
     collector = await OtlpCollector.start();
     const hosts = { 'allowed.test': '127.0.0.9', 'rebind.test': '127.0.0.1', 'denied.allowed.test': '127.0.0.9' };
-    stack = await TestStack.start(hosts, collector.env);
+    const loud = { ENCLAVER_LOG_LEVEL: 'trace', ENCLAVER_ACCESS_LOG: 'json' };
+    stack = await TestStack.start(hosts, { ...collector.env, ...loud });
     onParent = createServer((request, response) => response.end(`parent answers ${request.url}`));
     onParent.listen(0, '127.0.0.1');
     await once(onParent, 'listening');
@@ -278,7 +281,121 @@ describe('traffic through a booted enclave', function () {
     );
   });
 
-  // In a group of its own, since mocha runs a suite's own tests before its groups
+  // In groups of their own, since mocha runs a suite's own tests before its groups
+  describe('to whoever looks at it from outside', () => {
+    /** Planted in all that passes, with all that components say turned on (`before`). */
+    const CANARIES = {
+      environment: 'canary of the environment',
+      authorization: 'canary-bearer-5f1d',
+      cookie: 'canary-cookie-77ab',
+      query: 'canary-query-c031',
+      body: 'canary-body-9e22',
+      userinfo: 'canary-user-info-4d4d',
+    };
+    const headers = {
+      authorization: `Bearer ${CANARIES.authorization}`,
+      'proxy-authorization': `Basic ${CANARIES.authorization}`,
+      cookie: `session=${CANARIES.cookie}`,
+    };
+
+    /** All that odyn says and the console shows, beside the app's own lines. */
+    const LOGS = ['logs', 'traffic', '--debug', '-o', 'json'];
+
+    /** Requests that are answered, that find nobody, and that are none: what goes wrong is what is logged. */
+    async function spread(): Promise<void> {
+      const query = `token=${CANARIES.query}`;
+      for (const [port, host] of [
+        [Number(new URL(app).port), 'a.test'],
+        [httpPort, 'a.test'],
+        [httpPort, 'nobody.test'],
+      ] as const) {
+        const options = { host: '127.0.0.1', port, method: 'POST', path: `/seen?${query}`, agent: false };
+        const request = httpRequest({ ...options, headers: { ...headers, host } });
+        request.end(CANARIES.body);
+        const [response] = (await once(request, 'response')) as [IncomingMessage];
+        await text(response);
+      }
+      for (const bytes of [
+        `GET /seen?${query} HTTP/1.1\r\nHost: a.test\r\nAuthorization: ${CANARIES.authorization}\r\nContent-Length: x\r\n\r\n`,
+        `CONNECT user:${CANARIES.userinfo}@a.test:80 HTTP/1.1\r\nHost: a.test\r\n\r\n`,
+        `${CANARIES.authorization}\r\n\r\n`,
+      ]) {
+        const socket = connect(httpPort, '127.0.0.1').on('error', () => undefined);
+        socket.resume().end(bytes);
+        await once(socket, 'close');
+      }
+      const through = (url: string) =>
+        json(`/get?url=${encodeURIComponent(url)}&headers=${encodeURIComponent(JSON.stringify(headers))}`);
+      assert.equal((await through(`http://allowed.test:${openPort}/?${query}`)).status, 200);
+      assert.equal((await through(`http://host:${closedPort}/?${query}`)).status, 503);
+      assert.equal((await through(`http://denied.allowed.test/?${query}`)).status, 401);
+      await through(`http://user:${CANARIES.userinfo}@allowed.test:${openPort}/?${query}`);
+      await through(`ftp://allowed.test/?${query}`);
+    }
+
+    it('shows no secret in what its components have said or kept', async () => {
+      await spread();
+      const passwords = await busPasswords(stack);
+      assert.ok(Object.keys(passwords).length >= 5);
+      const commands = [['ps', '-o', 'json'], ['describe', 'traffic'], ['status'], LOGS];
+      const said: Record<string, string> = {
+        'enclaver run': run.stdout + run.stderr,
+        spans: JSON.stringify(collector.spans),
+      };
+      for (const words of commands) {
+        const { stdout, stderr } = await enclaver(words, stack.env);
+        said[`enclaver ${words.join(' ')}`] = stdout + stderr;
+      }
+      for (const service of ['supervisor', 'outer-proxy', 'log-relay', 'builder'])
+        said[`metrics of ${service}`] = JSON.stringify([
+          ...(await readMetrics(join(stack.dir, 'http', `${service}.sock`))),
+        ]);
+      // What is looked through is what it should be: the logs are there, and they have the requests
+      assert.match(await readFile(stack.logFile, 'utf8'), /"direction":"ingress"/);
+      assert.match(said[`enclaver ${LOGS.join(' ')}`] ?? '', /denied\.allowed\.test/);
+      assert.deepEqual(await tracesOf({ ...CANARIES, ...passwords }, stack, said), []);
+    });
+
+    it('finds such a secret where there is one', async () => {
+      const found = await tracesOf({ planted: 'enclaver_leases' }, stack, {
+        there: 'of enclaver_leases',
+        not: 'of none',
+      });
+      assert.ok(found.includes('there: planted') && !found.includes('not: planted'));
+      assert.ok(found.some((each) => each.startsWith('data/bus/')));
+    });
+
+    it('opens no secret to other users of the machine', async () => {
+      assert.deepEqual(await secretsOpenToOthers(stack), []);
+    });
+
+    it('listens where docs/services.md says, and nowhere else', async () => {
+      const rows = documentedListeners();
+      const listening = listeningOf(stack.pid).map(({ by, at }) => ({ by, at: at.replace(`${stack.dir}/`, '') }));
+      for (const { by, at } of listening)
+        assert.ok(
+          rows.some((row) => row.by.includes(by) && row.at.test(at)),
+          `${by} listens at ${at}, which docs/services.md does not say`,
+        );
+      const ports = (name: string) =>
+        listening.flatMap(({ by, at }) => (by === name && /^tcp 127\.0\.0\.1:(\d+)$/.exec(at)?.[1]) || []);
+      assert.deepEqual(ports('outer-proxy').map(Number).sort(), [Number(new URL(app).port), toldPort, httpPort].sort());
+      assert.equal(ports('nats-server').length, 1);
+      // From another address than loopback's own nobody answers
+      for (const port of [...ports('outer-proxy'), ...ports('nats-server')]) {
+        for (const host of ['127.0.0.2', ...outsideAddresses()]) {
+          const socket = connect(Number(port), host);
+          const outcome = await new Promise<string | undefined>((resolve) => {
+            socket.once('connect', () => resolve('connected'));
+            socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code));
+          });
+          socket.destroy();
+          assert.equal(outcome, 'ECONNREFUSED', `${host}:${port}`);
+        }
+      }
+    });
+  });
+
   describe('at its end', () => {
     it('passes a stop on to the app, and ends with 109 when interrupted', async () => {
       run.process.kill('SIGTERM');

@@ -48,6 +48,11 @@ export class TestStack implements AsyncDisposable {
     return join(this.dir, 'data');
   }
 
+  /** Of `enclaver up`, which has started all others. */
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
   get logFile(): string {
     return join(this.dir, 'stack.log');
   }

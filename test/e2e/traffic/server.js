@@ -25,10 +25,10 @@ function* blob(bytes) {
 }
 
 /** One request through the HTTP proxy of the environment, by CONNECT or in absolute form. */
-function viaProxy(method, target, path) {
+function viaProxy(method, target, path, headers = {}) {
   const proxy = new URL(process.env.http_proxy);
   return new Promise((resolve) => {
-    const request = http.request({ host: proxy.hostname, port: proxy.port, method, path, agent: false });
+    const request = http.request({ host: proxy.hostname, port: proxy.port, method, path, headers, agent: false });
     request.on('connect', (answer, socket, head) => {
       if (answer.statusCode !== 200) {
         let text = head.toString();
@@ -59,7 +59,8 @@ const routes = {
     manifest: require('node:fs').readFileSync('/etc/enclaver/enclaver.yaml', 'utf8'),
   }),
   '/connect': (url) => viaProxy('CONNECT', url.searchParams.get('to'), url.searchParams.get('to')),
-  '/get': (url) => viaProxy('GET', '', url.searchParams.get('url')),
+  '/get': (url) =>
+    viaProxy('GET', '', url.searchParams.get('url'), JSON.parse(url.searchParams.get('headers') ?? '{}')),
   '/log': async (url) => {
     const lines = Number(url.searchParams.get('lines'));
     for (let line = 0; line < lines; line++) {
