@@ -11,8 +11,11 @@ import { DockerRegistry } from '../stack/docker-registry.ts';
 import { enclaver } from '../stack/enclaver.ts';
 import { docker } from '../stack/engine.ts';
 import { TestStack } from '../stack/stack.ts';
+import { busPasswords, tracesOf } from '../stack/traces.ts';
 
 const root = new URL('../../', import.meta.url).pathname;
+
+const PASSPHRASE = 'canary-of-a-passphrase';
 
 /**
  * Documents whose blocks marked `sh` are run as they stand, one after the other. Those that need no stack have tests of their
@@ -31,8 +34,8 @@ describe('commands of the documentation', function () {
   before(async () => {
     registry = await DockerRegistry.start();
     work = await mkdtemp(join(tmpdir(), 'enclaver-docs-'));
-    const services = { ENCLAVER_BASE_IMAGE: `${registry.host}/base:1`, COSIGN_PASSWORD: 'of no value' };
-    stack = await TestStack.start({}, services);
+    const services = { ENCLAVER_BASE_IMAGE: `${registry.host}/base:1`, COSIGN_PASSWORD: PASSPHRASE };
+    stack = await TestStack.start({}, { ...services, ENCLAVER_LOG_LEVEL: 'trace' });
     environment = {
       ...process.env,
       ...stack.env,
@@ -91,4 +94,11 @@ describe('commands of the documentation', function () {
       for (const block of blocks) await bash(block, folder);
     });
   }
+
+  // In a group of its own, so that all of them have run by then
+  describe('afterwards', () => {
+    it('the passphrase of the signing key is in nothing that the builder has said or kept', async () => {
+      assert.deepEqual(await tracesOf({ passphrase: PASSPHRASE, ...(await busPasswords(stack)) }, stack, {}), []);
+    });
+  });
 });

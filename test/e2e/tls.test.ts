@@ -13,6 +13,7 @@ import { KmsEmulator, selfMadePair } from '@enclaver/kms-emulator';
 import { enclaver, type Running, start } from '../stack/enclaver.ts';
 import { freePort } from '../stack/free-port.ts';
 import { TestStack } from '../stack/stack.ts';
+import { busPasswords, tracesOf } from '../stack/traces.ts';
 import { buildEnclave } from './build-image.ts';
 
 const run = promisify(execFile);
@@ -21,7 +22,7 @@ const ROLE = 'arn:aws:iam::111122223333:role/EnclaveRole';
 /** As AWS makes them, and of no value: the image carries them in its environment. */
 const CALLER = {
   accessKeyId: 'AKIATESTOFNOVALUE001',
-  secretAccessKey: 'of no value',
+  secretAccessKey: 'canary-of-an-aws-secret-key',
   principal: 'arn:aws:sts::111122223333:assumed-role/EnclaveRole/i-0123456789abcdef0',
 };
 const REGION = 'us-east-1';
@@ -47,7 +48,7 @@ describe('TLS that ends in a booted enclave', function () {
     const env = { ENCLAVER_NSM_DIR: join(work, 'nsm') };
     root = (await enclaver(['attest', 'root'], env)).stdout;
     await writeFile(join(work, 'root.pem'), root);
-    stack = await TestStack.start({}, env);
+    stack = await TestStack.start({}, { ...env, ENCLAVER_LOG_LEVEL: 'trace' });
     const context = join(work, 'context');
     await mkdir(context);
     certificates(context);
@@ -171,6 +172,21 @@ ingress:
     assert.deepEqual(await inImage('kms.key'), [false, false, false]);
     // The search finds what is there
     assert.deepEqual(await inImage('files.key'), [true, false, false]);
+  });
+
+  it('leaves no trace of keys and credentials in what its components have said or kept', async () => {
+    const pemLine = async (name: string): Promise<string> => (await readFile(file(name), 'utf8')).split('\n')[2] ?? '';
+    const secrets = {
+      'secret key of AWS': CALLER.secretAccessKey,
+      'key from KMS': await pemLine('kms.key'),
+      'key of the image': await pemLine('files.key'),
+      ...(await busPasswords(stack)),
+    };
+    for (const [name, secret] of Object.entries(secrets)) assert.ok(secret.length >= 20, name);
+    const logs = await enclaver(['logs', 'tls', '--debug', '-o', 'json'], stack.env);
+    assert.match(logs.stdout, /"stream":"odyn"/);
+    const said = { logs: logs.stdout + logs.stderr, run: enclave.stdout + enclave.stderr };
+    assert.deepEqual(await tracesOf(secrets, stack, said), []);
   });
 
   it('shows an attested key, which the library, the command and curl hold against the image', async () => {
