@@ -54,6 +54,16 @@ export async function untilFollowed(
   return next?.id ?? records.find(({ previous, replaces }) => previous === id || replaces === id)?.id;
 }
 
+/** Resolves with the id of the enclave that an update puts in the place of `id`, once the ports lead to it; undefined after `close`. */
+export function untilHandedOver(bus: Bus, id: string): { next: Promise<string | undefined>; close(): Promise<void> } {
+  const events = bus.events();
+  const next = (async () => {
+    for await (const event of events) if (event.name === 'handed-over' && event.data.from === id) return event.data.to;
+    return undefined;
+  })();
+  return { next, close: () => events.close() };
+}
+
 async function untilFirst(events: ReturnType<Bus['events']>): Promise<void> {
   for await (const _ of events) return;
 }

@@ -2,10 +2,14 @@ import { startTracing, stopTracing, traced } from '@enclaver/telemetry';
 import { CommanderError } from 'commander';
 import { exitCodeOfError, exitCodes } from './exit-codes.ts';
 import { formatFailure } from './output/failure.ts';
+import { endWithoutReader } from './output/stdout.ts';
 import { enclaverProgram, version } from './program.ts';
 
 const program = enclaverProgram();
 const tellProblem = (text: string): void => void process.stderr.write(`traces were not sent: ${text}\n`);
+
+// A stack outlives those who read it: it has enclaves to stop
+if (process.argv[2] !== 'up') endWithoutReader();
 
 try {
   await startTracing({ name: 'cli', version }, tellProblem);

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { Bus, type EnclaveRecord, type LogStreamName } from '@enclaver/bus';
 import { publishLines } from '../../libs/bus/test/log-lines.ts';
 import { NatsProcess } from '../../libs/bus/test/nats-process.ts';
@@ -30,6 +33,17 @@ describe('enclaver logs', function () {
     restarts: 1,
     times: { requested: '2026-01-01T00:01:00.000Z' },
   };
+  const old: EnclaveRecord = {
+    ...enclaveRecord(4, '/none', 'api'),
+    state: 'ready',
+    times: { requested: '2026-01-01' },
+  };
+  const young: EnclaveRecord = {
+    ...enclaveRecord(5, '/none', 'api'),
+    replaces: old.id,
+    times: { requested: '2026-01-02' },
+  };
+  const many: EnclaveRecord = { ...enclaveRecord(6, '/none', 'many'), state: 'ready' };
   const third: EnclaveRecord = { ...enclaveRecord(3, '/none', 'web'), previous: second.id, restarts: 2 };
 
   before(async () => {
@@ -37,7 +51,9 @@ describe('enclaver logs', function () {
     bus = await Bus.connect({ source: 'supervisor', credentials: nats.as('supervisor') });
     await bus.serve('supervisor', '0.1.0', {
       ...({} as Parameters<typeof bus.serve<'supervisor'>>[2]),
-      describe: async ({ id }) => ({ enclave: id === first.id ? first : second }),
+      describe: async ({ id }) => ({
+        enclave: [first, old, many].find((each) => each.id === id || each.name === id) ?? second,
+      }),
     });
     folder = await mkdtemp(join(tmpdir(), 'enclaver-logs-'));
     await writeFile(join(folder, 'bus.json'), JSON.stringify(nats.as('cli')), { mode: 0o600 });
@@ -73,6 +89,7 @@ describe('enclaver logs', function () {
     assert.equal((await logs('web', '--stream', 'odyn')).stderr, odyn);
     assert.equal(`${(await logs('web', '--since', '2999-01-01')).stdout}`, '');
     assert.notEqual(`${(await logs('web', '--since', '1h30m')).stdout}`, '');
+    assert.equal(`${(await logs('web', '--since', '1h30m', '--tail', '2')).stdout.subarray(0, 6)}`, 'three\n');
   });
 
   it('gives programs a line of JSON for each line, with what is known of it', async () => {
@@ -112,6 +129,54 @@ describe('enclaver logs', function () {
     if (command.exitCode === null) await once(command, 'exit');
     assert.equal(command.exitCode, 0);
     assert.equal(`${(await output).subarray(3)}`, 'last of the second\nfirst of the third\n');
+  });
+
+  it('shows both enclaves of an update while the old one still serves, and ends with the new one', async () => {
+    await bus.enclaves.put(old);
+    await publish(old, 'stdout', 0, ['old']);
+    const command = start('api', '-f', '-o', 'json');
+    const lines = createInterface({ input: command.stdout })[Symbol.asyncIterator]();
+    const line = async (): Promise<string[]> => {
+      const { enclave, text } = JSON.parse((await lines.next()).value ?? '');
+      return [enclave, text];
+    };
+    assert.deepEqual(await line(), [old.id, 'old']);
+    await bus.enclaves.put(young);
+    await publish(young, 'stdout', 0, ['new']);
+    // The two watches of the command are not to be seen from here; the event is told until it has heard it
+    const heard = line();
+    await using proxy = await Bus.connect({ source: 'outer-proxy', credentials: nats.as('outer-proxy') });
+    const handover = { from: old.id, to: young.id, ingress: [] };
+    for (let isHeard = false; !isHeard; ) {
+      await proxy.publishEvent(young.id, 'handed-over', handover);
+      isHeard = await Promise.race([heard.then(() => true), sleep(100, false)]);
+    }
+    assert.deepEqual(await heard, [young.id, 'new']);
+    await publish(old, 'stdout', 1, ['old, of an open connection']);
+    assert.deepEqual(await line(), [old.id, 'old, of an open connection']);
+    for (const { id } of [old, young]) {
+      await bus.publishEvent(id, 'exited', { result: { kind: 'exited', code: 0 } });
+      await relay((log) => log.publishEvent(id, 'log-ended', { lines: 1, lost: 0 }));
+    }
+    if (command.exitCode === null) await once(command, 'exit');
+    assert.equal(command.exitCode, 0);
+  });
+
+  it('ends without a word when nobody reads any more, on stdout or on stderr', async () => {
+    await bus.enclaves.put(many);
+    const lines = Array.from({ length: 2_000 }, (_, index) => `${index} ${'x'.repeat(400)}`);
+    await publish(many, 'stdout', 0, lines);
+    await publish(many, 'stderr', lines.length, lines);
+    for (const pipe of ['2> "$0" | head -1', '2>&1 >"$0.out" | head -1']) {
+      const stderr = join(folder, 'stderr');
+      const script = `"$1" "$2" logs many ${pipe}; echo "\${PIPESTATUS[0]}"; cat "$0"`;
+      await writeFile(stderr, '');
+      const main = join(import.meta.dirname, '../src/main.ts');
+      const { stdout } = await promisify(execFile)('bash', ['-c', script, stderr, process.execPath, main], {
+        env: { ...process.env, ENCLAVER_BUS: join(folder, 'bus.json') },
+      });
+      assert.equal(stdout, `${lines[0]}\n141\n`);
+    }
   });
 
   it('says what is allowed', async () => {

@@ -1,6 +1,6 @@
 import { type Bus, busLimits, type EnclaveRecord, type LogStreamName, logStreams } from '@enclaver/bus';
 import { type Command, InvalidArgumentError } from 'commander';
-import { enclavesOfName, untilFollowed } from '../log-trail.ts';
+import { enclavesOfName, untilFollowed, untilHandedOver } from '../log-trail.ts';
 import { addOutputOption } from '../output/format.ts';
 import { appStreams, type LogFormat, LogPrinter } from '../output/logs.ts';
 import { openSession } from '../session.ts';
@@ -52,7 +52,10 @@ async function logs(enclave: string, options: LogsOptions): Promise<void> {
   }
 }
 
-/** Prints one log to its end, and with `successors` those of the enclaves that follow it. */
+/**
+ * Prints one log to its end, and with `successors` those of the enclaves that follow it: after a restart behind it, in an update beside
+ * it from the moment on at which the new one takes over.
+ */
 async function follow(
   bus: Bus,
   first: EnclaveRecord,
@@ -60,16 +63,33 @@ async function follow(
   options: LogsOptions,
   successors: boolean,
 ): Promise<void> {
+  const printing: Promise<unknown>[] = [];
   let record: EnclaveRecord | undefined = first;
   let printer = firstPrinter;
   while (record !== undefined) {
-    const printed = printer.follow();
-    const next: string | undefined = await untilFollowed(bus, record, printer);
-    await printer.close();
-    await printed;
+    const update = untilHandedOver(bus, record.id);
+    const whole = printToEnd(bus, record, printer);
+    // Awaited at the end, whatever comes of it
+    whole.catch(() => undefined);
+    printing.push(whole);
+    const next: string | undefined = await Promise.race([whole, update.next]);
+    await update.close();
+    const { id } = record;
     record = !successors || next === undefined ? undefined : await bus.enclaves.get(next);
-    if (record !== undefined) printer = printerOf(bus, record, { ...options, since: undefined, tail: undefined }, true);
+    if (record === undefined) break;
+    if (options.output === 'text') process.stderr.write(`[${record.id} follows ${id}]\n`);
+    printer = printerOf(bus, record, { ...options, since: undefined, tail: undefined }, true);
   }
+  await Promise.all(printing);
+}
+
+/** Resolves with the id of the enclave that follows. */
+async function printToEnd(bus: Bus, record: EnclaveRecord, printer: LogPrinter): Promise<string | undefined> {
+  const printed = printer.follow();
+  const next = await untilFollowed(bus, record, printer);
+  await printer.close();
+  await printed;
+  return next;
 }
 
 function printerOf(
