@@ -1,13 +1,18 @@
-import { chown, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { makeParent } from '@enclaver/nitro-cli-emulator';
+import { shellBlocks } from '../docs/commands/markdown.ts';
 import { docker } from '../stack/engine.ts';
 import { freePort } from '../stack/free-port.ts';
 
-const composeFile = new URL('../../docker-compose.yml', import.meta.url).pathname;
+const root = new URL('../../', import.meta.url).pathname;
+const composeFile = join(root, 'docker-compose.yml');
 
-export const SERVICES = ['builder', 'supervisor', 'outer-proxy', 'log-relay'] as const;
+export const SERVICES = ['builder', 'supervisor', 'outer-proxy', 'log-relay', 'webhooks'] as const;
 
 const DRAIN_SECONDS = 3;
 const HEALTHY = ['node_modules/.bin/node', 'libs/telemetry/src/healthy.ts'];
@@ -25,7 +30,7 @@ export class ComposeStack {
 
   private constructor(work: string, ports: readonly number[]) {
     this.work = work;
-    const [bus, builder, supervisor, outerProxy, logRelay] = ports.map(String);
+    const [bus, builder, supervisor, outerProxy, logRelay, webhooks] = ports.map(String);
     this.#env = {
       ENCLAVER_UID: String(this.uid),
       ENCLAVER_GID: String(process.getgid?.() || 1000),
@@ -42,15 +47,24 @@ export class ComposeStack {
       ENCLAVER_SUPERVISOR_HTTP: supervisor,
       ENCLAVER_OUTER_PROXY_HTTP: outerProxy,
       ENCLAVER_LOG_RELAY_HTTP: logRelay,
+      ENCLAVER_WEBHOOKS_HTTP: webhooks,
+      ENCLAVER_WEBHOOKS_DIR: join(work, 'webhooks'),
+      COMPOSE_PROJECT_NAME: this.project,
+      COMPOSE_FILE: composeFile,
+      COMPOSE_PROFILES: 'webhooks',
+      PATH: [join(root, 'cli/bin'), process.env.PATH].join(delimiter),
       DOCKER_SOCK: (process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock').replace(/^unix:\/\//, ''),
     };
   }
 
-  static async start(): Promise<ComposeStack> {
+  /** @param webhooks files for the webhooks container, by their names */
+  static async start(webhooks: Readonly<Record<string, string>>): Promise<ComposeStack> {
     const work = await mkdtemp(join(tmpdir(), 'enclaver-compose-'));
     const ports: number[] = [];
-    while (ports.length < 5) ports.push(await freePort());
+    while (ports.length < 6) ports.push(await freePort());
     const stack = new ComposeStack(work, ports);
+    await mkdir(join(work, 'webhooks'));
+    for (const [name, text] of Object.entries(webhooks)) await writeFile(join(work, 'webhooks', name), text);
     await stack.compose('build');
     await stack.compose('up', '--detach', '--wait');
     return stack;
@@ -62,7 +76,49 @@ export class ComposeStack {
   }
 
   compose(...args: string[]): Promise<string> {
-    return docker(['compose', '--project-name', this.project, '--file', composeFile, ...args], this.#env);
+    return docker(['compose', ...args], this.#env);
+  }
+
+  /** Runs the commands that docs/swap.md shows and that have a text in them, as they stand there but for the project's name. */
+  async script(has: string, change = (text: string): string => text): Promise<void> {
+    const blocks = shellBlocks(await readFile(join(root, 'docs/swap.md'), 'utf8')).filter(({ text }) =>
+      text.includes(has),
+    );
+    const [block, ...more] = blocks;
+    if (block === undefined || more.length > 0) throw new Error(`docs/swap.md has ${blocks.length} blocks with ${has}`);
+    const text = change(block.text).replaceAll('enclaver-outer-proxy-', `${this.project}-outer-proxy-`);
+    await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', text], {
+      cwd: root,
+      env: { ...process.env, ...this.#env },
+    });
+  }
+
+  /**
+   * Makes the supervisor anew by nitro.yml. What is missing here has a stand-in: the device is another one under its name, and
+   * nitro-cli is the emulator, whose folder of a parent instance lies where supervisor, outer-proxy and log-relay meet.
+   */
+  async toNitro(): Promise<void> {
+    const parent = join(this.work, 'stack/run/parent');
+    const image = `enclaver/nitro-supervisor:${this.#env.ENCLAVER_TAG}`;
+    const dockerfile = [
+      `FROM enclaver/supervisor:${this.#env.ENCLAVER_TAG}`,
+      'COPY tools/nitro-cli tools/nitro-cli',
+      'ENV PATH=/opt/enclaver/tools/nitro-cli/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    ];
+    await writeFile(join(this.work, 'Dockerfile'), dockerfile.join('\n'));
+    await docker(['build', '--tag', image, '--file', join(this.work, 'Dockerfile'), root]);
+    await makeParent(parent, { cpus: [2, 3, 4, 5], memoryMb: 1536 });
+    await promisify(execFile)('chown', ['-R', `${this.uid}`, parent]);
+    const standIns = [
+      'services:',
+      '  supervisor:',
+      '    devices: !override ["/dev/null:/dev/nitro_enclaves"]',
+      `    environment: { ENCLAVER_NITRO_EMULATED: "${parent}" }`,
+    ];
+    await writeFile(join(this.work, 'stand-ins.yml'), standIns.join('\n'));
+    const files = [composeFile, join(root, 'deploy/compose/nitro.yml'), join(this.work, 'stand-ins.yml')];
+    Object.assign(this.#env, { COMPOSE_FILE: files.join(':'), ENCLAVER_NITRO_IMAGE: image, NE_GID: '990' });
+    await this.compose('up', '--detach', '--no-deps', '--wait', 'supervisor');
   }
 
   /** Makes a folder in the data folder into which the builder may write; gives back the data folder. */
@@ -108,11 +164,21 @@ export class ComposeStack {
   }
 
   async stop(): Promise<void> {
-    await this.compose('down', '--volumes', '--remove-orphans', '--timeout', '40');
+    await this.compose(
+      '--profile',
+      'webhooks',
+      '--profile',
+      'two',
+      'down',
+      '--volumes',
+      '--remove-orphans',
+      '--timeout',
+      '40',
+    );
     const images = await docker(['images', '--quiet', '--filter', `reference=enclaver/*:${this.#env.ENCLAVER_TAG}`]);
     const ids = [...new Set(images.split('\n').filter((id) => id !== ''))];
-    const names = ['core', ...SERVICES].map((name) => `enclaver/${name}:${this.#env.ENCLAVER_TAG}`);
-    if (ids.length > 0) await docker(['image', 'rm', ...names]);
+    const names = ['core', 'nitro-supervisor', ...SERVICES].map((name) => `enclaver/${name}:${this.#env.ENCLAVER_TAG}`);
+    if (ids.length > 0) await docker(['image', 'rm', '--force', ...names]);
     await rm(this.work, { recursive: true });
   }
 

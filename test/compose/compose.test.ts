@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { HookServer } from '../../services/webhooks/test/hook-server.ts';
 import { buildEnclave } from '../e2e/build-image.ts';
 import { enclaver, type Running, start } from '../stack/enclaver.ts';
 import { docker } from '../stack/engine.ts';
@@ -17,6 +18,8 @@ interface Egress {
   failed: string[];
 }
 
+const SECRET = 'only in this test';
+
 /** What a client and the app saw while a part was changed. */
 interface Change extends Seen {
   egress: Egress;
@@ -28,13 +31,21 @@ describe('docker compose up', function () {
 
   let stack: ComposeStack;
   let outside: Server;
+  let hook: HookServer;
+  let eif: string;
+  let publish: string[];
   let run: Running;
   let load: Load;
   let httpPort: number;
   const rows: string[] = [];
 
   before(async () => {
-    stack = await ComposeStack.start();
+    hook = await HookServer.start(SECRET);
+    const target = { name: 'ops', url: hook.url, secretFile: '/etc/enclaver/ops.secret', allowPrivate: true };
+    stack = await ComposeStack.start({
+      'webhooks.json': JSON.stringify({ targets: [target] }),
+      'ops.secret': `${SECRET}\n`,
+    });
     outside = createServer((_, response) => response.end('here'));
     outside.listen(0, '127.0.0.1');
     await once(outside, 'listening');
@@ -43,6 +54,7 @@ describe('docker compose up', function () {
   after(async () => {
     await load?.stop();
     outside?.close();
+    await hook?.[Symbol.asyncDispose]();
     run?.process.kill('SIGKILL');
     await stack?.stop();
     process.stdout.write(`${rows.join('\n')}\n`);
@@ -51,6 +63,11 @@ describe('docker compose up', function () {
   const app = (path: string) => fetch(`http://127.0.0.1:${httpPort}${path}`);
   const egress = async () => (await (await app('/egress')).json()) as Egress;
   const tellToWork = () => app(`/work?outside=http://host:${(outside.address() as AddressInfo).port}`);
+
+  async function startEnclave(): Promise<void> {
+    run = start(['run', '--name', 'web', '--restart', 'on-failure', ...publish, eif], stack.commandEnv);
+    await run.seen(/ ready/);
+  }
 
   /** Does something to a part under load, and waits until it works again. */
   async function change(what: string, act: () => Promise<void>): Promise<Change> {
@@ -89,12 +106,19 @@ describe('docker compose up', function () {
     await stack.ready(service);
   };
 
+  const recreateAsShown = async () => {
+    // Its first line builds: nothing new here
+    await stack.script('docker compose build log-relay', (text) => text.split('\n').slice(1).join('\n'));
+    await stack.ready('log-relay');
+  };
+
   it('runs each service as a user without capabilities, with nobody’s credentials but its own', async () => {
     for (const service of SERVICES) {
       const container = await one(service);
       const { HostConfig: host } = JSON.parse(await docker(['inspect', '--format', '{{json .}}', container]));
       assert.deepEqual([host.Privileged, host.ReadonlyRootfs, host.CapDrop], [false, true, ['ALL']], service);
-      const seen = 'cat /proc/mounts; ls /etc/enclaver';
+      const folder = service === 'webhooks' ? '/run/secrets/enclaver' : '/etc/enclaver';
+      const seen = `cat /proc/mounts; ls ${folder}`;
       const inside = await docker(['exec', '--user', `${stack.uid}`, container, 'sh', '-c', seen]);
       const mounts = inside.split('\n').filter((line) => line.includes(stack.work));
       assert.ok(!mounts.some((line) => line.includes(`${stack.work}/stack `)), service);
@@ -115,7 +139,7 @@ describe('docker compose up', function () {
   });
 
   it('builds and runs an enclave', async () => {
-    const { eif } = await buildEnclave({
+    const built = await buildEnclave({
       work: await stack.outputFolder('composed'),
       name: 'composed',
       context: { folder: new URL('./app/', import.meta.url).pathname },
@@ -127,30 +151,42 @@ describe('docker compose up', function () {
       ].join('\n'),
       env: stack.commandEnv,
     });
+    eif = built.eif;
     httpPort = await freePort();
     const echoPort = await freePort();
-    const publish = ['-p', `127.0.0.1:${httpPort}:8080`, '-p', `127.0.0.1:${echoPort}:8081`];
-    run = start(['run', '--name', 'web', '--restart', 'on-failure', ...publish, eif], stack.commandEnv);
-    await run.seen(/ ready/);
+    publish = ['-p', `127.0.0.1:${httpPort}:8080`, '-p', `127.0.0.1:${echoPort}:8081`];
+    await startEnclave();
     load = new Load({ http: httpPort, echo: echoPort });
     await load.answered();
     assert.equal((await tellToWork()).status, 200);
     while ((await egress()).done === 0) await sleep(100);
   });
 
+  it('tells an HTTP server of its events by the webhooks container, signed and in order', async () => {
+    const names = ['requested', 'egress-ready', 'launching', 'booting', 'starting', 'ready'];
+    await hook.count(names.length);
+    const told = hook.received.slice(0, names.length);
+    assert.deepEqual(
+      told.map(({ name }) => name),
+      names,
+    );
+    assert.ok(told.every(({ isSigned, enclave }) => isSigned && enclave === told[0]?.enclave));
+  });
+
   it('changes one of two outer-proxies, then the other, and no request fails', async () => {
-    const two = ['up', '--detach', '--no-deps', '--no-recreate', '--scale', 'outer-proxy=2', 'outer-proxy'];
-    await stack.compose(...two);
-    await stack.ready('outer-proxy', 2);
+    const oneByOne = 'docker rm enclaver-outer-proxy-1';
+    await stack.script(oneByOne, (text) => text.split('\n')[0] ?? '');
     const stopped: number[] = [];
     const seen = await change('outer-proxy, two of them: recreated in turn', async () => {
-      for (const old of await stack.containers('outer-proxy')) {
+      const before = await stack.containers('outer-proxy');
+      for (const number of ['-1', '-2']) {
         stopped.push(performance.now());
-        await docker(['stop', old]);
-        await docker(['rm', old]);
-        await stack.compose(...two);
-        await stack.ready('outer-proxy', 2);
+        await stack.script(oneByOne, (text) =>
+          text.split('\n').slice(1).join('\n').replaceAll('outer-proxy-1', `outer-proxy${number}`),
+        );
       }
+      const after = await stack.containers('outer-proxy');
+      assert.equal(new Set([...before, ...after]).size, 4, 'both are new');
     });
     assert.deepEqual(seen.failed, []);
     assert.deepEqual(seen.egress.failed, []);
@@ -186,10 +222,12 @@ describe('docker compose up', function () {
   });
 
   it('makes an outer-proxy anew by the usual command while a second service stands by, and no request fails', async () => {
-    await stack.compose('--profile', 'two', 'up', '--detach', '--no-deps', 'outer-proxy-2');
-    await stack.ready('outer-proxy-2');
-    const seen = await change('outer-proxy, with outer-proxy-2 beside it: recreated', () => recreate('outer-proxy'));
-    await stack.compose('--profile', 'two', 'rm', '--stop', '--force', 'outer-proxy-2');
+    const [old] = await stack.containers('outer-proxy');
+    const seen = await change('outer-proxy, with outer-proxy-2 beside it: recreated', () =>
+      stack.script('rm --stop --force outer-proxy-2'),
+    );
+    assert.notEqual(await one('outer-proxy'), old);
+    assert.deepEqual(await stack.containers('outer-proxy-2'), []);
     assert.deepEqual(seen.failed, []);
     assert.deepEqual(seen.egress.failed, []);
   });
@@ -211,7 +249,7 @@ describe('docker compose up', function () {
       for (const [how, act] of [
         ['killed', kill],
         ['stopped and started', stopAndStart],
-        ['recreated', recreate],
+        ['recreated', service === 'log-relay' ? recreateAsShown : recreate],
       ] as const) {
         const seen = await change(`${service}: ${how}`, () => act(service));
         assert.deepEqual(seen.failed, [], how);
@@ -251,11 +289,34 @@ describe('docker compose up', function () {
     await tellToWork();
   });
 
-  it('ends the enclave in order with a supervisor that is recreated', async () => {
-    await recreate('supervisor');
+  it('ends the enclave in order with a supervisor that is stopped; what is started then is a new one', async () => {
+    const fromMs = performance.now();
+    await stopAndStart('supervisor');
     const { code } = await run.finished;
     // The app's own answer to SIGTERM
     assert.equal(code, 42);
+    await startEnclave();
+    await load.answered();
+    const { failed, requests, gapMs, breaks } = load.since(fromMs);
+    rows.push(
+      `| supervisor: stopped and started | ${failed.length} of ${requests} | ${Math.round(gapMs)} | – | ${breaks.length} | it ended in order, and was started anew by hand |`,
+    );
+  });
+
+  it('ends the enclave in order with a supervisor that is recreated', async () => {
+    await recreate('supervisor');
+    assert.equal((await run.finished).code, 42);
+  });
+
+  it('runs the enclave by nitro-cli with nitro.yml, here by its emulator', async () => {
+    await stack.toNitro();
+    await startEnclave();
+    assert.equal(await (await app('/')).text(), 'hello');
+    const described = await docker(['exec', await one('supervisor'), 'nitro-cli', 'describe-enclaves']);
+    const [{ State, NumberOfCPUs, MemoryMiB }] = JSON.parse(described);
+    assert.deepEqual([State, NumberOfCPUs, MemoryMiB], ['RUNNING', 2, 1024]);
+    await enclaver(['stop', 'web'], stack.commandEnv);
+    assert.equal((await run.finished).code, 42);
   });
 
   it('is taken down without a trace', async () => {

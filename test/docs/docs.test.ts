@@ -189,6 +189,27 @@ describe('docs', () => {
     assert.deepEqual(dead, []);
   });
 
+  it('has no dead link to a heading', () => {
+    // As GitHub names them
+    const anchors = (path: string): string[] =>
+      [...read(path).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+        heading
+          .toLowerCase()
+          .replaceAll(/[^\p{L}\p{N}_ -]/gu, '')
+          .replaceAll(' ', '-'),
+      );
+    const documents = find('*.md', '{docs,examples,libs}/**/*.md').filter((path) => !path.includes('node_modules'));
+    const dead = documents.flatMap((path) =>
+      [...read(path).matchAll(/\]\(([^)#\s:]*)#([^)\s]+)\)/g)]
+        .filter(([, file = '']) => file === '' || file.endsWith('.md'))
+        .filter(
+          ([, file = '', anchor = '']) => !anchors(file === '' ? path : join(dirname(path), file)).includes(anchor),
+        )
+        .map(([link]) => `${path}: ${link}`),
+    );
+    assert.deepEqual(dead, []);
+  });
+
   it('names no document of docs/ in sources and documents that is not there', () => {
     const named = find('{libs,services}/*/src/**/*.ts', 'odyn/{src,build}/**/*.ts', 'cli/src/**/*.ts', '*.md').flatMap(
       (path) => [...read(path).matchAll(/\bdocs\/[\w./-]+?\.md/g)].map(([document]) => document),

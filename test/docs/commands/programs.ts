@@ -14,16 +14,14 @@ const run = promisify(execFile);
 type Check = (args: readonly string[]) => void | Promise<void>;
 
 /** Everyday programs, of which a reader sees what they do. */
-const everyday = 'base64 cat chmod cp cut curl head install jq ls mkdir openssl printf rm sed stat tee test true'.split(
-  ' ',
-);
+const everyday =
+  'base64 cat chmod cp cut curl head install jq ls mkdir openssl printf rm sed ssh stat tar tee test true'.split(' ');
 const builtins = ['cd', 'echo', 'export', 'kill'];
 
 /** What is run elsewhere, and where that is: nothing here can say more of it. */
 const elsewhere: Readonly<Record<string, string>> = {
   aws: 'a client of AWS',
   dnf: 'Amazon Linux, in hardware-checklist.md',
-  git: 'a developer’s machine',
   'nitro-cli': 'a parent with Nitro Enclaves; tools/nitro-cli has its arguments',
   tsc: 'node_modules',
   usermod: 'Amazon Linux, in hardware-checklist.md',
@@ -149,6 +147,7 @@ const refuse = (args: readonly string[]): void => {
 const checks: Readonly<Record<string, Check>> = {
   enclaver: refuse,
   '/opt/enclaver/cli/bin/enclaver': refuse,
+  'cli/bin/enclaver': refuse,
   cosign: parsedByItself('cosign'),
   docker,
   journalctl: () => {},
