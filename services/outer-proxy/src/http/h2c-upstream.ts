@@ -105,12 +105,13 @@ async function exchange(stream: ClientHttp2Stream, { body, trailers, onBody }: A
   stream.once('trailers', (_headers: IncomingHttpHeaders, _flags: number, raw: unknown) => {
     behind = endToEnd(raw as string[]);
   });
-  stream.once('response', (headers: IncomingHttpHeaders, _flags: number, raw: unknown) => {
+  stream.once('response', (headers: IncomingHttpHeaders, flags: number, raw: unknown) => {
     resolve({
       status: Number(headers[':status']),
       reason: '',
       headers: endToEnd(withoutPseudo(raw as string[])),
       body: stream,
+      isHeadOnly: (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0,
       trailers: () => behind,
     });
   });

@@ -96,6 +96,7 @@ export class H2c {
           });
         }
         await reply(stream, asked.method, await running.ask(asked), running);
+        letGo(stream);
       });
     } catch (error) {
       this.#answerError(stream, entry, error);
@@ -115,9 +116,16 @@ export class H2c {
     stream.respond({ ...grouped(own), ':status': error.status });
     if (entry.method !== 'HEAD') stream.end(body);
     error.note(entry);
-    // The rest of a body that nobody wants is not waited for
-    if (!stream.readableEnded) stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
+    letGo(stream);
   }
+}
+
+/** After the answer: the rest of a body that nobody wants is not waited for (RFC 9113, section 8.1). */
+function letGo(stream: ServerHttp2Stream): void {
+  if (stream.readableEnded || stream.closed) return;
+  const close = (): void => stream.close(constants.NGHTTP2_NO_ERROR);
+  if (stream.writableFinished) close();
+  else stream.once('finish', close);
 }
 
 /** @throws RequestError */
@@ -177,7 +185,7 @@ function oneCookie(headers: readonly string[]): string[] {
 }
 
 async function reply(stream: ServerHttp2Stream, method: string, answer: Answer, running: Running): Promise<void> {
-  const isBodiless = method === 'HEAD' || BODILESS.has(answer.status);
+  const isBodiless = method === 'HEAD' || BODILESS.has(answer.status) || answer.isHeadOnly;
   try {
     const head = { ...grouped(answer.headers), ':status': answer.status };
     stream.respond(head, isBodiless ? { endStream: true } : { waitForTrailers: true });
@@ -192,7 +200,9 @@ async function reply(stream: ServerHttp2Stream, method: string, answer: Answer, 
     return;
   }
   stream.once('wantTrailers', () => stream.sendTrailers(grouped(answer.trailers())));
-  await pass(answer.body, stream, (count) => {
-    running.entry.bytesOut += count;
+  await pass(answer.body, stream, {
+    onBytes: (count) => {
+      running.entry.bytesOut += count;
+    },
   });
 }

@@ -212,12 +212,13 @@ async function reply(front: Front, answer: Answer, response: ServerResponse, run
     throw new HttpFault(502, 'the head of the answer cannot be written', { cause });
   }
   entry.status = answer.status;
-  // Before the listener that ends the answer
-  answer.body.once('end', () => response.addTrailers([...pairs(answer.trailers())]));
   answer.body.once('error', () => running.failed());
   flushSoon(response);
-  await pass(answer.body, response, (count) => {
-    entry.bytesOut += count;
+  await pass(answer.body, response, {
+    onBytes: (count) => {
+      entry.bytesOut += count;
+    },
+    onEnd: () => response.addTrailers([...pairs(answer.trailers())]),
   });
 }
 

@@ -30,6 +30,8 @@ export interface Answer {
   readonly reason: string;
   readonly headers: readonly string[];
   readonly body: Readable;
+  /** HTTP/2 said with the head that nothing follows, and for gRPC that makes the head the trailers. */
+  readonly isHeadOnly: boolean;
   /** Known at the end of the body. */
   trailers(): readonly string[];
 }
