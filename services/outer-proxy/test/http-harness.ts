@@ -49,7 +49,7 @@ export class HttpHarness implements AsyncDisposable {
     route: HttpRoute = {},
     { port = 0, name = id, image = name, state = 'ready', host = '127.0.0.1', limits: bounds }: Partial<Published> = {},
   ) {
-    if (!this.#guests.has(id)) this.#guests.set(id, await FakeGuest.start(join(this.#work, id)));
+    await this.guest(id);
     const asked: PublishedPort = { listenPort: LISTEN_PORT, host, port, protocol: 'http', route };
     const opened = await this.ports.open(this.destination(id, { name, image, state, limits: bounds }), asked, {
       held: false,
@@ -58,7 +58,16 @@ export class HttpHarness implements AsyncDisposable {
     return opened;
   }
 
-  destination(id: string, { name, image, state, limits: bounds }: Omit<Published, 'port' | 'host'>): Destination {
+  /** Makes the enclave, if it is not there yet. */
+  async guest(id: string): Promise<void> {
+    if (!this.#guests.has(id)) this.#guests.set(id, await FakeGuest.start(join(this.#work, id)));
+  }
+
+  /** An enclave as routes lead to it. */
+  destination(
+    id: string,
+    { name = id, image = name, state = 'ready', limits: bounds }: Partial<Omit<Published, 'port' | 'host'>> = {},
+  ): Destination {
     const group = this.#relay.group(groupLimits(bounds));
     const share = new Share(group, bounds?.ingressBytesPerSecond);
     this.#groups.set(id, group);

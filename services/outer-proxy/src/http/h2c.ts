@@ -96,11 +96,11 @@ export class H2c {
           });
         }
         await reply(stream, asked.method, await running.ask(asked), running);
-        letGo(stream);
       });
     } catch (error) {
       this.#answerError(stream, entry, error);
     }
+    letGo(stream, this.#front.limits.httpLastCallMs);
     this.#front.onRequestEnd(entry);
   }
 
@@ -116,16 +116,18 @@ export class H2c {
     stream.respond({ ...grouped(own), ':status': error.status });
     if (entry.method !== 'HEAD') stream.end(body);
     error.note(entry);
-    letGo(stream);
   }
 }
 
-/** After the answer: the rest of a body that nobody wants is not waited for (RFC 9113, section 8.1). */
-function letGo(stream: ServerHttp2Stream): void {
-  if (stream.readableEnded || stream.closed) return;
-  const close = (): void => stream.close(constants.NGHTTP2_NO_ERROR);
-  if (stream.writableFinished) close();
-  else stream.once('finish', close);
+/**
+ * After the answer the rest of a body is not waited for (RFC 9113, section 8.1). It is read meanwhile: a RST_STREAM that comes at once
+ * would overtake the answer.
+ */
+function letGo(stream: ServerHttp2Stream, lastCallMs: number): void {
+  if (stream.endAfterHeaders || stream.readableEnded || stream.destroyed) return;
+  stream.resume();
+  const late = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), lastCallMs);
+  stream.once('close', () => clearTimeout(late));
 }
 
 /** @throws RequestError */

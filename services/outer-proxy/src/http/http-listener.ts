@@ -110,7 +110,7 @@ export class HttpListener implements Front {
   }
 
   #accept(fd: number): void {
-    const socket = new Socket({ fd, allowHalfOpen: true });
+    const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true });
     if (this.#sockets.size >= this.limits.ingressConnections) {
       socket.destroy();
       return;
