@@ -1,5 +1,7 @@
 /*
  * What a hostile enclave does to the outer-proxy, as fast as it can, until it is killed.
+ *   hostile server PORT                                sends without end to whoever connects; what it cannot get rid of it keeps
+ *                                                      little of, as a server elsewhere would cost this machine nothing
  *   hostile egress UNIX_PATH TARGET_PORT CONNECTIONS   keeps so many egress connections open, each to a server that sends without
  *                                                      end, and never reads; what is closed is opened again. Says "open" once all
  *                                                      were tried
@@ -30,6 +32,11 @@ static void watch(int ep, int fd, uint32_t events) {
   if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &event) < 0) die("epoll_ctl");
 }
 
+static void say(const char *word) {
+  puts(word);
+  fflush(stdout);
+}
+
 /* -1 when the queue of the listener is full. */
 static int dial_unix(const char *path, const char *request, size_t length) {
   struct sockaddr_un to = {.sun_family = AF_UNIX};
@@ -45,16 +52,36 @@ static int dial_unix(const char *path, const char *request, size_t length) {
   return fd;
 }
 
+static void serve(int port) {
+  static const char block[64 * 1024];
+  const struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), ep = epoll_create1(0), on = 1, bytes = 16 * 1024;
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  setsockopt(listener, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+  if (bind(listener, (const struct sockaddr *)&at, sizeof at) < 0 || listen(listener, 4096) < 0) die("bind");
+  watch(ep, listener, EPOLLIN);
+  say("ready");
+  for (;;) {
+    struct epoll_event events[256];
+    const int count = epoll_wait(ep, events, 256, -1);
+    for (int i = 0; i < count; i++) {
+      const int fd = events[i].data.fd;
+      if (fd == listener) {
+        const int fresh = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fresh >= 0) watch(ep, fresh, EPOLLOUT | EPOLLRDHUP);
+      } else if ((events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) || send(fd, block, sizeof block, MSG_NOSIGNAL) == 0) {
+        close(fd);
+      }
+    }
+  }
+}
+
 static void egress(const char *path, int port, int connections) {
   char request[128];
-  const uint64_t endless = 1ull << 40;
   int length = snprintf(request + 2, sizeof request - 2, "{\"host\":\"127.0.0.1\",\"port\":%d}", port);
   request[0] = (char)length;
   request[1] = 0;
   length += 2;
-  request[length++] = 'D';
-  memcpy(request + length, &endless, sizeof endless);
-  length += (int)sizeof endless;
   const int ep = epoll_create1(0);
   int open = 0, tried = 0;
   for (;;) {
@@ -64,9 +91,7 @@ static void egress(const char *path, int port, int connections) {
       /* Only its end: what comes is left where it is. */
       watch(ep, fd, EPOLLRDHUP);
       open++;
-      if (++tried != connections) continue;
-      puts("open");
-      fflush(stdout);
+      if (++tried == connections) say("open");
     }
     struct epoll_event events[256];
     const int count = epoll_wait(ep, events, 256, open < connections ? 1 : -1);
@@ -94,6 +119,7 @@ static void churn(int port, int connections) {
 
 int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
+  if (argc == 3 && !strcmp(argv[1], "server")) serve(atoi(argv[2]));
   if (argc == 5 && !strcmp(argv[1], "egress")) egress(argv[2], atoi(argv[3]), atoi(argv[4]));
   if (argc == 4 && !strcmp(argv[1], "churn")) churn(atoi(argv[2]), atoi(argv[3]));
   return 2;

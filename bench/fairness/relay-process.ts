@@ -1,23 +1,23 @@
 /**
  * An outer-proxy's part of some enclaves without the bus: for each a group, an ingress port and egress, with the bounds that it has
- * in earnest. `node relay-process.ts FOLDER FIRST_PORT ENCLAVES GROUPS EGRESS_CONNECTIONS`. Says "ready", and for each line on
+ * in earnest. `node relay-process.ts FOLDER FIRST_PORT ENCLAVES GROUPS`. Says "ready", and for each line on
  * standard input what was moved for each enclave and how much processor time this process has had.
  */
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Relay, unixTransport } from '@enclaver/vsock';
+import { Relay, type RelayRoute, unixTransport } from '@enclaver/vsock';
 import { pino } from 'pino';
 import { Egress } from '../../services/outer-proxy/src/egress.ts';
 import { groupLimits, limits } from '../../services/outer-proxy/src/limits.ts';
 import { Lookups } from '../../services/outer-proxy/src/lookups.ts';
 
-const [folder = '', firstPort = '', enclaves = '', groups = '', egressConnections = ''] = process.argv.slice(2);
+const [folder = '', firstPort = '', enclaves = '', groups = ''] = process.argv.slice(2);
 const relay = new Relay();
 const lookups = new Lookups();
 const logger = pino({ level: 'error' });
 const one = relay.group(groupLimits());
 const bounds = { maxConnections: limits.ingressConnections, connectTimeoutMs: limits.ingressConnectMs };
-const served = [];
+const routes: RelayRoute[] = [];
 for (let index = 0; index < Number(enclaves); index++) {
   const group = groups === 'true' ? relay.group(groupLimits()) : one;
   const route = await relay.listen(
@@ -25,14 +25,14 @@ for (let index = 0; index < Number(enclaves); index++) {
     { type: 'unix', path: join(folder, `server-${index}`) },
     { ...bounds, idleTimeoutMs: limits.idleMs, group },
   );
+  routes.push(route);
   const transport = unixTransport({ path: join(folder, `enclave-${index}`) });
-  const options = { logger, lookups, limits: { egressConnections: Number(egressConnections) } };
-  served.push({ route, egress: await Egress.open(relay, { transport, group }, options) });
+  await Egress.open(relay, { transport, group }, { logger, lookups });
 }
 process.stdout.write('ready\n');
 
 for await (const _ of createInterface({ input: process.stdin })) {
   const { user, system } = process.cpuUsage();
-  const enclaveStats = served.map(({ route, egress }) => ({ bytes: route.stats().bytesOut, egress: egress.stats }));
-  process.stdout.write(`${JSON.stringify({ cpuMicroseconds: user + system, enclaves: enclaveStats })}\n`);
+  const bytes = routes.map((route) => route.stats().bytesOut);
+  process.stdout.write(`${JSON.stringify({ cpuMicroseconds: user + system, bytes })}\n`);
 }

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 struct conn *conn_create(struct thread *thread, uint16_t flags, void *owner, struct group *group) {
-  struct share *share = &group->shares[thread - thread->relay->threads];
+  struct share *share = share_of(thread, group);
   struct conn *conn = calloc(1, sizeof *conn);
   if (!conn) return NULL;
   if (!timer_reserve(thread)) {
@@ -23,6 +23,7 @@ struct conn *conn_create(struct thread *thread, uint16_t flags, void *owner, str
     return NULL;
   }
   share->conns++;
+  if (flags & CONN_EGRESS) share->egress++;
   conn->share = share;
   atomic_fetch_add(&group->references, 1);
   conn->timer.kind = TIMER_CONN;
@@ -101,6 +102,7 @@ void conn_close(struct thread *thread, struct conn *conn, enum reason reason, in
   conn->flags |= CONN_GONE;
   timer_clear(thread, &conn->timer);
   thread->timers--;
+  if (conn->flags & CONN_EGRESS) conn->share->egress--;
   if (--conn->share->conns == 0) {
     /* What waits in it is gone by now, and has to be freed. */
     if (conn->share->timer.slot) share_timer(thread, conn->share);
@@ -185,18 +187,20 @@ void join_start(struct thread *thread, struct join *join) {
   }
   join->conn = conn;
   conn->idle_ms = join->idle_ms;
+  const bool narrow = conn->share->egress > EGRESS_WIDE;
   for (int i = 0; i < 2; i++) {
     if (join->head[i]) {
       pending_put(thread, conn, !i, join->head[i]);
       join->head[i] = NULL;
     }
     if (join->fd[i] < 0) continue;
-    const int family = family_of(join->fd[i]), on = 1;
+    const int family = family_of(join->fd[i]), on = 1, bytes = EGRESS_RECEIVE_BYTES;
     side_adopt(&conn->side[i], join->fd[i], family, join->hybrid[i]);
     join->fd[i] = -1;
     if (conn->side[i].flags & SIDE_TCP) {
       setsockopt(conn->side[i].fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
       setsockopt(conn->side[i].fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+      if (narrow && join->egress) setsockopt(conn->side[i].fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
     }
   }
   if (!join->to[0] && !join->to[1]) {

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #define EVENT_BATCH 256
+#define NS_PER_MS 1000000u
 #define STACK_BYTES (256u * 1024u)
 
 static void run_timers(struct thread *thread) {
@@ -28,12 +28,6 @@ static void run_timers(struct thread *thread) {
       else conn_idle_timer(thread, conn);
     }
   }
-}
-
-static uint64_t clock_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 bool post_command(struct thread *thread, const struct command *command) {
@@ -113,6 +107,7 @@ static void run_event(struct thread *thread, const struct epoll_event *event) {
     if (conn->flags & CONN_SCREENING) screen_event(thread, conn, event->events);
     else if (conn->flags & CONN_DIALLING) dial_event(thread, conn, (int)tag, event->events);
     else conn_event(thread, conn, (int)tag, event->events);
+    share_charge(thread, conn->share);
   }
 }
 
@@ -127,7 +122,7 @@ static void free_gone(struct thread *thread) {
 static int wait_ms(const struct thread *thread) {
   if (thread->round_first || thread->stop) return 0;
   if (thread->heap_length == 0) return -1;
-  const uint64_t when = thread->heap[0]->when, now = clock_ms();
+  const uint64_t when = thread->heap[0]->when, now = clock_ns() / NS_PER_MS;
   if (when <= now) return 0;
   return when - now > 60000 ? 60000 : (int)(when - now);
 }
@@ -137,7 +132,8 @@ static void *thread_main(void *argument) {
   struct epoll_event events[EVENT_BATCH];
   do {
     const int count = epoll_wait(thread->epoll, events, EVENT_BATCH, wait_ms(thread));
-    thread->now = clock_ms();
+    thread->charged = clock_ns();
+    thread->now = thread->charged / NS_PER_MS;
     bool woken = false;
     for (int i = 0; i < count; i++) {
       woken |= (events[i].data.u64 & 3) == TAG_WAKE;
@@ -185,7 +181,7 @@ static bool thread_start(struct relay *relay, struct thread *thread, size_t buff
   thread->commands_end = &thread->commands;
   thread->buffer_size = buffer_size;
   thread->pending_limit = pending_limit;
-  thread->now = clock_ms();
+  thread->now = clock_ns() / NS_PER_MS;
   pthread_mutex_init(&thread->lock, NULL);
   thread->buffer = malloc(buffer_size);
   thread->epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -61,7 +61,6 @@ static void flush(struct thread *thread, struct conn *conn, int which) {
   struct side *side = &conn->side[which];
   struct pending *out = side->out;
   const size_t sent = side_send(thread, conn, which, out->data + out->offset, out->length - out->offset);
-  thread->moved += sent;
   if (!side->out) return; /* it died and its bytes with it */
   out->offset += (uint32_t)sent;
   if (out->offset == out->length) {
@@ -128,8 +127,7 @@ static bool pump(struct thread *thread, struct conn *conn, int from) {
       continue;
     }
     turn += (size_t)n;
-    thread->moved += (size_t)n;
-    if (dead) {
+      if (dead) {
       conn->flags |= CONN_LOST;
       continue;
     }

@@ -14,13 +14,21 @@
 #include <sys/stat.h>
 
 /* One turn of one direction: others get their share after this many bytes. */
-#define TURN_BYTES (512u * 1024u)
-/* What a group may move in a round, a group that moved more waits for as many rounds; and what a turn and an accept cost beside their bytes. */
-#define ROUND_BYTES (256 * 1024)
-#define TURN_COST (16 * 1024)
-#define ACCEPT_COST (64 * 1024)
-/* Rounds that a group waits at most for what it had. */
-#define DEBT_BYTES (4 * 1024 * 1024)
+#define TURN_BYTES (256u * 1024u)
+/*
+ * What a group has of the thread's time in a round, a group that had more waits for as many rounds; what one that nobody else waits
+ * beside has until new events are looked for; and what one piece of work counts for at most, which is more than any takes: when it
+ * took longer, the thread was kept from running.
+ */
+#define ROUND_NS (100 * 1000)
+#define ALONE_NS (1000 * 1000)
+#define CHARGE_MAX_NS (300 * 1000)
+/*
+ * Egress connections of a group whose receive buffers the kernel may size (6 MiB by default), and what each further one has: what
+ * the kernel has begun with. Thousands that are never read would take what it has for all TCP of the host.
+ */
+#define EGRESS_WIDE 64
+#define EGRESS_RECEIVE_BYTES (64 * 1024)
 /* A byte rate lets so many milliseconds' worth pass at once, and no less than a full read. */
 #define BURST_MS 100
 #define BURST_BYTES (256 * 1024)
@@ -153,9 +161,10 @@ struct share {
   struct group *group;
   struct share *next; /* in the round */
   struct flow flows[2];
-  int64_t credit;
+  int64_t credit; /* ns */
   size_t pending_bytes;
-  uint32_t conns;
+  uint32_t conns, egress;
+  uint32_t round; /* up to which its credit is settled */
   uint8_t turn; /* the flow that is asked first */
   bool listed;
 };
@@ -292,11 +301,12 @@ struct thread {
   struct timer **heap;
   uint32_t heap_length, heap_capacity, timers;
   struct share *round_first, *round_last;
-  uint64_t moved;      /* bytes received, or written from what was kept: what rounds are counted in */
+  uint32_t rounds;
+  uint64_t charged;    /* ns: what was done until then is on somebody's account */
   uint32_t turn_bytes; /* what each direction of the connection whose turn it is may move */
   struct conn *gone, *joins;
   struct lane *lanes;
-  uint64_t now;
+  uint64_t now; /* ms */
   bool stop, reap;
 };
 
@@ -325,6 +335,7 @@ bool post_command(struct thread *thread, const struct command *command);
 void timer_set(struct thread *thread, struct timer *timer, uint64_t when);
 bool timer_reserve(struct thread *thread); /* room for one more; before its owner lives */
 void timer_clear(struct thread *thread, struct timer *timer);
+uint64_t clock_ns(void); /* monotonic */
 
 /* pump.c */
 void conn_move(struct thread *thread, struct conn *conn);
@@ -357,7 +368,9 @@ void lead_release(struct lead *lead);
 bool pace_take(struct pace *pace);
 enum admission group_admit(struct group *group);
 void conn_queue(struct thread *thread, struct conn *conn);
-void share_charge(struct share *share, int64_t cost);
+struct share *share_of(struct thread *thread, struct group *group);
+void share_charge(struct thread *thread, struct share *share);
+bool share_in_debt(struct thread *thread, struct share *share);
 void share_timer(struct thread *thread, struct share *share);
 void shares_run(struct thread *thread);
 

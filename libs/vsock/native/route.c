@@ -53,7 +53,6 @@ static void admit(struct thread *thread, struct lane *lane, int fd, const struct
   struct route *route = lane->route;
   const struct lead *lead = atomic_load(&route->lead);
   struct group *group = lead->group;
-  share_charge(&group->shares[thread - thread->relay->threads], ACCEPT_COST);
   const bool full = atomic_fetch_add(&route->active, 1) >= route->max_connections;
   if ((atomic_fetch_add(&group->active, 1) >= group->max_connections) | full) {
     turn_away(route, group, fd, &route->refused, &group->refused);
@@ -85,6 +84,9 @@ static void admit(struct thread *thread, struct lane *lane, int fd, const struct
 
 void lane_accept(struct thread *thread, struct lane *lane, unsigned limit) {
   for (unsigned i = 0; i < limit && lane->listening && (lane->closing || !lane->timer.slot); i++) {
+    struct share *share = share_of(thread, atomic_load(&lane->route->lead)->group);
+    /* The listener tells again of what waits. */
+    if (!lane->closing && share_in_debt(thread, share)) return;
     struct sockaddr_storage peer;
     socklen_t length = sizeof peer;
     const int fd = accept4(lane->route->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -95,6 +97,7 @@ void lane_accept(struct thread *thread, struct lane *lane, unsigned limit) {
       } else {
         admit(thread, lane, fd, &peer);
       }
+      share_charge(thread, share);
       continue;
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) return;

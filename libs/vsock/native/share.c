@@ -1,12 +1,12 @@
 /*
- * Fair turns: deficit round robin over groups. In a round each group with something to do moves so many bytes, over however many
- * connections; what it moved beyond that it waits for. Within a group connections take turns.
+ * Fair turns: deficit round robin over groups. In a round each group with something to do has so much of the thread's time, over
+ * however many connections; what it had beyond that it waits for. It is time and not bytes, since those cost one group many times
+ * what they cost another. Within a group connections take turns.
  */
 #define _GNU_SOURCE
 #include "relay.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 struct group *group_create(uint32_t threads) {
   struct group *group = calloc(1, sizeof *group + threads * sizeof group->shares[0]);
@@ -27,9 +27,7 @@ void group_release(struct group *group) {
 
 bool pace_take(struct pace *pace) {
   if (pace->interval_ns == 0) return true;
-  struct timespec clock;
-  clock_gettime(CLOCK_MONOTONIC, &clock);
-  const uint64_t now = (uint64_t)clock.tv_sec * 1000000000u + (uint64_t)clock.tv_nsec;
+  const uint64_t now = clock_ns();
   unsigned long long due = atomic_load(&pace->due_ns), from;
   do {
     from = due > now ? due : now;
@@ -72,6 +70,20 @@ static void round_add(struct thread *thread, struct share *share) {
   thread->round_last = share;
 }
 
+/* What it had is waited for also by rounds in which there was nothing for it. */
+static void share_settle(struct thread *thread, struct share *share) {
+  const int64_t credit = share->credit + (int64_t)(thread->rounds - share->round) * ROUND_NS;
+  if (share->credit < 0) share->credit = credit < 0 ? credit : 0;
+  share->round = thread->rounds;
+}
+
+static void share_list(struct thread *thread, struct share *share) {
+  if (share->listed) return;
+  share_settle(thread, share);
+  share->listed = true;
+  round_add(thread, share);
+}
+
 void conn_queue(struct thread *thread, struct conn *conn) {
   if (conn->flags & CONN_QUEUED) return;
   struct share *share = conn->share;
@@ -81,13 +93,22 @@ void conn_queue(struct thread *thread, struct conn *conn) {
   if (flow->last) flow->last->ready = conn;
   else flow->first = conn;
   flow->last = conn;
-  if (share->listed) return;
-  share->listed = true;
-  round_add(thread, share);
+  share_list(thread, share);
 }
 
-void share_charge(struct share *share, int64_t cost) {
-  if (share->credit > -DEBT_BYTES) share->credit -= cost;
+struct share *share_of(struct thread *thread, struct group *group) { return &group->shares[thread - thread->relay->threads]; }
+
+/* For what the thread did since the last charge. */
+void share_charge(struct thread *thread, struct share *share) {
+  const uint64_t now = clock_ns(), cost = now - thread->charged;
+  share->credit -= cost < CHARGE_MAX_NS ? (int64_t)cost : CHARGE_MAX_NS;
+  thread->charged = now;
+}
+
+/* Whether it waits for what it had. One whose bytes wait for their rate does not: their timer may be long. */
+bool share_in_debt(struct thread *thread, struct share *share) {
+  if (!share->listed) share_settle(thread, share);
+  return share->credit < 0 && !share->timer.slot;
 }
 
 /* The flow whose turn it is; NULL when there is none that may, and then `wait` says when one may. */
@@ -107,7 +128,7 @@ static struct flow *next_flow(struct thread *thread, struct share *share, uint64
 /* True when it goes on in the next round. */
 static bool share_run(struct thread *thread, struct share *share, bool alone) {
   uint64_t wait = 0;
-  share->credit = alone ? DEBT_BYTES : share->credit + ROUND_BYTES;
+  share->credit = alone ? ALONE_NS : share->credit + ROUND_NS;
   while (share->credit > 0) {
     struct flow *flow = next_flow(thread, share, &wait);
     if (!flow) break;
@@ -120,11 +141,11 @@ static bool share_run(struct thread *thread, struct share *share, bool alone) {
       thread->gone = conn;
       continue;
     }
-    const uint64_t moved = thread->moved, delivered = conn->bytes[0] + conn->bytes[1];
+    const uint64_t delivered = conn->bytes[0] + conn->bytes[1];
     const bool metered = flow->meter.rate && flow->meter.tokens < TURN_BYTES * 1000ll;
     thread->turn_bytes = metered ? (uint32_t)(flow->meter.tokens / 1000) + 1 : TURN_BYTES;
     conn_move(thread, conn);
-    share_charge(share, (int64_t)(thread->moved - moved) + TURN_COST);
+    share_charge(thread, share);
     flow->meter.tokens -= (int64_t)(conn->bytes[0] + conn->bytes[1] - delivered) * 1000;
   }
   if (share->flows[0].first || share->flows[1].first) {
@@ -145,10 +166,12 @@ void shares_run(struct thread *thread) {
   struct share *share = thread->round_first;
   const bool alone = share && !share->next;
   thread->round_first = thread->round_last = NULL;
+  thread->rounds++;
   while (share) {
     struct share *next = share->next;
     if (share_run(thread, share, alone)) round_add(thread, share);
     else share->listed = share->timer.slot != 0;
+    share->round = thread->rounds;
     share = next;
   }
 }

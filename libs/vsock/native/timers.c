@@ -1,7 +1,15 @@
 /* A binary heap of what is due when; each timer knows its place in it. */
+#define _GNU_SOURCE
 #include "relay.h"
 
 #include <stdlib.h>
+#include <time.h>
+
+uint64_t clock_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 static void place(struct thread *thread, struct timer *timer, uint32_t slot) {
   thread->heap[slot - 1] = timer;

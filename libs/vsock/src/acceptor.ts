@@ -40,20 +40,31 @@ export class Acceptor {
   /** Takes what has connected so far, and listens no more. `shared`: another process goes on at this very socket, and takes that. */
   close({ shared = false }: { shared?: boolean } = {}): void {
     if (this.#watch.closed) return;
+    clearTimeout(this.#pause);
+    this.#pause = undefined;
     if (!shared) this.#accept(limits.backlog);
     clearTimeout(this.#pause);
     this.#watch.close();
   }
 
+  /** Takes nothing for a moment: who connects waits in the kernel's queue, or finds it full. */
+  pause(): void {
+    if (this.#watch.closed || this.#pause !== undefined) return;
+    this.#watch.want(0);
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined;
+      this.#watch.want(READABLE);
+    }, limits.acceptPauseMs);
+  }
+
   #accept(batch: number = limits.acceptBatch): void {
-    for (let i = 0; i < batch && !this.#watch.closed; i++) {
+    for (let i = 0; i < batch && !this.#watch.closed && this.#pause === undefined; i++) {
       const fd = addon().socketAccept(this.#watch.fd, this.#peerCid);
       if (fd === -EAGAIN || fd === -EWOULDBLOCK) return;
       if (fd === -ECONNABORTED || fd === -EINTR) continue;
       if (fd < 0) {
         this.#acceptErrors++;
-        this.#watch.want(0);
-        this.#pause = setTimeout(() => this.#watch.want(READABLE), limits.acceptPauseMs);
+        this.pause();
         return;
       }
       this.#onAccept(fd, this.#peerCid[0] as number);

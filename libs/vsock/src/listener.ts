@@ -38,6 +38,11 @@ export class StreamListener {
     return this.#acceptor.descriptor;
   }
 
+  /** Takes nothing for a moment. */
+  pause(): void {
+    this.#acceptor.pause();
+  }
+
   /** Stops listening; open streams stay. `shared`: another process goes on at this very socket, and keeps its path. */
   close({ shared = false }: { shared?: boolean } = {}): void {
     if (this.descriptor < 0) return;

@@ -10,6 +10,8 @@ export interface StreamPort {
   readonly descriptor: number;
   /** Times that it paused for want of descriptors or memory. */
   readonly acceptErrors: number;
+  /** Takes nothing for a moment, where that keeps nobody else waiting: not on AF_VSOCK, whose ports all peers of a host share. */
+  pause(): void;
   /** `shared`: another process goes on at this very socket. */
   close(options?: { shared?: boolean }): Promise<void>;
 }
@@ -42,12 +44,15 @@ function transport(
   };
 }
 
-function portOf(listener: Pick<StreamListener, 'descriptor' | 'acceptErrors' | 'close'>): StreamPort {
+function portOf(
+  listener: Pick<StreamListener, 'descriptor' | 'acceptErrors' | 'close'> & { pause?(): void },
+): StreamPort {
   return {
     descriptor: listener.descriptor,
     get acceptErrors() {
       return listener.acceptErrors;
     },
+    pause: () => listener.pause?.(),
     close: async (options) => listener.close(options),
   };
 }

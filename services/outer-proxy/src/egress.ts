@@ -47,6 +47,7 @@ export class Egress {
   readonly #lookups: LookupQueue;
   readonly #maxConnections: number;
   readonly #rate: Rate;
+  readonly #refusals = new Rate(limits.egressRefusalsPerSecond);
   readonly #cut = new AbortController();
   readonly #connections = new Set<Promise<void>>();
   readonly #stats = { accepted: 0, refused: 0, rateLimited: 0, failed: 0 };
@@ -103,6 +104,7 @@ export class Egress {
     if (isFull || !this.#rate.take()) {
       this.#stats[isFull ? 'refused' : 'rateLimited']++;
       stream.destroy();
+      if (!this.#refusals.take()) this.#listener?.pause();
       return;
     }
     this.#stats.accepted++;
