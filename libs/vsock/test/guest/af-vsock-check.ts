@@ -8,7 +8,16 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { CID_LOCAL, localCid, nativeTransport, Relay, VsockError, type VsockStream } from '../../src/index.ts';
+import {
+  ChannelListener,
+  CID_LOCAL,
+  connectChannel,
+  localCid,
+  nativeTransport,
+  Relay,
+  VsockError,
+  type VsockStream,
+} from '../../src/index.ts';
 
 const MEGABYTES_10 = 10 * 1024 * 1024;
 const CHECK_MS = 60_000; // emulated guests are slow
@@ -103,6 +112,26 @@ async function relayed(): Promise<void> {
   echo.close();
 }
 
+/** What two outer-proxies of a host do: one gives its listening socket to the other, who goes on with it. */
+async function shared(): Promise<void> {
+  const given = Promise.withResolvers<number>();
+  const onMessage = (_: unknown, [descriptor = -1]: number[]): void => given.resolve(descriptor);
+  const meeting = new ChannelListener(join(folder, 'peers'), (begin) => begin({ onMessage, onClose: () => {} }));
+  const channel = connectChannel(join(folder, 'peers'), { onMessage: () => {}, onClose: () => {} });
+  if (channel === undefined) throw new Error('nobody listens at the channel');
+  const say = (name: string) => (stream: VsockStream) => void stream.end(name);
+  const first = await local.listen(PORT + 9, say('first'));
+  equal('before', await text(await local.connect(PORT + 9)), 'first');
+  channel.send({}, [first.descriptor]);
+  const second = await local.listen(PORT + 9, say('second'), { descriptor: await given.promise });
+  await first.close({ shared: true });
+  equal('after', await text(await local.connect(PORT + 9)), 'second');
+  await second.close();
+  equal('closed by both', await failure(local.connect(PORT + 9)), 'CONNECT_REFUSED');
+  channel.close();
+  meeting.close();
+}
+
 let cid = -1;
 await check('local-cid', async () => {
   cid = localCid();
@@ -169,6 +198,7 @@ await check('abort', async () => {
   equal('aborted connect', code, 'CANCELLED');
 });
 await check('relay', relayed);
+await check('shared-listener', shared);
 
 rmSync(folder, { recursive: true, force: true });
 const ok = Object.values(checks).every((result) => result === 'ok');
