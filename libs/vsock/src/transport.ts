@@ -10,8 +10,8 @@ export interface StreamPort {
   readonly descriptor: number;
   /** Times that it paused for want of descriptors or memory. */
   readonly acceptErrors: number;
-  /** Takes nothing for a moment, where that keeps nobody else waiting: not on AF_VSOCK, whose ports all peers of a host share. */
-  pause(): void;
+  /** Takes nothing for a moment. Missing where others would wait, too: on AF_VSOCK, whose ports all peers of a host share. */
+  pause?(): void;
   /** `shared`: another process goes on at this very socket. */
   close(options?: { shared?: boolean }): Promise<void>;
 }
@@ -52,7 +52,7 @@ function portOf(
     get acceptErrors() {
       return listener.acceptErrors;
     },
-    pause: () => listener.pause?.(),
+    ...(listener.pause ? { pause: () => listener.pause?.() } : {}),
     close: async (options) => listener.close(options),
   };
 }

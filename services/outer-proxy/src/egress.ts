@@ -104,7 +104,7 @@ export class Egress {
     if (isFull || !this.#rate.take()) {
       this.#stats[isFull ? 'refused' : 'rateLimited']++;
       stream.destroy();
-      if (!this.#refusals.take()) this.#listener?.pause();
+      if (!this.#refusals.take()) this.#listener?.pause?.();
       return;
     }
     this.#stats.accepted++;
