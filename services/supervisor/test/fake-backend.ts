@@ -13,7 +13,7 @@ export class FakeMachine implements Machine {
   readonly controls: ControlRequest[] = [];
   readonly #gone = Promise.withResolvers<MachineEnd>();
   readonly #booted = Promise.withResolvers<void>();
-  readonly #guest: FakeGuest;
+  readonly guest: FakeGuest;
   readonly #readers = new Set<Socket>();
   #status: Buffer | undefined;
   killed = false;
@@ -21,7 +21,7 @@ export class FakeMachine implements Machine {
   onControl: (request: ControlRequest) => void = () => undefined;
 
   private constructor(guest: FakeGuest) {
-    this.#guest = guest;
+    this.guest = guest;
     this.gone = this.#gone.promise;
     this.booted = this.#booted.promise;
   }
@@ -38,24 +38,24 @@ export class FakeMachine implements Machine {
   /** Sends a status to whoever listens, and to whoever comes later. */
   say(status: EnclaveStatus | Buffer): void {
     this.#status = Buffer.isBuffer(status) ? status : encodeStatus(status);
-    this.#guest.on(STATUS_PORT, (socket) => this.#serve(socket));
+    this.guest.on(STATUS_PORT, (socket) => this.#serve(socket));
     for (const socket of this.#readers) socket.write(this.#status);
   }
 
   /** Closes the status port for good. */
   mute(): void {
-    this.#guest.off(STATUS_PORT);
+    this.guest.off(STATUS_PORT);
     this.cut();
   }
 
   /** Breaks all connections; the machine goes on. */
   cut(): void {
-    this.#guest.cut();
+    this.guest.cut();
   }
 
   async die(reason: MachineEnd['reason'] = 'died'): Promise<void> {
     this.isGone = true;
-    await this.#guest[Symbol.asyncDispose]();
+    await this.guest[Symbol.asyncDispose]();
     this.#gone.resolve({ reason, detail: `the machine ended: ${reason}` });
   }
 
