@@ -21,11 +21,12 @@ describe('fleet', function () {
 
   const inWork = (...names: string[]): string => join(work, ...names);
   const node = (script: string, ...args: string[]): string[] => [process.execPath, join(checkout, script), ...args];
-  const fleet = { ENCLAVER_FLEET: '' };
+  const fleet = { ENCLAVER_FLEET: '', XDG_CACHE_HOME: '' };
 
   before(async () => {
     work = await mkdtemp(join(tmpdir(), 'enclaver-fleet-'));
     fleet.ENCLAVER_FLEET = inWork('hub/fleet.json');
+    fleet.XDG_CACHE_HOME = inWork('cache');
     network = await Network.make(parents);
     const address = network.hubAddress;
     const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=hub'];
@@ -122,6 +123,15 @@ describe('fleet', function () {
     await tell('red', 'meanwhile');
     assert.equal(await next(), 'red meanwhile');
     assert.deepEqual(await ps(), { ...all, green: 'FLEET_HOST_AWAY' });
+    const { stdout } = await network.run('hub', [enclaver, 'ps', '--fleet', '--all'], fleet);
+    assert.match(stdout, /^green +- +- +away: green did not answer within 5 s; seen \d+ s ago$/m);
+    assert.match(stdout, /^green +e-[0-9a-f]{12} +green +exited: code 0 \(\d+ s ago\)/m);
+    assert.match(stdout, /^red +e-[0-9a-f]{12} +red +exited: code 0 +0/m);
+    const running = (await network.run('hub', [enclaver, 'ps', '--fleet'], fleet)).stdout;
+    assert.doesNotMatch(running, /^green +e-/m);
+    const stranger = { ...fleet, XDG_CACHE_HOME: inWork('other-cache') };
+    const unknown = (await network.run('hub', [enclaver, 'ps', '--fleet', '--all'], stranger)).stdout;
+    assert.match(unknown, /^green +- +- +away: green did not answer within 5 s$/m);
 
     await network.heal('green');
     assert.equal(await next(), 'green while away');

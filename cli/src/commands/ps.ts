@@ -1,6 +1,8 @@
 import { type EnclaveRecord, hasEnded, toErrorData } from '@enclaver/bus';
 import type { Command } from 'commander';
+import { FleetMemory, type KnownHost } from '../fleet-memory.ts';
 import { openFleet } from '../fleet-session.ts';
+import { formatDuration } from '../output/duration.ts';
 import { describeResult } from '../output/events.ts';
 import { addOutputOption, type OutputFormat, writeJson } from '../output/format.ts';
 import { formatTable } from '../output/table.ts';
@@ -38,17 +40,29 @@ async function ps(options: PsOptions): Promise<void> {
 
 async function psFleet(options: PsOptions): Promise<void> {
   await using fleet = await openFleet();
-  const hosts = await fleet.list({ all: options.all });
+  const answers = await fleet.list({ all: options.all });
+  const hosts = await new FleetMemory(fleet.hub).complete(answers, { all: options.all });
   if (options.output === 'json') {
-    writeJson(hosts.map((one) => ('away' in one ? { host: one.host, away: toErrorData(one.away) } : one)));
+    writeJson(hosts.map((one) => ('away' in one ? { ...one, away: toErrorData(one.away) } : one)));
     return;
   }
-  const rows = hosts.flatMap((one) => {
-    if ('away' in one) return [[one.host, '-', '-', `away: ${one.away.message}`]];
+  const rows = hosts.flatMap((one) => hostRows(one, Date.now()));
+  process.stdout.write(formatTable(['host', ...headings], rows));
+}
+
+/** `now` in milliseconds since 1970. */
+function hostRows(one: KnownHost, now: number): string[][] {
+  if ('enclaves' in one) {
     if (one.enclaves.length === 0) return [[one.host, '-', '-', 'no enclave']];
     return one.enclaves.map((enclave) => [one.host, ...row(enclave)]);
+  }
+  if (one.last === undefined) return [[one.host, '-', '-', `away: ${one.away.message}`]];
+  const ago = `${formatDuration(now - Date.parse(one.last.at))} ago`;
+  const known = one.last.enclaves.map((enclave) => {
+    const [id = '', name = '', state, ...others] = row(enclave);
+    return [one.host, id, name, `${state} (${ago})`, ...others];
   });
-  process.stdout.write(formatTable(['host', ...headings], rows));
+  return [[one.host, '-', '-', `away: ${one.away.message}; seen ${ago}`], ...known];
 }
 
 function row(enclave: EnclaveRecord): string[] {

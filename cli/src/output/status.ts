@@ -1,4 +1,5 @@
 import type { EnclaveRecord, EnclaveState, PresentService, RaisedWarning } from '@enclaver/bus';
+import { formatDuration } from './duration.ts';
 import { formatTable } from './table.ts';
 
 /** What `enclaver status -o json` says. */
@@ -34,17 +35,4 @@ export function formatStatus({ services, missing, enclaves, warnings }: Status, 
 function formatWarning({ severity, code, message, remedy, service, since }: Status['warnings'][number]): string {
   const help = remedy === undefined ? '' : `  help: ${remedy}\n`;
   return `${severity}[${code}]: ${message}\n${help}  said by ${service} since ${since}\n`;
-}
-
-/** The two largest units, for people. */
-function formatDuration(ms: number): string {
-  const seconds = Math.max(0, Math.floor(ms / 1000));
-  const [days, hours, minutes] = [
-    Math.floor(seconds / 86_400),
-    Math.floor(seconds / 3600) % 24,
-    Math.floor(seconds / 60) % 60,
-  ];
-  if (days > 0) return `${days} d ${hours} h`;
-  if (hours > 0) return `${hours} h ${minutes} min`;
-  return minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
 }

@@ -29,12 +29,15 @@ export type HostEnclaves = { host: string; enclaves: EnclaveRecord[] } | { host:
 /** What the hub shows of all hosts. It can be looked at and no more: a host answers the hub nothing that would change it. */
 export class Fleet implements AsyncDisposable {
   readonly hosts: readonly string[];
+  /** Its address. */
+  readonly hub: string;
   readonly #source: string;
   readonly #connection: NatsConnection;
 
-  private constructor(source: string, connection: NatsConnection, hosts: readonly string[]) {
+  private constructor(source: string, connection: NatsConnection, hub: string, hosts: readonly string[]) {
     this.#source = source;
     this.#connection = connection;
+    this.hub = hub;
     this.hosts = hosts;
   }
 
@@ -46,7 +49,7 @@ export class Fleet implements AsyncDisposable {
       const remedy = 'does the nats-server of the hub run, and is this address right?';
       throw new BusError({ code: 'FLEET_HUB_UNREACHABLE', message: cause.message, remedy }, { cause });
     });
-    return new Fleet(options.source, connection, hosts);
+    return new Fleet(options.source, connection, credentials.url, hosts);
   }
 
   /** The enclaves of each host that answers; with `all` those that ended, too. */
