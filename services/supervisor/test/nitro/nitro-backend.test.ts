@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Eif, readEif } from '@enclaver/eif';
 import { pino } from 'pino';
 import type { LaunchRequest } from '../../src/backends/backend.ts';
@@ -135,6 +136,44 @@ describe('nitro backend', () => {
     assert.equal(await backend.adopt({ ...record, id: 'e-ffffffffffff' }, folder), undefined);
     await cli.answer('describe-enclaves', { stdout: JSON.stringify([{ ...described(), State: 'TERMINATING' }]) });
     assert.equal(await backend.adopt(record, folder), undefined);
+  });
+
+  it('says so when nitro-cli hangs or is silent, in place of taking an enclave for gone', async () => {
+    const record = { id: NAME, debug: false } as Parameters<NitroBackend['adopt']>[0];
+    const hurried = new NitroBackend({ logger: pino({ level: 'silent' }), commandMs: 200 });
+    await cli.answer('describe-enclaves', { hangs: true });
+    await assert.rejects(hurried.adopt(record, folder), { code: 'NITRO_CLI_TIMEOUT', remedy: /hang/ });
+    await cli.answer('describe-enclaves', {});
+    await assert.rejects(hurried.adopt(record, folder), { code: 'NITRO_CLI_OUTPUT' });
+  });
+
+  it('serves the console of an enclave that it takes up, where an earlier supervisor was killed', async () => {
+    await cli.answer('console', { stdout: 'still here\n' });
+    const { console = '' } = backend.place(folder, [], true);
+    // What a supervisor that was killed leaves of it
+    const killed = spawn(process.execPath, ['-e', `require('net').createServer().listen('${console}')`]);
+    while (!(await readdir(folder)).includes('console.sock')) await sleep(10);
+    killed.kill('SIGKILL');
+    await once(killed, 'exit');
+    const record = { id: NAME, debug: true } as Parameters<NitroBackend['adopt']>[0];
+    const machine = await backend.adopt(record, folder);
+    const reader = connect(console);
+    let text = '';
+    for await (const part of reader) text += part;
+    assert.equal(text, 'still here\n');
+    holder.kill('SIGKILL');
+    await machine?.kill();
+  });
+
+  it('leaves nobody reading the console behind when the supervisor is killed: a console has one reader', async () => {
+    await cli.answer('console', { hangs: true });
+    const module = JSON.stringify(new URL('../../src/backends/nitro/nitro-cli.ts', import.meta.url).href);
+    const script = `const { NitroCli } = await import(${module}); new NitroCli().console('${ENCLAVE_ID}').stdout.resume()`;
+    const killed = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' });
+    while ((await cli.pid('console')) === 0) await sleep(10);
+    const reader = await cli.pid('console');
+    killed.kill('SIGKILL');
+    while (await access(`/proc/${reader}`).then(...([() => true, () => false] as const))) await sleep(10);
   });
 
   it('serves the console of debug mode at a socket, to one reader after another, to its end', async () => {

@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -7,6 +7,8 @@ export interface Answer {
   stdout?: string;
   stderr?: string;
   code?: number;
+  /** Says nothing and does not end until `release`. */
+  hangs?: true;
 }
 
 /**
@@ -28,7 +30,8 @@ export class ScriptedCli implements AsyncDisposable {
 cd ${cli.folder}/answers/$1 || exit 99
 n=$(($(cat count 2>/dev/null || echo 0) + 1)); echo $n > count
 while [ ! -d $n ]; do n=$((n - 1)); done
-printf '%s\\n' "$@" > ../../last-$1
+printf '%s\\n' "$@" > ../../last-$1; echo $$ > ../../pid-$1
+while [ -e $n/hangs ]; do sleep 0.02; done
 cat $n/stdout; cat $n/stderr >&2; exit $(cat $n/code)
 `;
     await writeFile(join(cli.folder, 'nitro-cli'), script);
@@ -39,17 +42,30 @@ cat $n/stdout; cat $n/stderr >&2; exit $(cat $n/code)
 
   async answer(command: string, ...answers: Answer[]): Promise<void> {
     await rm(join(this.folder, 'answers', command), { recursive: true, force: true });
-    for (const [index, { stdout = '', stderr = '', code = 0 }] of answers.entries()) {
+    for (const [index, { stdout = '', stderr = '', code = 0, hangs }] of answers.entries()) {
       const folder = join(this.folder, 'answers', command, String(index + 1));
       await mkdir(folder, { recursive: true });
       await writeFile(join(folder, 'stdout'), stdout);
       await writeFile(join(folder, 'stderr'), stderr);
       await writeFile(join(folder, 'code'), String(code));
+      if (hangs === true) await writeFile(join(folder, 'hangs'), '');
     }
+  }
+
+  /** Lets go on what hangs of a command. */
+  async release(command: string): Promise<void> {
+    const folder = join(this.folder, 'answers', command);
+    for (const call of (await readdir(folder)).filter((name) => name !== 'count'))
+      await rm(join(folder, call, 'hangs'), { force: true });
   }
 
   async calls(command: string): Promise<number> {
     return Number(await readFile(join(this.folder, 'answers', command, 'count'), 'utf8').catch(() => '0'));
+  }
+
+  /** The process of the last call of a command. */
+  async pid(command: string): Promise<number> {
+    return Number(await readFile(join(this.folder, `pid-${command}`), 'utf8').catch(() => '0'));
   }
 
   /** The arguments of the last call of a command. */

@@ -20,17 +20,25 @@ import type { DescribedEnclave, StartedEnclave } from './outputs.ts';
 const FIRST_CID = 16;
 const CIDS = 2 ** 24;
 
+export interface NitroBackendOptions {
+  logger: Logger;
+  emulated?: EmulatedHost | undefined;
+  /** What a command of nitro-cli may take; another number for tests that would otherwise wait for it. */
+  commandMs?: number;
+}
+
 /** Runs enclaves of AWS Nitro by nitro-cli. */
 export class NitroBackend implements Backend {
   readonly name = 'nitro';
-  readonly #cli = new NitroCli();
+  readonly #cli: NitroCli;
   readonly #logger: Logger;
   readonly #emulated: EmulatedHost | undefined;
   /** Starts wait for each other: one at a time can have the heartbeat port of the host. */
   #lastStart: Promise<unknown> = Promise.resolve();
 
-  constructor({ logger, emulated }: { logger: Logger; emulated?: EmulatedHost | undefined }) {
+  constructor({ logger, emulated, commandMs }: NitroBackendOptions) {
     this.#logger = logger;
+    this.#cli = new NitroCli(commandMs);
     this.#emulated = emulated;
   }
 

@@ -33,6 +33,13 @@ export type ConsoleProcess = ChildProcessByStdio<null, Readable, null>;
 
 /** The commands of nitro-cli that run enclaves. Never a shell; what they print is bounded, and so is how long they take. */
 export class NitroCli {
+  readonly #commandMs: number;
+
+  /** `commandMs`: what a command may take but for the wait for the boot. */
+  constructor(commandMs: number = limits.nitroCommandMs) {
+    this.#commandMs = commandMs;
+  }
+
   /** Returns when the enclave's kernel has reported: nitro-cli itself answers the heartbeat. */
   async start({ name, eifPath, eifBytes, cpuCount, memoryMb, cid, debug }: StartRequest): Promise<StartedEnclave> {
     const values = {
@@ -43,26 +50,30 @@ export class NitroCli {
       'enclave-name': name,
     };
     const args = Object.entries(values).flatMap(([option, value]) => [`--${option}`, String(value)]);
-    const timeoutMs = bootMs(eifBytes, memoryMb) + limits.nitroCommandMs;
+    const timeoutMs = bootMs(eifBytes, memoryMb) + this.#commandMs;
     const stdout = await this.#run('run-enclave', debug ? [...args, '--debug-mode'] : args, timeoutMs);
     return parseOutput('run-enclave', stdout, startedSchema);
   }
 
   /** All enclaves of this host that this user may see, ours and others'. */
   async describe(): Promise<DescribedEnclave[]> {
-    const stdout = await this.#run('describe-enclaves', [], limits.nitroCommandMs);
+    const stdout = await this.#run('describe-enclaves', [], this.#commandMs);
     return parseOutput('describe-enclaves', stdout, z.array(describedSchema));
   }
 
   async terminate(enclaveId: string): Promise<void> {
-    const stdout = await this.#run('terminate-enclave', ['--enclave-id', enclaveId], limits.nitroCommandMs);
+    const stdout = await this.#run('terminate-enclave', ['--enclave-id', enclaveId], this.#commandMs);
     if (parseOutput('terminate-enclave', stdout, terminatedSchema).Terminated) return;
     throw new NitroError('NITRO_CLI_OUTPUT', `nitro-cli did not terminate ${enclaveId}`);
   }
 
-  /** The console of an enclave in debug mode, on its stdout until the enclave ends. */
+  /**
+   * The console of an enclave in debug mode, on its stdout until the enclave ends. A console has one reader: this one ends with us, also
+   * when we are killed, so that the next supervisor can have it.
+   */
   console(enclaveId: string): ConsoleProcess {
-    return spawn(program(), ['console', '--enclave-id', enclaveId], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const args = ['--pdeathsig', 'KILL', '--', program(), 'console', '--enclave-id', enclaveId];
+    return spawn('setpriv', args, { stdio: ['ignore', 'pipe', 'ignore'] });
   }
 
   #run(command: string, args: readonly string[], timeoutMs: number): Promise<string> {
