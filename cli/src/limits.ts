@@ -11,6 +11,10 @@ export const limits = {
   /** A service finishes what runs; the supervisor stops its enclaves, whose apps have 10 s by default. */
   serviceStopMs: 30_000,
   busStopMs: 5_000,
+  /** The disk of the bus: looked at so often; full, where not two of the largest messages (4 MiB) fit; with room, where it will do for a while. */
+  diskLookMs: 1_000,
+  diskFullBytes: 8 * 1024 * 1024,
+  diskRoomBytes: 64 * 1024 * 1024,
   /** After an enclave ended: the log-relay gives up on a silent log stream before that, so this only bounds its death. */
   logEndMs: 15_000,
   /** A stop waits for the grace time and this long for the machine to go. */

@@ -144,7 +144,8 @@ describe('a bus that is away for a minute', function () {
     stays.log.add('stdout', 'before');
     await until(async () => (await linesOf(stays.id)).length, 1);
     // Accepted, and the bus is gone before anybody has heard of it
-    const accepted = (await supervisor.handlers.run({ name: 'accepted', eif: join(work, 'hello.eif'), publish: [] })).enclave;
+    const accepted = (await supervisor.handlers.run({ name: 'accepted', eif: join(work, 'hello.eif'), publish: [] }))
+      .enclave;
     await nats.crash();
     const since = seen.length;
 
@@ -192,7 +193,7 @@ describe('a bus that is away for a minute', function () {
     );
     const listed = await command('ps');
     assert.match(listed.stdout, /stays[\s\S]*accepted/);
-    assert.deepEqual(lost, []);
+    assert.equal(lost.length, 0);
     await using second = await Bus.connect({ source: 'second', credentials: nats.as('supervisor') });
     await assert.rejects(second.lease('supervisor', { onLost: (error) => lost.push(error) }), { code: 'LEASE_HELD' });
     const after = await runToReady('after');

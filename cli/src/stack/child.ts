@@ -71,9 +71,20 @@ export class Child {
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true;
     this.#pauseEnded.abort();
-    this.#process?.kill('SIGTERM');
-    const timer = setTimeout(() => this.#process?.kill('SIGKILL'), graceMs);
+    const timer = this.#end(graceMs);
     await this.#loop;
     clearTimeout(timer);
+  }
+
+  /** Ends what runs now, SIGKILL after `graceMs`; the next one starts as after any end. */
+  restart(graceMs: number): void {
+    const timer = this.#end(graceMs);
+    this.#process?.once('exit', () => clearTimeout(timer));
+  }
+
+  #end(graceMs: number): NodeJS.Timeout {
+    const ending = this.#process;
+    ending?.kill('SIGTERM');
+    return setTimeout(() => ending?.kill('SIGKILL'), graceMs);
   }
 }

@@ -33,7 +33,10 @@ export async function startNatsServer(options: NatsServerOptions): Promise<Child
   );
   child.start();
   try {
-    await writeCredentials(dir, await portOf(dir, failure), users);
+    const url = await portOf(dir, failure);
+    await writeCredentials(dir, url, users);
+    // Started again, it must be where its clients look for it
+    await writeServerConfig({ ...options, port: Number(new URL(url).port), portsDir: dir });
   } catch (error) {
     await child.stop(limits.busStopMs);
     throw error;

@@ -6,6 +6,7 @@ import { Bus, type BusUser } from '@enclaver/bus';
 import { CliError } from '../cli-error.ts';
 import { limits } from '../limits.ts';
 import { Child } from './child.ts';
+import { watchFullDisk } from './full-disk.ts';
 import { busFile, nsmDir } from './locations.ts';
 import { startNatsServer } from './nats-server.ts';
 import { makePrivateFolder } from './private-folder.ts';
@@ -33,6 +34,7 @@ export class Stack {
   readonly #options: StackOptions;
   readonly #log: FileHandle | undefined;
   #bus: Child | undefined;
+  #endDiskWatch: () => void = () => undefined;
   readonly #services: Child[] = [];
 
   private constructor(options: StackOptions, log: FileHandle | undefined) {
@@ -61,6 +63,7 @@ export class Stack {
     const busDir = join(dir, 'bus');
     const storeDir = join(dataDir, 'bus');
     this.#bus = await startNatsServer({ dir: busDir, storeDir, port: busPort, fleet, log, onRestart });
+    this.#endDiskWatch = watchFullDisk(storeDir, () => this.#bus?.restart(limits.busStopMs));
     const httpDir = join(dir, 'http');
     await mkdir(httpDir, { recursive: true, mode: 0o700 });
     for (const name of services) {
@@ -99,6 +102,7 @@ export class Stack {
 
   /** Supervisor first, since it needs the others to end its enclaves in order; the bus last. */
   async stop(): Promise<void> {
+    this.#endDiskWatch();
     for (const child of [...this.#services].reverse()) await child.stop(limits.serviceStopMs);
     await this.#bus?.stop(limits.busStopMs);
     await rm(join(this.#options.dir, 'bus'), { recursive: true, force: true });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type JetStreamManager, type KV, NatsError } from 'nats';
-import { keysOf } from './storage.ts';
+import { keysOf, WRONG_REVISION } from './storage.ts';
 import { BLOB_BUCKET } from './subjects.ts';
 
 /** A value and the revision that a change of it has to name. */
@@ -14,9 +14,6 @@ export class BlobStoreFull extends Error {
   override readonly name = 'BlobStoreFull';
   readonly code = 'BLOBS_FULL';
 }
-
-/** "wrong last sequence" of JetStream. */
-const WRONG_REVISION = 10071;
 
 /**
  * What enclaves keep outside, sealed by them: opaque here. Each owner has keys of its own, which other owners cannot name.

@@ -35,17 +35,14 @@ import {
   type ServiceName,
 } from './operations.ts';
 import { isBusUser, mayMakeStorage, readableStorage } from './permissions.ts';
-import { untilStored } from './retry.ts';
 import { MAX_FILE_STORE } from './server-config.ts';
 import { type OperationHandlers, SERVICE_METADATA, SERVICE_PREFIX, serveOperations } from './service-host.ts';
 import { type PresentService, presentServices, serviceStates, whilePresent } from './service-presence.ts';
-import { bucketStream, makeStorage, openBucket, waitForStorage } from './storage.ts';
+import { bucketStream, makeStorage, openBucket, WRONG_REVISION, waitForStorage } from './storage.ts';
+import { StoredWrites } from './stored-writes.ts';
 import { BLOB_BUCKET, ENCLAVE_BUCKET, LEASE_BUCKET, subjects } from './subjects.ts';
 import { traceHeaders } from './trace-headers.ts';
 import { Warnings } from './warnings.ts';
-
-/** JetStream's error code for a message that is not behind the one it names (server/errors.json). */
-const WRONG_LAST_SEQUENCE = 10071;
 
 /** In bytes. */
 export interface Room {
@@ -69,13 +66,13 @@ export class Bus implements AsyncDisposable {
   readonly #connection: NatsConnection;
   readonly #jetStream: JetStreamClient;
   readonly #manager: JetStreamManager;
+  readonly #writes: StoredWrites;
   readonly #listeners = new Set<(error: BusError) => void>();
   /** State of the enclaves, one key each. */
   readonly enclaves: EnclaveStore;
   /** What is not as it should be, of this process and of all. */
   readonly warnings: Warnings;
-  /** Since the start: connections taken up again, and what had to be sent again to be stored. */
-  readonly counts = { reconnects: 0, retries: 0 };
+  #reconnects = 0;
   /** The log messages kept of all enclaves, for the log-relay. */
   readonly logStore: LogStore;
   #connected = true;
@@ -85,12 +82,15 @@ export class Bus implements AsyncDisposable {
     this.#connection = connection;
     this.#manager = manager;
     this.#jetStream = connection.jetstream();
-    this.enclaves = new EnclaveStore(connection, manager, bucket);
-    this.logStore = new LogStore(connection, manager);
-    this.warnings = new Warnings(source, connection, this.#jetStream);
+    this.#writes = new StoredWrites(connection);
+    this.enclaves = new EnclaveStore(this.#writes, manager, bucket);
+    this.logStore = new LogStore(connection, manager, this.#writes);
+    this.warnings = new Warnings(source, connection, this.#jetStream, this.#writes);
     void this.onConnectionChange((connected) => {
       this.#connected = connected;
-      if (connected) this.counts.reconnects += 1;
+      if (!connected) return;
+      this.#reconnects += 1;
+      this.#writes.countAnew();
     });
     void this.#watchDenied();
   }
@@ -100,9 +100,19 @@ export class Bus implements AsyncDisposable {
     return this.#connected && !this.#connection.isClosed();
   }
 
+  /** False when the server is there and has not stored for a while what it was given, as when its disk is full. */
+  get isStoring(): boolean {
+    return !this.isConnected || this.#writes.stalledMs < limits.storeStalledMs;
+  }
+
+  /** Since the start: connections taken up again, and what had to be sent again to be stored. */
+  get counts(): { reconnects: number; retries: number } {
+    return { reconnects: this.#reconnects, retries: this.#writes.retries };
+  }
+
   /**
    * Connects. Who may make streams and buckets makes what is missing, the others wait for what they read.
-   * Errors: `BUS_UNREACHABLE`, `BUS_REFUSED`, `BUS_CREDENTIALS_INVALID`, `BUS_NOT_READY`.
+   * Errors: `BUS_UNREACHABLE`, `BUS_REFUSED`, `BUS_CREDENTIALS_INVALID`, `BUS_NOT_READY`, `BUS_NOT_STORING`.
    */
   static async connect(options: BusOptions): Promise<Bus> {
     const credentials =
@@ -118,11 +128,17 @@ export class Bus implements AsyncDisposable {
     } catch (cause) {
       await connection.close();
       if (cause instanceof BusError) throw cause;
+      if (cause instanceof NatsError && cause.code === ErrorCode.Timeout) {
+        const message = 'the NATS server is there, and what it stores with does not answer';
+        const remedy = 'see its log; where its disk was full make room and restart it: docs/bus.md';
+        throw new BusError({ code: 'BUS_NOT_STORING', message, remedy }, { cause });
+      }
       throw new BusError(
         {
           code: 'BUS_REFUSED',
           message: `the NATS server has no usable JetStream: ${(cause as Error).message}`,
-          remedy: 'start nats-server with JetStream on (-js, or a jetstream block in its configuration)',
+          remedy:
+            'start nats-server with JetStream on (-js, or a jetstream block in its configuration); where its disk was full, make room and restart it',
         },
         { cause },
       );
@@ -131,7 +147,7 @@ export class Bus implements AsyncDisposable {
 
   /** Is the only `name` of this bus, as long as it lives; see `Lease.take`. */
   async lease(name: string, options: LeaseOptions): Promise<Lease> {
-    return await Lease.take(await openBucket(this.#jetStream, LEASE_BUCKET), name, options);
+    return await Lease.take(await openBucket(this.#jetStream, LEASE_BUCKET), this.#writes, name, options);
   }
 
   /** What enclaves keep outside. */
@@ -163,7 +179,7 @@ export class Bus implements AsyncDisposable {
 
   /** The events that are kept, for one who must not lose any. */
   get eventStore(): EventStore {
-    return new EventStore(this.#connection, this.#manager, (error) => this.#refused(error));
+    return new EventStore(this.#connection, this.#manager, this.#writes, (error) => this.#refused(error));
   }
 
   /**
@@ -297,17 +313,14 @@ export class Bus implements AsyncDisposable {
   #publishNext(subject: string, payload: Buffer, after: number): Promise<number | undefined> {
     const options = { msgID: randomUUID(), expect: { lastSubjectSequence: after } };
     return this.#store(subject, payload, options).catch((error: unknown) => {
-      if (error instanceof NatsError && error.api_error?.err_code === WRONG_LAST_SEQUENCE) return undefined;
+      if (error instanceof NatsError && error.api_error?.err_code === WRONG_REVISION) return undefined;
       throw error;
     });
   }
 
   async #store(subject: string, payload: Buffer, options: Partial<JetStreamPublishOptions>): Promise<number> {
     const store = () => this.#jetStream.publish(subject, payload, { ...options, ...traceHeaders() });
-    const retried = () => {
-      this.counts.retries += 1;
-    };
-    const { seq } = await untilStored(this.#connection, store, retried).catch((error: unknown) => {
+    const { seq } = await this.#writes.until(store).catch((error: unknown) => {
       if (!(error instanceof NatsError) || error.code !== ErrorCode.PermissionsViolation) throw error;
       throw denied(error.permissionContext, error);
     });

@@ -1,18 +1,19 @@
-import type { JetStreamManager, KV, NatsConnection } from 'nats';
+import { type JetStreamManager, type KV, NatsError } from 'nats';
 import { BusError } from './bus-error.ts';
 import { type EnclaveRecord, enclaveRecordSchema } from './enclave.ts';
-import { untilStored } from './retry.ts';
-import { keysOf } from './storage.ts';
+import { jsonOf } from './key-value.ts';
+import { keysOf, WRONG_REVISION } from './storage.ts';
+import type { StoredWrites } from './stored-writes.ts';
 import { ENCLAVE_BUCKET } from './subjects.ts';
 
 /** The records of all enclaves of this host in the KV bucket. The supervisor writes, the others read. */
 export class EnclaveStore {
-  readonly #connection: NatsConnection;
+  readonly #writes: StoredWrites;
   readonly #manager: JetStreamManager;
   readonly #bucket: KV;
 
-  constructor(connection: NatsConnection, manager: JetStreamManager, bucket: KV) {
-    this.#connection = connection;
+  constructor(writes: StoredWrites, manager: JetStreamManager, bucket: KV) {
+    this.#writes = writes;
     this.#manager = manager;
     this.#bucket = bucket;
   }
@@ -20,7 +21,7 @@ export class EnclaveStore {
   /** Resolves once the server has stored it, however long it is away. */
   async put(record: EnclaveRecord): Promise<void> {
     const value = JSON.stringify(enclaveRecordSchema.parse(record));
-    await untilStored(this.#connection, () => this.#bucket.put(record.id, value));
+    await this.#writes.until(() => this.#bucket.put(record.id, value));
   }
 
   async get(id: string): Promise<EnclaveRecord | undefined> {
@@ -54,6 +55,36 @@ export class EnclaveStore {
     }
   }
 
+  /**
+   * For who writes them, until the bus closes: writes again what was overwritten with something that is no record, and removes such a
+   * thing where there was none. Only over that very thing, so that what the supervisor writes meanwhile stays.
+   */
+  async mend(onMended: (id: string, how: 'written again' | 'removed') => void): Promise<void> {
+    const known = new Map<string, string>();
+    for await (const { key, operation, revision, value } of await this.#bucket.watch()) {
+      const text = Buffer.from(value).toString('utf8');
+      if (operation !== 'PUT') known.delete(key);
+      else if (isRecordOf(key, jsonOf(text))) known.set(key, text);
+      else await this.#mend(key, revision, known.get(key), onMended);
+    }
+  }
+
+  async #mend(
+    id: string,
+    revision: number,
+    text: string | undefined,
+    onMended: (id: string, how: 'written again' | 'removed') => void,
+  ): Promise<void> {
+    try {
+      if (text === undefined) await this.#bucket.purge(id, { previousSeq: revision });
+      else await this.#writes.until(() => this.#bucket.update(id, text, revision));
+      onMended(id, text === undefined ? 'removed' : 'written again');
+    } catch (error) {
+      // The supervisor has written since
+      if (!(error instanceof NatsError) || error.api_error?.err_code !== WRONG_REVISION) throw error;
+    }
+  }
+
   /** Forgets an enclave, its key's history included. */
   async remove(id: string): Promise<void> {
     await this.#bucket.purge(id);
@@ -63,7 +94,7 @@ export class EnclaveStore {
 /** Undefined for what no version of the supervisor has written: the server's answers can be sent to a key by anybody. */
 function parseRecord(id: string, text: string): EnclaveRecord | undefined {
   const json = jsonOf(text);
-  if (typeof json !== 'object' || json === null || !('id' in json) || json.id !== id) return undefined;
+  if (!isRecordOf(id, json)) return undefined;
   const result = enclaveRecordSchema.safeParse(json);
   if (!result.success) {
     throw new BusError({
@@ -75,10 +106,6 @@ function parseRecord(id: string, text: string): EnclaveRecord | undefined {
   return result.data;
 }
 
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+function isRecordOf(id: string, json: unknown): boolean {
+  return typeof json === 'object' && json !== null && 'id' in json && json.id === id;
 }

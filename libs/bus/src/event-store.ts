@@ -2,9 +2,10 @@ import { consumerOpts, type JetStreamManager, type NatsConnection } from 'nats';
 import * as z from 'zod';
 import { BusError } from './bus-error.ts';
 import { decodeCloudEvent } from './cloud-event.ts';
+import { contentOf } from './key-value.ts';
 import { limits } from './limits.ts';
-import { untilStored } from './retry.ts';
 import { openBucket } from './storage.ts';
+import type { StoredWrites } from './stored-writes.ts';
 import { StreamWatch } from './stream-watch.ts';
 import { EVENT_STREAM, subjects, WEBHOOK_BUCKET } from './subjects.ts';
 
@@ -34,11 +35,18 @@ export interface StoredEvent {
 export class EventStore {
   readonly #connection: NatsConnection;
   readonly #manager: JetStreamManager;
+  readonly #writes: StoredWrites;
   readonly #refused: (error: BusError) => void;
 
-  constructor(connection: NatsConnection, manager: JetStreamManager, refused: (error: BusError) => void) {
+  constructor(
+    connection: NatsConnection,
+    manager: JetStreamManager,
+    writes: StoredWrites,
+    refused: (error: BusError) => void,
+  ) {
     this.#connection = connection;
     this.#manager = manager;
+    this.#writes = writes;
     this.#refused = refused;
   }
 
@@ -70,13 +78,13 @@ export class EventStore {
   }
 
   async cursor(key: string): Promise<EventCursor | undefined> {
-    const entry = await (await openBucket(this.#connection.jetstream(), WEBHOOK_BUCKET)).get(key);
-    return entry?.operation === 'PUT' ? eventCursorSchema.parse(entry.json()) : undefined;
+    const bucket = await openBucket(this.#connection.jetstream(), WEBHOOK_BUCKET);
+    return contentOf(await bucket.get(key), eventCursorSchema);
   }
 
   /** Resolves once the server has stored it. */
   async putCursor(key: string, cursor: EventCursor): Promise<void> {
     const bucket = await openBucket(this.#connection.jetstream(), WEBHOOK_BUCKET);
-    await untilStored(this.#connection, () => bucket.put(key, JSON.stringify(cursor)));
+    await this.#writes.until(() => bucket.put(key, JSON.stringify(cursor)));
   }
 }

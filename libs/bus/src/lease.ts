@@ -3,15 +3,25 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type KV, type KvEntry, NatsError } from 'nats';
 import * as z from 'zod';
 import { BusError } from './bus-error.ts';
+import { contentOf } from './key-value.ts';
+import { hasGoneOut, LifeSign } from './life-sign.ts';
 import { limits } from './limits.ts';
-import { hasEndedHere, ownIdentity, type ProcessIdentity, processIdentitySchema } from './process-identity.ts';
+import { hasEndedHere, ownIdentity, processIdentitySchema } from './process-identity.ts';
+import { WRONG_REVISION } from './storage.ts';
+import { isPassing, type StoredWrites } from './stored-writes.ts';
 
-const holderSchema = z.object({ id: z.string(), process: processIdentitySchema });
+const holderSchema = z.object({
+  id: z.string(),
+  process: processIdentitySchema,
+  /** Path of its `LifeSign`. */
+  alive: z.string().optional(),
+});
 
-/** "wrong last sequence" of JetStream. */
-const WRONG_REVISION = 10071;
+type Holder = z.infer<typeof holderSchema>;
 
 export interface LeaseOptions {
+  /** Folder that the processes of this host share, also those in containers: who waits sees there that the holder has ended. */
+  folder?: string;
   /** A holder that does not renew it for so long, while the bus is there, has lost it. */
   leaseMs?: number;
   /** Told once when another has it: what only one may do must end. */
@@ -25,24 +35,38 @@ export interface LeaseOptions {
 export class Lease {
   readonly #bucket: KV;
   readonly #key: string;
-  readonly #options: Required<LeaseOptions>;
+  readonly #writes: StoredWrites;
+  readonly #options: Required<Omit<LeaseOptions, 'folder'>>;
   readonly #value: string;
+  readonly #sign: LifeSign | undefined;
   readonly #id = randomUUID();
   #revision = 0;
   #timer: NodeJS.Timeout | undefined;
   #renewing: Promise<void> = Promise.resolve();
 
-  private constructor(bucket: KV, key: string, { leaseMs = limits.leaseMs, onLost }: LeaseOptions) {
+  private constructor(
+    bucket: KV,
+    writes: StoredWrites,
+    key: string,
+    { leaseMs = limits.leaseMs, onLost }: LeaseOptions,
+    sign: LifeSign | undefined,
+  ) {
     this.#bucket = bucket;
+    this.#writes = writes;
     this.#key = key;
     this.#options = { leaseMs, onLost };
-    this.#value = JSON.stringify({ id: this.#id, process: ownIdentity() });
+    this.#sign = sign;
+    this.#value = JSON.stringify({ id: this.#id, process: ownIdentity(), alive: sign?.path });
   }
 
-  /** Takes it at once where nobody has it or its holder has ended here; else watches the holder. Errors: `LEASE_HELD`. */
-  static async take(bucket: KV, key: string, options: LeaseOptions): Promise<Lease> {
-    const lease = new Lease(bucket, key, options);
-    await lease.#take();
+  /** Takes it at once where nobody has it or its holder is seen to have ended; else watches the holder. Errors: `LEASE_HELD`. */
+  static async take(bucket: KV, writes: StoredWrites, key: string, options: LeaseOptions): Promise<Lease> {
+    const sign = options.folder === undefined ? undefined : await LifeSign.show(options.folder);
+    const lease = new Lease(bucket, writes, key, options, sign);
+    await lease.#take().catch((error: unknown) => {
+      sign?.close();
+      throw error;
+    });
     const every = lease.#options.leaseMs / 3;
     lease.#timer = setInterval(() => {
       lease.#renewing = lease.#renewing.then(() => lease.#renew());
@@ -65,10 +89,10 @@ export class Lease {
     for (;;) {
       const entry = await this.#read();
       if (entry === 'unknown') watched = undefined;
-      else if (entry === undefined || hasEndedHere(holderOf(entry).process)) {
+      else if (entry === undefined || (await hasEnded(holderOf(entry)))) {
         if (await this.#write(entry?.revision)) return;
       } else if (watched === undefined) watched = { revision: entry.revision, since: performance.now() };
-      else if (watched.revision !== entry.revision) throw held(this.#key, holderOf(entry).process);
+      else if (watched.revision !== entry.revision) throw held(this.#key, holderOf(entry));
       else if (performance.now() - watched.since >= leaseMs && (await this.#write(entry.revision))) return;
       await sleep(leaseMs / 10);
     }
@@ -77,12 +101,17 @@ export class Lease {
   async #renew(): Promise<void> {
     if (this.#timer === undefined || (await this.#write(this.#revision))) return;
     const entry = await this.#read();
-    if (entry === 'unknown' || entry === undefined) this.#revision = 0;
-    else if (holderOf(entry).id === this.#id) this.#revision = entry.revision;
+    if (entry === 'unknown' || entry === undefined) {
+      this.#revision = 0;
+      return;
+    }
+    const holder = holderOf(entry);
+    // What no process wrote is no other holder: it is written over
+    if (holder === undefined || holder.id === this.#id) this.#revision = entry.revision;
     else {
       this.#stop();
       this.#revision = 0;
-      this.#options.onLost(lost(this.#key, holderOf(entry).process));
+      this.#options.onLost(lost(this.#key, holder));
     }
   }
 
@@ -104,9 +133,12 @@ export class Lease {
         over === undefined || over === 0
           ? await this.#bucket.create(this.#key, this.#value)
           : await this.#bucket.update(this.#key, this.#value, over);
+      this.#writes.settled(this);
       return true;
     } catch (error) {
       unlessNatsError(error);
+      // Renewals show that a server stores nothing also where nothing else happens
+      if (isPassing(error)) this.#writes.refused(this);
       // Held already, and nothing said against it
       return this.#revision !== 0 && (error as NatsError).api_error?.err_code !== WRONG_REVISION;
     }
@@ -114,36 +146,42 @@ export class Lease {
 
   #stop(): void {
     clearInterval(this.#timer);
+    this.#sign?.close();
+    this.#writes.settled(this);
     this.#timer = undefined;
   }
 }
 
-/** The one thing that an answer of the bus cannot break here: whoever can write the key may say anything in it. */
-function holderOf(entry: KvEntry): z.infer<typeof holderSchema> {
-  try {
-    return holderSchema.parse(entry.json());
-  } catch {
-    const unknown: ProcessIdentity = { host: 'unknown', pid: 0, boot: '', namespace: '', start: '' };
-    return { id: '', process: unknown };
-  }
+/** Of what nobody wrote it is not known. */
+async function hasEnded(holder: Holder | undefined): Promise<boolean> {
+  if (holder === undefined) return false;
+  return hasEndedHere(holder.process) || (holder.alive !== undefined && (await hasGoneOut(holder.alive)));
+}
+
+function holderOf(entry: KvEntry): Holder | undefined {
+  return contentOf(entry, holderSchema);
+}
+
+function nameOf(holder: Holder | undefined): string {
+  return holder === undefined ? 'an unknown process' : `process ${holder.process.pid} of ${holder.process.host}`;
 }
 
 function unlessNatsError(error: unknown): void {
   if (!(error instanceof NatsError)) throw error;
 }
 
-function held(key: string, { pid, host }: ProcessIdentity): BusError {
+function held(key: string, holder: Holder | undefined): BusError {
   return new BusError({
     code: 'LEASE_HELD',
-    message: `a ${key} runs on this bus already: process ${pid} of ${host}`,
+    message: `a ${key} runs on this bus already: ${nameOf(holder)}`,
     remedy: `stop that one first: it gives way at once; or start this one with a bus of its own`,
   });
 }
 
-function lost(key: string, { pid, host }: ProcessIdentity): BusError {
+function lost(key: string, holder: Holder): BusError {
   return new BusError({
     code: 'LEASE_LOST',
-    message: `process ${pid} of ${host} is the ${key} of this bus now: this one was silent for too long`,
+    message: `${nameOf(holder)} is the ${key} of this bus now: this one was silent for too long`,
     remedy: 'nothing, if that one was meant to; else stop it, and start this one again',
   });
 }

@@ -50,6 +50,9 @@ export const limits = {
   heartbeatMs: 2_000,
   /** Pause before a state, event or log message that the server did not store is sent again. */
   storeRetryMs: 250,
+  /** A server that is there and has not stored for so long after a first try that failed does not store for now; how often is looked. */
+  storeStalledMs: 5_000,
+  storeLookMs: 2_000,
   /** Certificates in a credentials file: a few of some 2 KiB. */
   caBytes: 64 * 1024,
   /** A host of a fleet that is there answers from memory: a link across continents and a busy supervisor take a second. */

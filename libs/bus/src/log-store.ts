@@ -1,11 +1,12 @@
 import { consumerOpts, type JetStreamManager, type KV, type NatsConnection, NatsError, type StoredMsg } from 'nats';
 import * as z from 'zod';
+import { contentOf } from './key-value.ts';
 import { limits } from './limits.ts';
 import { logPlacesSchema } from './log-gaps.ts';
 import { lastLog, MESSAGE_NOT_FOUND } from './log-watch.ts';
 import type { LogKind, LogMessage } from './logs.ts';
-import { untilStored } from './retry.ts';
 import { openBucket } from './storage.ts';
+import type { StoredWrites } from './stored-writes.ts';
 import { StreamWatch } from './stream-watch.ts';
 import { LOG_SINK_BUCKET, LOG_STREAM, subjects } from './subjects.ts';
 
@@ -25,16 +26,18 @@ export type StoredLog = Pick<StoredMsg, 'subject' | 'seq' | 'data'>;
 export class LogStore {
   readonly #connection: NatsConnection;
   readonly #manager: JetStreamManager;
+  readonly #writes: StoredWrites;
   #cursors: Promise<KV> | undefined;
 
-  constructor(connection: NatsConnection, manager: JetStreamManager) {
+  constructor(connection: NatsConnection, manager: JetStreamManager, writes: StoredWrites) {
     this.#connection = connection;
     this.#manager = manager;
+    this.#writes = writes;
   }
 
   /** The newest batch kept of one kind of one enclave's log: where whoever writes it goes on. A bus that is away is waited for. */
   last(id: string, kind: LogKind): Promise<LogMessage | undefined> {
-    return untilStored(this.#connection, () => lastLog(this.#manager, id, kind));
+    return this.#writes.until(() => lastLog(this.#manager, id, kind));
   }
 
   /** Which stream of messages this is, the position of the last one, and how many bytes it holds at most. */
@@ -82,9 +85,7 @@ export class LogStore {
 
   /** How far the sink `key` has come; undefined for a new one. */
   async cursor(key: string): Promise<LogCursor | undefined> {
-    const entry = await (await this.#bucket()).get(key);
-    if (entry === null || entry.operation !== 'PUT') return undefined;
-    return logCursorSchema.parse(entry.json());
+    return contentOf(await (await this.#bucket()).get(key), logCursorSchema);
   }
 
   async putCursor(key: string, cursor: LogCursor): Promise<void> {

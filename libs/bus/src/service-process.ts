@@ -15,6 +15,7 @@ import { Bus } from './bus.ts';
 import { toErrorData } from './bus-error.ts';
 import { addBusMetrics } from './bus-metrics.ts';
 import { watchStability } from './bus-stability.ts';
+import { watchStoring } from './bus-storing.ts';
 
 /** Environment that every service takes; a service extends it with its own names. */
 export const serviceEnvSchema = z.object({
@@ -92,6 +93,7 @@ export async function runService<E extends ServiceEnv>(definition: ServiceDefini
   const parts: { bus?: Bus; service?: RunningService } = {};
   const notReady = (): string[] => [
     ...(parts.bus?.isConnected === true ? [] : ['the bus is not connected']),
+    ...(parts.bus?.isStoring === false ? ['the bus is there and stores nothing'] : []),
     ...(parts.service === undefined ? ['the service starts, or ends'] : []),
   ];
   const http = env.data.ENCLAVER_HTTP.map((address) => listenWhenFree(address, { metrics, notReady }, logger));
@@ -103,6 +105,7 @@ export async function runService<E extends ServiceEnv>(definition: ServiceDefini
   parts.bus = bus;
   busMetrics.follow(bus);
   watchStability(bus);
+  watchStoring(bus, logger);
   bus.onRefused((error) => logger.error(toErrorData(error), 'refused'));
   bus.warnings.onError = (error) => logger.error({ err: error }, 'warning not written to the bus');
   const service = await definition.start({ bus, env: env.data, logger, metrics }).catch(fail);

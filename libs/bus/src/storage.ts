@@ -81,18 +81,43 @@ export const storage: readonly (Partial<StreamConfig> & { name: string; max_byte
   },
 ];
 
+/** "wrong last sequence": the key has another revision, the subject another last message. */
+export const WRONG_REVISION = 10071;
+
 /** "stream name already in use with a different configuration" (server/errors.json of nats-server). */
 const OTHER_CONFIGURATION = 10058;
 const STREAM_NOT_FOUND = 10059;
+/** "insufficient storage resources available": what is asked for and what others were promised is more than `max_file_store`. */
+const STORAGE_EXCEEDED = 10047;
 
-/** Makes what is missing, and gives what an older version has made the bounds of this one. */
+/** Makes what is missing, and gives what an older version has made the bounds of this one. Errors: `BUS_TOO_SMALL`. */
 export async function makeStorage(manager: JetStreamManager): Promise<void> {
   for (const config of storage) {
-    await manager.streams.add(config).catch((error: unknown) => {
-      if (!(error instanceof NatsError) || error.api_error?.err_code !== OTHER_CONFIGURATION) throw error;
-      return manager.streams.update(config.name, config);
-    });
+    try {
+      await manager.streams.add(config).catch((error: unknown) => {
+        if (!hasCode(error, OTHER_CONFIGURATION)) throw error;
+        return manager.streams.update(config.name, config);
+      });
+    } catch (cause) {
+      throw hasCode(cause, STORAGE_EXCEEDED) ? tooSmall(config.name, cause) : cause;
+    }
   }
+}
+
+function hasCode(error: unknown, code: number): boolean {
+  return error instanceof NatsError && error.api_error?.err_code === code;
+}
+
+function tooSmall(name: string, cause: unknown): BusError {
+  const needed = storage.reduce((sum, { max_bytes }) => sum + max_bytes, 0);
+  return new BusError(
+    {
+      code: 'BUS_TOO_SMALL',
+      message: `the NATS server has no room for ${name}: all that the bus keeps takes ${needed} bytes at most`,
+      remedy: `give JetStream a max_file_store of ${needed} or more for this account, or a server of its own`,
+    },
+    { cause },
+  );
 }
 
 /** Waits until the supervisor has made `names`. Errors: `BUS_NOT_READY`. */
@@ -117,7 +142,7 @@ async function exists(manager: JetStreamManager, name: string): Promise<boolean>
     await manager.streams.info(name);
     return true;
   } catch (error) {
-    if (error instanceof NatsError && error.api_error?.err_code === STREAM_NOT_FOUND) return false;
+    if (hasCode(error, STREAM_NOT_FOUND)) return false;
     throw error;
   }
 }

@@ -1,8 +1,9 @@
 import type { JetStreamClient, KV, NatsConnection } from 'nats';
 import { encodeCloudEvent } from './cloud-event.ts';
+import { contentOf } from './key-value.ts';
 import { limits } from './limits.ts';
-import { untilStored } from './retry.ts';
 import { keysOf, openBucket } from './storage.ts';
+import type { StoredWrites } from './stored-writes.ts';
 import { subjects, WARNING_BUCKET } from './subjects.ts';
 import { type RaisedWarning, raisedWarningSchema, type Warning, warningEventSchema, warningSchema } from './warning.ts';
 
@@ -17,6 +18,7 @@ export class Warnings {
   readonly #service: string;
   readonly #connection: NatsConnection;
   readonly #jetStream: JetStreamClient;
+  readonly #writes: StoredWrites;
   readonly #active = new Map<string, RaisedWarning>();
   readonly #changed = new Map<string, RaisedWarning>();
   #bucket: Promise<KV> | undefined;
@@ -25,10 +27,11 @@ export class Warnings {
   /** Told when a warning could not be written although the bus is there, as where permissions lack. */
   onError: (error: unknown) => void = () => undefined;
 
-  constructor(service: string, connection: NatsConnection, jetStream: JetStreamClient) {
+  constructor(service: string, connection: NatsConnection, jetStream: JetStreamClient, writes: StoredWrites) {
     this.#service = service;
     this.#connection = connection;
     this.#jetStream = jetStream;
+    this.#writes = writes;
   }
 
   /** What this process has raised and not cleared. */
@@ -72,10 +75,9 @@ export class Warnings {
     const bucket = await this.#open();
     const found: RaisedWarning[] = [];
     for (const key of await keysOf(await this.#jetStream.jetstreamManager(false), WARNING_BUCKET)) {
-      const entry = await bucket.get(key);
+      const warning = contentOf(await bucket.get(key), raisedWarningSchema);
       // A newer service may raise what this reader does not understand
-      const warning = entry?.operation === 'PUT' ? raisedWarningSchema.safeParse(entry.json()) : undefined;
-      if (warning?.success) found.push(warning.data);
+      if (warning !== undefined) found.push(warning);
     }
     const rank = { error: 0, warning: 1, info: 2 } as const;
     return found.sort((a, b) => rank[a.severity] - rank[b.severity] || a.since.localeCompare(b.since));
@@ -106,7 +108,7 @@ export class Warnings {
     for (const [key, warning] of this.#changed) {
       this.#changed.delete(key);
       try {
-        await untilStored(this.#connection, async () => await this.#store(key, warning));
+        await this.#writes.until(async () => await this.#store(key, warning));
       } catch (error) {
         if (!this.#connection.isClosed() && !this.#connection.isDraining()) this.onError(error);
       }

@@ -30,17 +30,19 @@ export class NatsProcess implements AsyncDisposable {
     this.credentials = credentials;
   }
 
-  static async start(more: Partial<ServerConfig> = {}): Promise<NatsProcess> {
+  /** `edit`: makes another configuration of that of the product. */
+  static async start(
+    more: Partial<ServerConfig> = {},
+    edit: (config: string) => string = (config) => config,
+  ): Promise<NatsProcess> {
     const folder = await mkdtemp(join(tmpdir(), 'enclaver-nats-'));
     const users = [
       { ...TESTER, permissions: everything },
       ...busUsers.map((user) => ({ user, password: passwordOf(user), permissions: permissionsOf(user) })),
     ];
     const config = join(folder, 'nats.conf');
-    await writeFile(
-      config,
-      natsServerConfig({ host: '127.0.0.1', port: 0, storeDir: folder, portsDir: folder, users, ...more }),
-    );
+    const options = { host: '127.0.0.1', port: 0, storeDir: folder, portsDir: folder, users, ...more };
+    await writeFile(config, edit(natsServerConfig(options)));
     const process = spawn('nats-server', ['-c', config], { stdio: 'ignore' });
     const url = await portOf(folder, process);
     return new NatsProcess(process, folder, { url, ...TESTER });

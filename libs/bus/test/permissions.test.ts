@@ -282,5 +282,35 @@ describe('permissions of the bus', () => {
         [record.id],
       );
     });
+
+    it('a key that the server overwrites is written again by its owner, and holds for nothing until then', async () => {
+      const connection = await raw('log-relay');
+      const answer = (key: string) =>
+        connection.publish('$JS.API.STREAM.MSG.GET.ENCLAVER_LOGS', '{"seq":1}', { reply: `$KV.${key}` });
+      const mended: string[] = [];
+      const stranger = 'e-ffffffffffff';
+      void as('supervisor').enclaves.mend((id, how) => {
+        if (id === record.id || id === stranger) mended.push(`${id} ${how}`);
+      });
+      await as('supervisor').enclaves.put({ ...record, name: 'newest' });
+      const lost: unknown[] = [];
+      const lease = await as('supervisor').lease('held', { leaseMs: 600, onLost: (error) => lost.push(error) });
+      const { views } = (await administrator()).jetstream();
+      const held = async () => (await (await views.kv('enclaver_leases')).get('held'))?.string() ?? '';
+      const before = await held();
+      for (let turn = 0; turn < 3; turn += 1) {
+        answer(`enclaver_leases.held`);
+        answer(`enclaver_enclaves.${record.id}`);
+        answer(`enclaver_enclaves.${stranger}`);
+        answer('enclaver_warnings.supervisor.X');
+        while (mended.length < 2 * (turn + 1)) await connection.flush();
+        assert.equal((await as('cli').enclaves.get(record.id))?.name, 'newest');
+        while ((await held()) !== before) await connection.flush();
+      }
+      assert.deepEqual(new Set(mended), new Set([`${record.id} written again`, `${stranger} removed`]));
+      assert.deepEqual(lost, []);
+      assert.ok(Array.isArray(await as('cli').warnings.list()));
+      await lease.release();
+    });
   });
 });

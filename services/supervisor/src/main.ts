@@ -20,6 +20,7 @@ await runService({
     };
     const backend = await chooseBackend(env, { rootDir: env.ENCLAVER_NSM_DIR, logger, ...parent }, logger);
     const lease = await bus.lease('supervisor', {
+      folder: env.ENCLAVER_RUN_DIR,
       onLost: (error) => {
         throw error;
       },

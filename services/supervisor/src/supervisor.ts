@@ -67,6 +67,7 @@ export class Supervisor {
     await this.#events.ready;
     void this.#follow();
     await this.#takeUp();
+    void this.#mend();
   }
 
   /** Resolves when the last enclave has ended and none follows, with the exit code for how it ended. */
@@ -213,6 +214,18 @@ export class Supervisor {
     for await (const event of this.#events) {
       this.#enclaves.onEvent(event);
       this.#updates.onEvent(event);
+    }
+  }
+
+  /** Whoever may ask the server for something can have its answer written over a record. */
+  async #mend(): Promise<void> {
+    const { bus, logger } = this.#options;
+    try {
+      await bus.enclaves.mend((enclave, how) => {
+        logger.warn({ code: 'BUS_STATE_OVERWRITTEN', enclave }, `a record was overwritten with what is none: ${how}`);
+      });
+    } catch (error) {
+      logger.error({ err: error }, 'records are mended no more');
     }
   }
 

@@ -99,6 +99,18 @@ describe('one supervisor at a time', () => {
     await (await other.lease('clock', { leaseMs: 60_000, ...never })).release();
   });
 
+  it('goes to another at once when its holder ends in another container that shares the folder', async () => {
+    const args = [join(import.meta.dirname, 'hold-lease.ts'), join(folder, 'bus.json'), join(folder, 'run')];
+    // Its process number says nothing outside
+    const holder = spawn('unshare', ['--pid', '--fork', '--kill-child', process.execPath, ...args], { stdio: 'pipe' });
+    started.push(holder);
+    await once(holder.stdout, 'data');
+    const bus = await connect();
+    const options = { leaseMs: 30_000, folder: join(folder, 'run'), ...never };
+    const [first] = await Promise.all([bus.lease('elsewhere', options), sleep(200).then(() => holder.kill('SIGKILL'))]);
+    await first.release();
+  });
+
   it('goes to another after a silence of its holder, who is told so when it is back', async () => {
     const [holder, other] = [await connect(), await connect()];
     const lost = Promise.withResolvers<BusError>();
