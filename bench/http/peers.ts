@@ -74,4 +74,11 @@ http {
   },
 };
 
-export const peers: readonly Peer[] = [ours('http'), ours('tcp'), haproxy, nginx];
+/** What Node's HTTP costs by itself, without routes, bounds, framing rules or counters: nobody should run it. */
+const bare: Peer = {
+  name: 'node:http twice, and nothing else',
+  needs: undefined,
+  command: (port, server) => [process.execPath, join(import.meta.dirname, 'bare.ts'), String(port), String(server)],
+};
+
+export const peers: readonly Peer[] = [ours('http'), ours('tcp'), bare, haproxy, nginx];

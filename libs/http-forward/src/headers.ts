@@ -17,16 +17,23 @@ const HOP_BY_HOP = new Set([
  * `drop` are more names, in small letters.
  */
 export function endToEnd(rawHeaders: readonly string[], drop: readonly string[] = []): string[] {
-  const listed = new Set(drop);
-  for (const [name, value] of pairs(rawHeaders)) {
-    if (name.toLowerCase() !== 'connection') continue;
-    for (const token of value.split(',')) listed.add(token.trim().toLowerCase());
+  const names: string[] = [];
+  const listed: string[] = [];
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] ?? '').toLowerCase();
+    names.push(name);
+    if (name !== 'connection') continue;
+    for (const token of (rawHeaders[i + 1] ?? '').split(',')) listed.push(token.trim().toLowerCase());
   }
-  // Framing is never up to a peer's Connection header: without its length a body would run into the next message
-  listed.delete('content-length');
-  return [...pairs(rawHeaders)]
-    .filter(([name]) => !HOP_BY_HOP.has(name.toLowerCase()) && !listed.has(name.toLowerCase()))
-    .flat();
+  const passed: string[] = [];
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i] ?? '';
+    if (HOP_BY_HOP.has(name) || drop.includes(name)) continue;
+    // Framing is never up to a peer's Connection header: without its length a body would run into the next message
+    if (listed.includes(name) && name !== 'content-length') continue;
+    passed.push(rawHeaders[i * 2] ?? '', rawHeaders[i * 2 + 1] ?? '');
+  }
+  return passed;
 }
 
 /** Name and value of each header, from Node's `rawHeaders`. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { runService, serviceEnvSchema } from '@enclaver/bus/service';
 import * as z from 'zod';
 import { AccessLog } from './access-log.ts';
+import { TrustedProxies } from './http/trusted-proxies.ts';
 import { limits } from './limits.ts';
 import { OuterProxy } from './outer-proxy.ts';
 import { ParentPolicy } from './parent-policy.ts';
@@ -14,6 +15,19 @@ const envSchema = serviceEnvSchema.extend({
   /** What the parent lets enclaves reach. */
   ENCLAVER_EGRESS_POLICY: z.string().startsWith('/').optional(),
   ENCLAVER_ACCESS_LOG: z.enum(['off', 'json']).default('off'),
+  /** Load balancers in front, whose `X-Forwarded-*` is taken: ranges, with commas between several. */
+  ENCLAVER_TRUSTED_PROXIES: z
+    .string()
+    .transform((text, context): TrustedProxies => {
+      try {
+        return new TrustedProxies(text.split(',').map((range) => range.trim()));
+      } catch (error) {
+        const { message } = error as Error;
+        context.addIssue({ code: 'custom', message: `${message}; allowed are ranges such as 10.0.0.0/8, with commas` });
+        return z.NEVER;
+      }
+    })
+    .optional(),
   /** What open connections get at the end of this process. */
   ENCLAVER_DRAIN_SECONDS: z.coerce.number().min(0).max(limits.drainSecondsMax).default(limits.drainSeconds),
 });
@@ -36,6 +50,7 @@ await runService({
     const proxy = new OuterProxy(bus, logger, {
       policy: policyFile === undefined ? undefined : await ParentPolicy.read(policyFile),
       accessLog,
+      trustedProxies: env.ENCLAVER_TRUSTED_PROXIES,
       peerPath: dir && join(dir, 'outer-proxy.sock'),
       drainMs: env.ENCLAVER_DRAIN_SECONDS * 1000,
       metrics,

@@ -9,6 +9,7 @@ import { httpMetrics } from './http/http-metrics.ts';
 import { HttpPorts } from './http/http-ports.ts';
 import type { OnRequestEnd } from './http/request-entry.ts';
 import { requestLog } from './http/request-log.ts';
+import type { TrustedProxies } from './http/trusted-proxies.ts';
 import { limits } from './limits.ts';
 import { Lookups } from './lookups.ts';
 import type { ParentPolicy } from './parent-policy.ts';
@@ -25,6 +26,8 @@ export interface OuterProxyOptions {
   /** What the parent lets enclaves reach; by default all. */
   policy?: ParentPolicy | undefined;
   accessLog?: AccessLog | undefined;
+  /** Load balancers in front of HTTP mode. */
+  trustedProxies?: TrustedProxies | undefined;
 }
 
 /**
@@ -53,7 +56,7 @@ export class OuterProxy {
     const onRequestEnd: OnRequestEnd = (entry) => {
       for (const tell of onEnd) tell(entry);
     };
-    this.#http = new HttpPorts(this.#relay, logger, { onRequestEnd });
+    this.#http = new HttpPorts(this.#relay, logger, { onRequestEnd, trusted: options.trustedProxies });
     this.#events = bus.events();
   }
 

@@ -16,6 +16,7 @@ import { FakeGuest, type GuestHandler } from '../../../libs/vsock/test/fake-gues
 import { httpMetrics } from '../src/http/http-metrics.ts';
 import { HttpPorts } from '../src/http/http-ports.ts';
 import { Share } from '../src/http/share.ts';
+import type { TrustedProxies } from '../src/http/trusted-proxies.ts';
 import type { Destination, Ingress } from '../src/ingress.ts';
 import { groupLimits, type Limits, limits } from '../src/limits.ts';
 
@@ -31,16 +32,17 @@ export class HttpHarness implements AsyncDisposable {
   readonly #groups = new Map<string, RelayGroup>();
   readonly #open: Ingress[] = [];
 
-  private constructor(work: string, bounds: Partial<Limits>) {
+  private constructor(work: string, bounds: Partial<Limits>, trusted: TrustedProxies | undefined) {
     this.#work = work;
     this.ports = new HttpPorts(this.#relay, pino({ level: 'silent' }), {
       bounds: { ...limits, ...bounds },
       onRequestEnd: httpMetrics(this.metrics),
+      trusted,
     });
   }
 
-  static async start(bounds: Partial<Limits> = {}): Promise<HttpHarness> {
-    return new HttpHarness(await mkdtemp(join(tmpdir(), 'enclaver-http-')), bounds);
+  static async start(bounds: Partial<Limits> = {}, trusted?: TrustedProxies): Promise<HttpHarness> {
+    return new HttpHarness(await mkdtemp(join(tmpdir(), 'enclaver-http-')), bounds, trusted);
   }
 
   /** Publishes an enclave's port; `image` tells its image apart, `state` is that of its record. */

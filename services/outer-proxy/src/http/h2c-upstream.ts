@@ -111,6 +111,7 @@ async function exchange(stream: ClientHttp2Stream, { body, trailers, onBody }: A
       reason: '',
       headers: endToEnd(withoutPseudo(raw as string[])),
       body: stream,
+      isWhole: false,
       isHeadOnly: (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0,
       trailers: () => behind,
     });

@@ -77,10 +77,11 @@ export class H2c {
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
     rawHeaders: readonly string[],
-    client: Client,
+    peer: Client,
   ): Promise<void> {
     // What happens to a broken stream is decided where it is read and written
     stream.on('error', (error) => this.#front.logger.debug({ err: error }, 'HTTP/2 stream broke'));
+    const client = this.#front.trusted?.clientOf(peer, headers) ?? peer;
     const entry = entryOf(client, headers[':method'], authorityOf(headers), headers[':path']);
     try {
       const asked = askedOf(this.#front, stream, headers, rawHeaders, entry);

@@ -9,6 +9,7 @@ import { createHttp1 } from './http1.ts';
 import type { OnRequestEnd, RequestEntry } from './request-entry.ts';
 import { RouteTable } from './route-table.ts';
 import type { Target } from './target.ts';
+import type { TrustedProxies } from './trusted-proxies.ts';
 
 /** What a connection of HTTP/2 starts with, as far as no method of HTTP/1.1 does. */
 const PREFACE = 'PRI';
@@ -18,6 +19,7 @@ export interface HttpListenerTools {
   readonly logger: Logger;
   readonly limits: Limits;
   readonly onRequestEnd: OnRequestEnd;
+  readonly trusted: TrustedProxies | undefined;
 }
 
 /** One address on which clients speak HTTP/1.1, or HTTP/2 in clear by prior knowledge, with the enclaves behind it. */
@@ -27,6 +29,7 @@ export class HttpListener implements Front {
   readonly logger: Logger;
   readonly limits: Limits;
   readonly onRequestEnd: OnRequestEnd;
+  readonly trusted: TrustedProxies | undefined;
   readonly port: number;
   readonly #acceptor: Acceptor;
   readonly #http1: Server;
@@ -43,6 +46,7 @@ export class HttpListener implements Front {
     this.logger = tools.logger;
     this.limits = tools.limits;
     this.onRequestEnd = tools.onRequestEnd;
+    this.trusted = tools.trusted;
     this.port = at.port;
     this.#http1 = createHttp1(this);
     // It has connections without listening itself: at this event Node begins to look for those that are slow

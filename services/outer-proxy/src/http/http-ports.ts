@@ -7,8 +7,15 @@ import { type Limits, limits } from '../limits.ts';
 import type { HttpListener, HttpListenerTools } from './http-listener.ts';
 import type { OnRequestEnd } from './request-entry.ts';
 import type { Target, TargetState } from './target.ts';
+import type { TrustedProxies } from './trusted-proxies.ts';
 
 type Closing = Parameters<Ingress['close']>[0];
+
+export interface HttpPortsOptions {
+  bounds?: Limits;
+  onRequestEnd?: OnRequestEnd;
+  trusted?: TrustedProxies | undefined;
+}
 
 /** The HTTP listeners of all enclaves, one for each address, shared by those that are published there. */
 export class HttpPorts {
@@ -19,9 +26,9 @@ export class HttpPorts {
   constructor(
     relay: Relay,
     logger: Logger,
-    { bounds = limits, onRequestEnd = () => undefined }: { bounds?: Limits; onRequestEnd?: OnRequestEnd } = {},
+    { bounds = limits, onRequestEnd = () => undefined, trusted }: HttpPortsOptions = {},
   ) {
-    this.#tools = { relay, logger, limits: bounds, onRequestEnd };
+    this.#tools = { relay, logger, limits: bounds, onRequestEnd, trusted };
   }
 
   /** Errors: `ROUTE_IN_USE` and those of `openIngress`. */

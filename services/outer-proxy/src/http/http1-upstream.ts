@@ -74,6 +74,7 @@ function answer(answered: IncomingMessage): Answer {
     reason: answered.statusMessage ?? '',
     headers: endToEnd(answered.rawHeaders),
     body: answered,
+    isWhole: answered.complete,
     isHeadOnly: false,
     trailers: () => endToEnd(answered.rawTrailers),
   };

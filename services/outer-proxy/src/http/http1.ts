@@ -60,7 +60,7 @@ export function createHttp1(front: Front): Server {
   server.on('upgrade', (request, socket, head) => void serveUpgrade(front, request, socket, head));
   server.on('connect', (request, socket) => {
     socket.on('error', () => socket.destroy());
-    const entry = entryOfRequest(request);
+    const entry = entryOfRequest(front, request);
     answerRaw(
       socket,
       entry,
@@ -95,7 +95,7 @@ async function serveRequest(
 ): Promise<void> {
   // Node has read it out of the same bytes before the connection was closed
   if (isDoubtful(request)) return;
-  const entry = entryOfRequest(request);
+  const entry = entryOfRequest(front, request);
   try {
     const asked = askedOf(front, request, entry, onContinue);
     await front.find(entry, hostOf(asked.authority), asked.target).run(entry, async (running) => {
@@ -112,7 +112,7 @@ async function serveRequest(
 
 async function serveUpgrade(front: Front, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
   socket.on('error', () => socket.destroy());
-  const entry = entryOfRequest(request);
+  const entry = entryOfRequest(front, request);
   try {
     const asked = askedOf(front, request, entry);
     await front.find(entry, hostOf(asked.authority), asked.target).run(entry, async (running) => {
@@ -155,8 +155,9 @@ async function join(
   entry.bytesOut = bytesBToA;
 }
 
-function entryOfRequest({ socket, method, headers, url }: IncomingMessage): RequestEntry {
-  return entryOf(clientOf(socket), method, headers.host, url);
+function entryOfRequest({ trusted }: Front, { socket, method, headers, url }: IncomingMessage): RequestEntry {
+  const peer = clientOf(socket);
+  return entryOf(trusted?.clientOf(peer, headers) ?? peer, method, headers.host, url);
 }
 
 /** @throws RequestError, HttpFault 400 */
@@ -183,7 +184,7 @@ function askedOf({ limits }: Front, request: IncomingMessage, entry: RequestEntr
 
 export function clientOf({ remoteAddress = '', remotePort, localPort = 0 }: Socket): Client {
   // An IPv4 client of an IPv6 listener
-  return { address: remoteAddress.replace(/^::ffff:(?=[\d.]+$)/, ''), port: remotePort, localPort };
+  return { address: remoteAddress.replace(/^::ffff:(?=[\d.]+$)/, ''), port: remotePort, localPort, proto: 'http' };
 }
 
 function endWithClient(response: ServerResponse, running: Running): void {
@@ -206,19 +207,22 @@ async function reply(front: Front, answer: Answer, response: ServerResponse, run
   response.sendDate = false;
   if (!front.keepsAlive) response.shouldKeepAlive = false;
   try {
-    response.writeHead(answer.status, answer.reason, [...answer.headers]);
+    response.writeHead(answer.status, answer.reason, answer.headers);
   } catch (cause) {
     answer.body.destroy();
     throw new HttpFault(502, 'the head of the answer cannot be written', { cause });
   }
   entry.status = answer.status;
   answer.body.once('error', () => running.failed());
-  flushSoon(response);
+  if (!answer.isWhole) flushSoon(response);
   await pass(answer.body, response, {
     onBytes: (count) => {
       entry.bytesOut += count;
     },
-    onEnd: () => response.addTrailers([...pairs(answer.trailers())]),
+    onEnd: () => {
+      const trailers = answer.trailers();
+      if (trailers.length > 0) response.addTrailers([...pairs(trailers)]);
+    },
   });
 }
 

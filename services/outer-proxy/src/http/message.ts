@@ -6,8 +6,9 @@ export interface Client {
   readonly address: string;
   /** Undefined where only a load balancer knows it. */
   readonly port: number | undefined;
-  /** The port of ours that it came to. */
+  /** The port that it came to: ours, or that of a load balancer. */
   readonly localPort: number;
+  readonly proto: 'http' | 'https';
 }
 
 /** A request as it goes on to an enclave, whichever version of HTTP it came in. */
@@ -28,8 +29,10 @@ export interface Answer {
   readonly status: number;
   /** Empty where the version has none. */
   readonly reason: string;
-  readonly headers: readonly string[];
+  readonly headers: string[];
   readonly body: Readable;
+  /** All of the body has come with the head. */
+  readonly isWhole: boolean;
   /** HTTP/2 said with the head that nothing follows, and for gRPC that makes the head the trailers. */
   readonly isHeadOnly: boolean;
   /** Known at the end of the body. */
