@@ -17,6 +17,12 @@ export const parts: readonly Part[] = [
   { name: 'egress', what: 'the way out beside tinyproxy and squid', rounds: 5, quickRounds: 1 },
   { name: 'tls', what: 'TLS that ends in odyn beside openssl s_server', rounds: 5, quickRounds: 1 },
   { name: 'kms', what: 'the KMS proxy beside the RSA operations that bound it', rounds: 5, quickRounds: 1 },
+  {
+    name: 'log',
+    what: 'log lines from the app to the bus and a file, beside cat and rsyslog',
+    rounds: 5,
+    quickRounds: 1,
+  },
   { name: 'bus', what: 'requests and events beside a bare NATS client', rounds: 5, quickRounds: 1 },
   { name: 'build', what: 'EIF assembly beside cat and sha384sum', rounds: 5, quickRounds: 1 },
   { name: 'lifecycle', what: 'boot, notice of death, idle memory', rounds: 20, quickRounds: 2 },

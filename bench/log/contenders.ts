@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -55,7 +55,7 @@ export async function ours(name: string, { file }: { file: boolean }): Promise<C
     ...process.env,
     NODE_OPTIONS: '--max-semi-space-size=1',
     ENCLAVER_BUS: join(folder, 'bus.json'),
-    ENCLAVER_LOG_LEVEL: process.env.BENCH_LOG ?? 'error',
+    ENCLAVER_LOG_LEVEL: 'error',
     ...(file ? { ENCLAVER_LOG_SINKS: `file:${folder}/logs?format=text&size=100G&count=1` } : {}),
   };
   const relay = spawn(process.execPath, [join(import.meta.dirname, '../../services/log-relay/src/main.ts')], {
@@ -102,10 +102,6 @@ export async function ours(name: string, { file }: { file: boolean }): Promise<C
       const seconds = (performance.now() - begun) / 1000;
       await sleep(50);
       clearInterval(watch);
-      if (process.env.BENCH_CPU !== undefined)
-        process.stderr.write(
-          `relay, nats, odyn: ${used.map((s) => ((s * 1e6) / lines).toFixed(1))} µs of CPU a line\n`,
-        );
       return { seconds, cpu: used.reduce((sum, each) => sum + each, 0) };
     },
     async [Symbol.asyncDispose]() {
@@ -122,7 +118,7 @@ export async function ours(name: string, { file }: { file: boolean }): Promise<C
 export function cat(): Contender {
   const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
   return {
-    name: '`cat` through a Unix socket into a file',
+    name: 'cat through a Unix socket',
     async run({ lines, bytes }) {
       const [socket, file] = [join(folder, 'socket'), join(folder, 'file')];
       const out = spawn('sh', ['-c', `exec ${program} from ${socket} cat > ${file}`], {
@@ -144,56 +140,30 @@ export function cat(): Contender {
   };
 }
 
-const RSYSLOG = '/usr/sbin/rsyslogd';
-const SYSLOG_NG = '/usr/sbin/syslog-ng';
+export const RSYSLOG = '/usr/sbin/rsyslogd';
 
-/** Debian's syslog daemons: lines through a Unix stream socket into a file, with a time and a name before each. */
-export const daemons = [
-  {
-    name: 'rsyslog',
-    needs: existsSync(RSYSLOG) ? undefined : 'rsyslog',
-    start: (folder: string) => {
-      writeFileSync(
-        join(folder, 'conf'),
-        `global(workDirectory="${folder}")
+/** Debian's syslog daemon: lines through a Unix stream socket into a file, with a time and a name before each. */
+export async function rsyslog(): Promise<Contender> {
+  const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
+  const file = join(folder, 'file');
+  writeFileSync(
+    join(folder, 'conf'),
+    `global(workDirectory="${folder}")
 main_queue(queue.size="100000")
 module(load="imptcp")
 input(type="imptcp" path="${folder}/socket" supportOctetCountedFraming="off")
 template(name="line" type="string" string="%timegenerated:::date-rfc3339% bench stdout| %rawmsg%\\n")
-action(type="omfile" file="${folder}/file" template="line")
+action(type="omfile" file="${file}" template="line")
 `,
-      );
-      return [RSYSLOG, '-n', '-f', join(folder, 'conf'), '-i', join(folder, 'pid')];
-    },
-  },
-  {
-    name: 'syslog-ng',
-    needs: existsSync(SYSLOG_NG) ? undefined : 'syslog-ng-core',
-    start: (folder: string) => {
-      writeFileSync(
-        join(folder, 'conf'),
-        `@version: 3.38
-source s { unix-stream("${folder}/socket" flags(no-parse) log-iw-size(10000) log-fetch-limit(1000)); };
-destination d { file("${folder}/file" template("\${R_ISODATE} bench stdout| \${MESSAGE}\\n") log-fifo-size(20000)); };
-log { source(s); destination(d); flags(flow-control); };
-`,
-      );
-      const at = (name: string) => join(folder, name);
-      return [SYSLOG_NG, '-F', '-f', at('conf'), '-R', at('persist'), '-p', at('pid'), '-c', at('ctl')];
-    },
-  },
-] as const;
-
-export async function daemon({ name, start }: (typeof daemons)[number]): Promise<Contender> {
-  const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
-  const [command = '', ...args] = start(folder);
-  const child: ChildProcess = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  );
+  const child = spawn(RSYSLOG, ['-n', '-f', join(folder, 'conf'), '-i', join(folder, 'pid')], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
   while (!existsSync(join(folder, 'socket')) && child.exitCode === null) await sleep(50);
-  const file = join(folder, 'file');
   const linesIn = (): number => Number(execFileSync('sh', ['-c', `wc -l < ${file}`], { encoding: 'utf8' }));
   let written = 0;
   return {
-    name: `${name}: Unix socket to file`,
+    name: 'rsyslog',
     async run({ lines, bytes }) {
       const before = cpuOf(child.pid);
       const begun = performance.now();
@@ -204,7 +174,7 @@ export async function daemon({ name, start }: (typeof daemons)[number]): Promise
         const now = existsSync(file) ? statSync(file).size : 0;
         if (now !== size) seconds = (performance.now() - begun) / 1000;
         else if (linesIn() >= written) break;
-        else if (performance.now() - begun > 60_000) throw new Error(`${name} has ${linesIn()} lines of ${written}`);
+        else if (performance.now() - begun > 60_000) throw new Error(`rsyslog has ${linesIn()} lines of ${written}`);
         size = now;
       }
       return { seconds, cpu: cpuOf(child.pid) - before };
