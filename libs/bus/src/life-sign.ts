@@ -1,10 +1,11 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 
-const NAME = /^alive-[0-9a-f-]{36}\.sock$/;
+/** Shorter than the longest of an enclave's own sockets: a path of a socket has at most 107 bytes. */
+const NAME = /^alive-[0-9a-f]{12}\.sock$/;
 
 /**
  * A Unix socket under a name of its own, which the kernel closes at the end of its process, however that ends. Whoever sees the folder
@@ -26,7 +27,7 @@ export class LifeSign {
       const path = join(folder, name);
       if (await hasGoneOut(path)) await rm(path, { force: true });
     }
-    const path = join(folder, `alive-${randomUUID()}.sock`);
+    const path = join(folder, `alive-${randomBytes(6).toString('hex')}.sock`);
     const server = createServer((socket) => socket.destroy());
     server.listen(path);
     await once(server, 'listening');
