@@ -6,6 +6,8 @@ export const limits = {
   requestTimeoutMs: 30_000,
   /** A build of a large image on a slow disk, or its way from a registry; whether the service lives is seen long before that. */
   longTimeoutMs: 3_600_000,
+  /** Characters of an error's message, which may quote a request of megabytes: some hundred lines, and far below what the bus takes. */
+  errorText: 8_000,
   /** A ping of the services: all that answer do so within milliseconds, this is how long we listen. */
   pingMs: 250,
   /** Between two pings of the service that works on a long request, and how many it may miss: a busy one answers late. */
