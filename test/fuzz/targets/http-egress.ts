@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { essence, FramingBench } from '../../../odyn/test/properties/framing-bench.ts';
+import { LAST } from '../../../odyn/test/properties/http-messages.ts';
+import { readRequests } from '../../../odyn/test/properties/strict-http.ts';
+
+export const seeds = [
+  'GET http://a.example/x HTTP/1.1\r\nHost: x\r\nConnection: x-a\r\nX-A: 1\r\n\r\n',
+  'POST http://a.example/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc',
+  'POST http://c.example:8080/?q HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nX-T: 1\r\n\r\n',
+  'GET http://a.example/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+];
+
+/** Each is a connection, and some wait for the rest of a body. */
+export const cases = 1_000;
+
+/** So long without a byte there will be none: what did not arrive by then can break no rule. */
+const QUIET_MS = 5;
+
+let opened: Promise<FramingBench> | undefined;
+
+/** odyn's proxy: nothing arrives at a server but requests that were there by the letter, whatever an app sends. */
+export async function fuzz(input: Buffer): Promise<void> {
+  opened ??= FramingBench.open();
+  const bench = await opened;
+  const text = input.toString('latin1') + LAST;
+  await bench.exchange(text, QUIET_MS);
+  assert.equal(bench.isBroken, false, 'what arrived can be read in two ways');
+  const there = readRequests(text).messages.map(essence);
+  for (const each of bench.arrived.map(essence)) assert.ok(there.includes(each), `arrived: ${each}`);
+}
