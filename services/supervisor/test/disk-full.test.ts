@@ -1,39 +1,21 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtemp, open, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { SmallDisk } from '../../../test/stack/small-disk.ts';
 import { TestHost } from './test-host.ts';
 
 describe('supervisor whose bus has no disk left', function () {
   this.timeout(60_000);
-  let disk: string;
+  let disk: SmallDisk;
   const host = TestHost.use(async () => {
-    disk = await mkdtemp(join(tmpdir(), 'enclaver-disk-'));
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', disk]);
-    return disk;
+    disk = await SmallDisk.make('4m');
+    return disk.path;
   });
 
-  after(async () => {
-    execFileSync('umount', ['--lazy', disk]);
-    await rm(disk, { recursive: true });
-  });
-
-  async function fill(): Promise<void> {
-    const file = await open(join(disk, 'filler'), 'w');
-    try {
-      for (;;) await file.write(Buffer.alloc(4096));
-    } catch (error) {
-      assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC');
-    } finally {
-      await file.close();
-    }
-  }
+  after(() => disk[Symbol.asyncDispose]());
 
   it('starts nothing that it cannot keep, and tells what ended meanwhile when there is room', async () => {
     await host.restart({ acceptMs: 2_000 });
     const { id } = await host.runTo('ready');
-    await fill();
+    await disk.fill();
     // What the server has at hand it may still store; then it stores nothing
     let accepted = 0;
     const refused = { code: '', remedy: '' };
@@ -48,7 +30,7 @@ describe('supervisor whose bus has no disk left', function () {
     assert.equal(refused.code, 'BUS_NOT_STORING');
     assert.match(refused.remedy, /restart/);
     host.backend.machines[0]?.say({ status: 'exited', code: 7 });
-    await rm(join(disk, 'filler'));
+    await disk.free();
     await host.nats.crash();
     await host.nats.restart();
     assert.deepEqual((await host.until('exited', id)).data.result, { kind: 'exited', code: 7 });
