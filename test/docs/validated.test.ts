@@ -72,6 +72,7 @@ describe('commands of the documentation', function () {
       'enclaver run --restart sometimes web.eif',
       'sudo enclaver logs -z web',
       'a=b && echo $(enclaver ps -q)',
+      "unshare -n sh -c 'exec enclaver ps -q'",
       'docker compose up --no-dep log-relay',
       'docker compose up -d log-rely',
       'docker stp enclaver-outer-proxy-1',

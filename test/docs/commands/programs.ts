@@ -15,7 +15,9 @@ type Check = (args: readonly string[]) => void | Promise<void>;
 
 /** Everyday programs, of which a reader sees what they do. */
 const everyday =
-  'base64 cat chmod cp cut curl head install jq ls mkdir openssl printf rm sed ssh stat tar tee test true'.split(' ');
+  'base64 cat chmod cp cut curl head install ip jq ls mkdir openssl printf rm sed ssh stat tar tee test true'.split(
+    ' ',
+  );
 const builtins = ['cd', 'echo', 'export', 'kill'];
 
 /** What is run elsewhere, and where that is: nothing here can say more of it. */

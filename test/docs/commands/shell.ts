@@ -15,19 +15,20 @@ export function callsIn(script: string): Call[] {
     if (node.type === 'Script' && (node.errors?.length ?? 0) > 0)
       throw new Error(`not a script of a shell: ${JSON.stringify(node.errors)}\n${script}`);
     if (node.type === 'Function') throw new Error(`a function hides commands: ${script}`);
-    if (node.type === 'Command' && node.name !== undefined) calls.push(callOf(node, script));
+    if (node.type === 'Command' && node.name !== undefined) calls.push(...callsOf(node, script));
     forEachChild(node, visit);
   };
   visit(parse(script));
   return calls;
 }
 
-function callOf(command: Command, script: string): Call {
+function callsOf(command: Command, script: string): Call[] {
   const words = [command.name, ...command.args].flatMap((word) =>
     word === undefined ? [] : word.type === 'Word' ? expandBraces(word) : [word.text],
   );
   const [program = '', ...args] = unwrapped(words);
-  return { program, args, text: script.slice(command.pos, command.end) };
+  if (['bash', 'sh'].includes(program) && args[0] === '-c' && args[1] !== undefined) return callsIn(args[1]);
+  return [{ program, args, text: script.slice(command.pos, command.end) }];
 }
 
 /** `a{b,c}` is two words. None of our documents has one within another. */
@@ -45,7 +46,7 @@ function expandBraces(word: Word): string[] {
 function unwrapped(words: readonly string[]): readonly string[] {
   const [first = '', ...rest] = words;
   if (/^\w+=/.test(first)) return unwrapped(rest);
-  if (!['sudo', 'env', 'exec', 'npx'].includes(first)) return words;
+  if (!['sudo', 'env', 'exec', 'npx', 'unshare'].includes(first)) return words;
   while (rest[0]?.startsWith('-') === true) rest.shift();
   return unwrapped(rest);
 }
