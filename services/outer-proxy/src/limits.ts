@@ -32,8 +32,8 @@ export const limits = {
   /** Requests of one route of an enclave under way, upgraded connections among them: each has a connection to the inside. */
   httpRequests: 4_096,
   /**
-   * What requests of one enclave and the bytes of their connections may take before others are served, and what each counts for
-   * beside its bytes: some milliseconds. A rate of bytes lets so much pass at once, as in the relay.
+   * What requests of one enclave and the bytes of their connections may take before others are served, and what a request counts
+   * for beside its bytes: some milliseconds. A rate of bytes lets so much pass at once, as in the relay.
    */
   turnBytes: 1024 * 1024,
   turnCost: 16 * 1024,

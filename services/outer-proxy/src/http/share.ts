@@ -33,19 +33,22 @@ export class Share implements StreamGate {
   }
 
   enter(go: () => void): boolean {
-    if (this.#waiting.length === 0 && this.#credit > 0 && this.#waitMs() === 0) {
-      this.#credit -= limits.turnCost;
-      return true;
-    }
+    if (this.#waiting.length === 0 && this.#credit > 0 && this.#waitMs() === 0) return true;
     this.#waiting.push(go);
     this.#schedule();
     return false;
   }
 
-  /** Resolves when it is this request's turn; undefined: at once. */
+  /** Resolves when it is this request's turn; undefined: at once. It counts beside its bytes. */
   turn(): Promise<void> | undefined {
     const { promise, resolve } = Promise.withResolvers<void>();
-    return this.enter(resolve) ? undefined : promise;
+    const start = (): void => {
+      this.#credit -= limits.turnCost;
+      resolve();
+    };
+    if (!this.enter(start)) return promise;
+    start();
+    return undefined;
   }
 
   passed(received: number, sent: number): void {
@@ -58,7 +61,6 @@ export class Share implements StreamGate {
     this.#isScheduled = false;
     this.#credit = limits.turnBytes;
     while (this.#waiting.length > 0 && this.#credit > 0 && this.#waitMs() === 0) {
-      this.#credit -= limits.turnCost;
       this.#waiting.shift()?.();
     }
     if (this.#waiting.length > 0) this.#schedule();
