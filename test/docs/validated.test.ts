@@ -65,6 +65,20 @@ describe('commands of the documentation', function () {
     assert.deepEqual(problems, []);
   });
 
+  it('in the text, those of other programs, too', async () => {
+    const spans = documents.flatMap((path) =>
+      [...read(path).matchAll(/`((?:docker compose|kubectl|npm|scripts\/(?:engine|setup)|systemctl) [^`<…]+)`/g)].map(
+        ([, span = '']) => span,
+      ),
+    );
+    assert.ok(spans.length > 20);
+    const problems = await Promise.all([...new Set(spans)].flatMap(callsIn).map(problemOf));
+    assert.deepEqual(
+      problems.filter((problem) => problem !== undefined),
+      [],
+    );
+  });
+
   it('are told apart from what no program takes', async () => {
     const wrong = [
       'enclaver ps --al',
