@@ -36,8 +36,14 @@ export const seeds = [
     { id, code: 3, result: { kind: 'exited', code: 3 } },
     id,
   ),
-  encodeCloudEvent('log-relay', 'enclaver.v1.log.stdout', {
-    lines: [{ time: '2026-01-01T00:00:00.000123Z', text: 'a line', sequence: 1, continues: true, encoding: 'base64' }],
+  encodeCloudEvent('log-relay', 'enclaver.v1.log.records', {
+    lines: [
+      { time: '2026-01-01T00:00:00.000123Z', text: 'a line', sequence: 1, continues: true, encoding: 'base64' },
+      { time: '2026-01-01T00:00:00.000123Z', text: 'another', sequence: 2, stream: 'stderr' },
+    ],
+    lost: 1,
+    next: 3,
+    lostInAll: 1,
   }),
   encodeCloudEvent('supervisor', 'enclaver.v1.enclave', record, id),
 ];
