@@ -83,9 +83,10 @@ export class LogStore {
     await this.#manager.streams.purge(LOG_STREAM, { filter: subjects.logs(id), seq: position + 1 });
   }
 
-  /** How far the sink `key` has come; undefined for a new one. */
+  /** How far the sink `key` has come; undefined for a new one. A bus that is away is waited for. */
   async cursor(key: string): Promise<LogCursor | undefined> {
-    return contentOf(await (await this.#bucket()).get(key), logCursorSchema);
+    const entry = await this.#writes.until(async () => (await this.#bucket()).get(key));
+    return contentOf(entry, logCursorSchema);
   }
 
   async putCursor(key: string, cursor: LogCursor): Promise<void> {

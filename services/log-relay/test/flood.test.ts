@@ -105,6 +105,10 @@ function killed(relays: number): void {
       assert.deepEqual(event.data, { lines: LINES, lost: 0 });
       break;
     }
+    // Whoever serves the sinks now brings them all of it; one that is told to end before leaves the rest to the next
+    const isIn = (text: string): boolean => text.includes(`"sequence":${LINES - 1},`);
+    const newest = (): Promise<string> => readFile(join(folder, 'logs', `${record.name}.log`), 'utf8').catch(() => '');
+    while (!isIn(stdout) || !isIn(await newest())) await sleep(100);
     for (const relay of running) {
       relay.kill('SIGTERM');
       await once(relay, 'exit');
