@@ -179,6 +179,16 @@ describe('enclaver logs', function () {
     }
   });
 
+  it('ends well when somebody who follows has seen enough', async () => {
+    await bus.enclaves.put(many);
+    await publish(many, 'odyn', 10_000, ['{"level":"info","msg":"ready"}']);
+    const command = start('many', '-f', '--tail', '1', '--stream', 'odyn');
+    await once(command.stderr, 'readable');
+    command.kill('SIGINT');
+    if (command.exitCode === null) await once(command, 'exit');
+    assert.equal(command.exitCode, 0);
+  });
+
   it('says what is allowed', async () => {
     for (const [option, value, expected] of [
       ['--since', 'yesterday', /90s, 10m/],

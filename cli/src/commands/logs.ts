@@ -36,6 +36,8 @@ export function addLogs(program: Command): void {
 }
 
 async function logs(enclave: string, options: LogsOptions): Promise<void> {
+  // Its wished end, as with `enclaver events`
+  if (options.follow === true) for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(0));
   await using session = await openSession();
   const { bus } = session;
   const { enclave: record } = await bus.request('supervisor', 'describe', { id: enclave });
