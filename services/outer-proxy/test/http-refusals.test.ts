@@ -66,7 +66,9 @@ describe('HTTP mode: what it refuses', () => {
   it('takes a target in absolute form for the host that Host names, and for no other', async () => {
     const answer = await sendRaw(port, 'GET http://a:80/x?y HTTP/1.1\r\nHost: A:80\r\nConnection: close\r\n\r\n');
     assert.match(answer, /^HTTP\/1\.1 200 /);
-    assert.deepEqual(seen, ['/x?y']);
+    await sendRaw(port, 'OPTIONS http://a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    await sendRaw(port, 'GET http://a?y HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    assert.deepEqual(seen, ['/x?y', '*', '/?y']);
     const other = await sendRaw(port, 'GET http://b/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
     assert.match(other, /^HTTP\/1\.1 400 [\s\S]*HOST_INVALID/);
   });

@@ -11,10 +11,11 @@ export function hostOf(authority: string): string {
 
 /**
  * Path and query of a request target. One in absolute form, which servers have to take (RFC 9112, section 3.2.2), must be for the
- * same host as the `Host` header: else two readers could take it for two different requests.
+ * same host as the `Host` header: else two readers could take it for two different requests. Of an `OPTIONS` without a path it is
+ * `*` (section 3.2.4).
  * @throws RequestError HOST_INVALID, REQUEST_INVALID
  */
-export function targetOf(target: string, authority: string): string {
+export function targetOf(method: string, target: string, authority: string): string {
   if (target.startsWith('/') || target === '*') return target;
   const match = /^http:\/\/([^/?#]*)([^#]*)$/i.exec(target);
   if (match === null) throw new RequestError(400, 'REQUEST_INVALID', 'the request target is no path');
@@ -22,5 +23,6 @@ export function targetOf(target: string, authority: string): string {
   if (named.toLowerCase() !== authority.toLowerCase()) {
     throw new RequestError(400, 'HOST_INVALID', 'the request target names another host than Host');
   }
+  if (rest === '' && method === 'OPTIONS') return '*';
   return rest.startsWith('/') ? rest : `/${rest}`;
 }

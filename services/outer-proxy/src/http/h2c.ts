@@ -156,7 +156,7 @@ function askedOf(
   return {
     method,
     authority,
-    target: targetOf(headers[':path'] ?? '', authority),
+    target: targetOf(method, headers[':path'] ?? '', authority),
     headers: withForwarded(oneCookie(endToEnd(fields, ['host', 'expect'])), authority, entry.client),
     framing: framingOf(headers, hasBody),
     body: hasBody ? stream : undefined,

@@ -170,7 +170,7 @@ function askedOf({ limits }: Front, request: IncomingMessage, entry: RequestEntr
   return {
     method: request.method ?? 'GET',
     authority,
-    target: targetOf(request.url ?? '', authority),
+    target: targetOf(request.method ?? '', request.url ?? '', authority),
     headers: withForwarded(passed, authority, entry.client),
     framing,
     body: hasBody(request) ? request : undefined,
