@@ -1,7 +1,6 @@
-import assert from 'node:assert/strict';
 import { essence, FramingBench } from '../../../odyn/test/properties/framing-bench.ts';
 import { LAST } from '../../../odyn/test/properties/http-messages.ts';
-import { readRequests } from '../../../odyn/test/properties/strict-http.ts';
+import { ByTheLetter } from '../by-the-letter.ts';
 
 export const seeds = [
   'GET http://a.example/x HTTP/1.1\r\nHost: x\r\nConnection: x-a\r\nX-A: 1\r\n\r\n',
@@ -13,18 +12,10 @@ export const seeds = [
 /** Each is a connection, and some wait for the rest of a body. */
 export const cases = 1_000;
 
-/** So long without a byte there will be none: what did not arrive by then can break no rule. */
-const QUIET_MS = 5;
-
-let opened: Promise<FramingBench> | undefined;
+let opened: Promise<ByTheLetter> | undefined;
 
 /** odyn's proxy: nothing arrives at a server but requests that were there by the letter, whatever an app sends. */
 export async function fuzz(input: Buffer): Promise<void> {
-  opened ??= FramingBench.open();
-  const bench = await opened;
-  const text = input.toString('latin1') + LAST;
-  await bench.exchange(text, QUIET_MS);
-  assert.equal(bench.isBroken, false, 'what arrived can be read in two ways');
-  const there = readRequests(text).messages.map(essence);
-  for (const each of bench.arrived.map(essence)) assert.ok(there.includes(each), `arrived: ${each}`);
+  opened ??= FramingBench.open().then((bench) => ByTheLetter.open(bench, LAST, essence, seeds[0] ?? ''));
+  await (await opened).hold(input);
 }
