@@ -1,4 +1,4 @@
-// One relay hop, TCP client → relay → Unix server, ours beside others: `node bench/relay/main.ts [rounds]`.
+// One relay hop, TCP client → relay → Unix server, ours beside others: `node bench/relay/main.ts [rounds] [names, as a pattern]`.
 // Client, relay and server share one CPU, so that a figure is the total cost; rounds alternate between the relays, and
 // medians are compared within one run only. Prints a table in Markdown, with ratios, to stdout.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
@@ -222,7 +222,8 @@ try {
   const runs = [fresh('direct', FIRST_PORT, undefined)];
   const missing: string[] = [];
   let port = FIRST_PORT;
-  for (const peer of peers) {
+  const named = new RegExp(process.argv[3] ?? '');
+  for (const peer of peers.filter(({ name }) => named.test(name))) {
     port++;
     if (peer.needs) missing.push(`${peer.name} (install ${peer.needs})`);
     else runs.push(await start(peer, port));

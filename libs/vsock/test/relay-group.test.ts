@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { type ConnectionEnd, type Endpoint, type ListenAddress, Relay, type RelayRoute } from '../src/index.ts';
 import { Bench, bounds, readAll, until } from './support.ts';
 
@@ -87,6 +88,36 @@ describe('relay: groups and what becomes of a route', () => {
     waiting.destroy();
   });
 
+  it('holds the receive buffers of a group’s egress connections from the 65th on', async () => {
+    const bytes = Buffer.alloc(4 * MIB);
+    const server = await bench.serve(0, (socket) => socket.write(bytes));
+    const group = relay.group({ maxConnections: 1 });
+    const ports: number[] = [];
+    for (let index = 0; index < 66; index++) {
+      const { inner, outer } = await pair(bench, `pair-${index}`);
+      const end = await bench.dial((server.address() as { port: number }).port);
+      ports.push(end.localPort as number);
+      void relay.join({ stream: inner }, { stream: end }, { group, egress: true });
+      if (index === 0 || index >= 64) {
+        let read = 0;
+        outer.on('data', (part: Buffer) => {
+          read += part.length;
+        });
+        await until('all is read', () => read === bytes.length);
+      }
+    }
+    const sockets = execFileSync('ss', [
+      '-tmnHO',
+      'state',
+      'all',
+      `dport = :${(server.address() as AddressInfo).port}`,
+    ]);
+    const buffer = (index: number): number =>
+      Number(new RegExp(`:${ports[index]} .*rb(\\d+)`).exec(sockets.toString())?.[1]);
+    assert.ok(buffer(0) > 128 * 1024, `${buffer(0)}`);
+    assert.deepEqual([buffer(64), buffer(65)], [128 * 1024, 128 * 1024]);
+  });
+
   it('leads new connections elsewhere on demand, and leaves open ones where they are', async () => {
     await bench.serve(target.path, (socket) => socket.on('data', (data) => socket.write(`old ${data}`)));
     await bench.serve(bench.path('new'), (socket) => socket.end('new'));
@@ -145,10 +176,10 @@ describe('relay: groups and what becomes of a route', () => {
 });
 
 /** Two ends of one connection. */
-async function pair(bench: Bench): Promise<{ inner: Socket; outer: Socket }> {
+async function pair(bench: Bench, name = 'pair'): Promise<{ inner: Socket; outer: Socket }> {
   const arrived = Promise.withResolvers<Socket>();
-  await bench.serve(bench.path('pair'), (socket) => arrived.resolve(socket.pause()));
-  const outer = connect({ path: bench.path('pair'), allowHalfOpen: true });
+  await bench.serve(bench.path(name), (socket) => arrived.resolve(socket.pause()));
+  const outer = connect({ path: bench.path(name), allowHalfOpen: true });
   bench.later(() => outer.destroy());
   return { outer, inner: await arrived.promise };
 }
