@@ -146,6 +146,12 @@ describe('the nitro backend, with an emulator of nitro-cli', function () {
     process.kill(await supervisorPid(), 'SIGKILL');
     while ((await recordOf('first'))?.state !== 'ready') await sleep(100);
     assert.equal(await (await fetch(first.url)).text(), 'hello\n', 'taken up by the next supervisor');
+    const console = ['logs', 'first', '--stream', 'console'];
+    const readers = async () => {
+      const { stdout, stderr } = await enclaver(console, stack.env);
+      return (stdout + stderr).split('Successfully connected to the console').length - 1;
+    };
+    while ((await readers()) !== 2) await sleep(100);
 
     process.kill(two.pid, 'SIGKILL');
     const lost = await second.command.finished;
