@@ -3,7 +3,7 @@
 // {"ok":bool,"cid":n,"checks":{name:"ok"|"what failed"}} and exits 0 only when every check passed.
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -123,7 +123,9 @@ async function shared(): Promise<void> {
   const first = await local.listen(PORT + 9, say('first'));
   equal('before', await text(await local.connect(PORT + 9)), 'first');
   channel.send({}, [first.descriptor]);
-  const second = await local.listen(PORT + 9, say('second'), { descriptor: await given.promise });
+  const descriptor = await given.promise;
+  const second = await local.listen(PORT + 9, say('second'), { descriptor });
+  closeSync(descriptor);
   await first.close({ shared: true });
   equal('after', await text(await local.connect(PORT + 9)), 'second');
   await second.close();

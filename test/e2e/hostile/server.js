@@ -1,0 +1,93 @@
+// An app that serves, and that turns against its host when a request tells it to.
+const http = require('node:http');
+const net = require('node:net');
+
+const proxy = new URL(process.env.http_proxy);
+/** What has become of its connections by the proxy: open and never read from, or not let through. */
+const state = { open: 0, failed: 0 };
+const kept = [];
+
+/** A tunnel by the proxy, and a request through it. */
+function tunnel(target, path, onOpen, onEnd) {
+  const socket = net.connect(proxy.port, proxy.hostname);
+  let isOpen = false;
+  let ended = false;
+  const end = () => {
+    if (!ended && !isOpen) onEnd();
+    ended = true;
+  };
+  socket.on('error', end).on('close', end);
+  socket.write(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`);
+  let head = '';
+  const onData = (chunk) => {
+    head += chunk;
+    if (!head.includes('\r\n\r\n')) return;
+    socket.off('data', onData);
+    if (!/^HTTP\/1\.1 200 /.test(head)) return socket.destroy();
+    isOpen = true;
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: target\r\nConnection: close\r\n\r\n`);
+    onOpen(socket);
+  };
+  socket.on('data', onData);
+}
+
+function fetchText(target) {
+  return new Promise((resolve) => {
+    let text = '';
+    const take = (socket) => socket.on('data', (chunk) => (text += chunk)).on('close', () => resolve(text));
+    tunnel(target, '/', take, () => resolve('not let through'));
+  });
+}
+
+/** As many at a time as the queue of the proxy takes. */
+function openConnections(target, count) {
+  let begun = 0;
+  const next = () => {
+    if (begun++ >= count) return;
+    const open = (socket) => {
+      state.open++;
+      // Never read again; what is kept cannot be collected
+      socket.pause();
+      kept.push(socket);
+      next();
+    };
+    tunnel(target, '/endless', open, () => {
+      state.failed++;
+      next();
+    });
+  };
+  for (let i = 0; i < 64; i++) next();
+}
+
+function floodLog() {
+  const line = `${'flood '.repeat(100)}\n`;
+  const write = () =>
+    process.stdout.write(line.repeat(20)) ? setImmediate(write) : process.stdout.once('drain', write);
+  write();
+}
+
+http
+  .createServer(async (request, response) => {
+    const url = new URL(request.url, 'http://app');
+    const target = url.searchParams.get('to');
+    const count = Number(url.searchParams.get('count'));
+    if (url.pathname === '/fetch') return response.end(await fetchText(target));
+    if (url.pathname === '/state') return response.end(JSON.stringify(state));
+    if (url.pathname === '/endless') {
+      const block = Buffer.alloc(65536);
+      const write = () => {
+        while (!response.destroyed && response.write(block));
+      };
+      response.on('drain', write);
+      return write();
+    }
+    if (url.pathname === '/log') {
+      for (let line = 0; line < count; line++) console.log(`line ${line} of ${count}`);
+    }
+    if (url.pathname === '/hostile') {
+      openConnections(target, count);
+      floodLog();
+    }
+    response.end('done');
+  })
+  .listen(8000, '127.0.0.1');
