@@ -388,7 +388,7 @@ describe('outer-proxies as processes', () => {
     );
   });
 
-  it('writes a line for each request of HTTP mode at its end, without its query', async () => {
+  it('writes a line for each request of HTTP mode at its end, without its query, name or password', async () => {
     guest.on(8080, (socket) => {
       socket.on('data', (data) => {
         const isUpgrade = String(data).includes('Upgrade');
@@ -405,9 +405,11 @@ describe('outer-proxies as processes', () => {
     await asks('-H', 'Host: a.example.com', '-d', 'abc', `${url}/path?token=secret`);
     await asks('--http2-prior-knowledge', '-H', 'Host: a.example.com', `${url}/two`);
     await asks('-H', 'Host: b.example.com', `${url}/none`);
-    const broken = connect(port, '127.0.0.1');
-    broken.end('no HTTP\r\n\r\n');
-    await textOf(broken);
+    for (const bytes of ['no HTTP', 'CONNECT me:secret@a.example.com:80 HTTP/1.1\r\nHost: me:secret@a.example.com']) {
+      const broken = connect(port, '127.0.0.1');
+      broken.end(`${bytes}\r\n\r\n`);
+      await textOf(broken);
+    }
     const joined = connect(port, '127.0.0.1');
     joined.write('GET /ws HTTP/1.1\r\nHost: a.example.com\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
     await once(joined, 'data');
@@ -432,6 +434,14 @@ describe('outer-proxies as processes', () => {
         { ...own, bytesIn: 0, bytesOut: 4, end: 'answered', method: 'GET', path: '/two', status: 201 },
         { ...none, method: 'GET', host: 'b.example.com', path: '/none', status: 421, code: 'HOST_UNKNOWN' },
         { ...none, method: '', host: '', path: '', status: 400, code: 'REQUEST_INVALID' },
+        {
+          ...none,
+          method: 'CONNECT',
+          host: 'a.example.com',
+          path: 'a.example.com:80',
+          status: 405,
+          code: 'METHOD_REFUSED',
+        },
         { ...own, bytesIn: 5, bytesOut: 4, end: 'answered', method: 'GET', path: '/ws', status: 101 },
       ],
     );

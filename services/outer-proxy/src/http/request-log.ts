@@ -15,11 +15,16 @@ export function requestLog(log: AccessLog): OnRequestEnd {
       ms: Math.round(performance.now() - startedAt),
       end: outcome,
       method,
-      host: authority.slice(0, limits.accessLogText),
+      host: withoutUser(authority).slice(0, limits.accessLogText),
       // The query stays out: it is where tokens and what people search for stand
-      path: target.split('?', 1)[0]?.slice(0, limits.accessLogText) ?? '',
+      path: withoutUser(target).split('?', 1)[0]?.slice(0, limits.accessLogText) ?? '',
       status,
       ...(code === undefined ? {} : { code }),
     });
   };
+}
+
+/** A URI or an authority without the name and password that may stand before its host (RFC 3986, section 3.2.1). */
+function withoutUser(text: string): string {
+  return text.replace(/^([a-z][a-z0-9+.-]*:\/\/)?[^/?#]*@/i, '$1');
 }
