@@ -1,18 +1,15 @@
 // The egress proxy beside others: `node bench/egress/main.ts [rounds]`. Ours is both halves, odyn and the outer-proxy, with
 // a Unix socket in the place of the vsock: two hops; the others are measured with one and with two. Clients, proxy and server share one CPU, so
 // that a figure is the total cost; rounds alternate between the proxies. Prints a table in Markdown, with ratios, to stdout.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { answers, CPU, Pinned, ready } from '../harness/pinned.ts';
 import { publish, roundsOf } from '../results.ts';
 import { summarize } from '../statistics.ts';
 import { type Peer, peers } from './peers.ts';
 
-const CPU = String(Math.min(1, cpus().length - 1));
 const FIRST_PORT = 22_000;
 /** Clients and amount of each load; what is counted in requests takes a second or two. */
 const LOADS = {
@@ -32,31 +29,12 @@ interface Running {
 
 const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
 const program = join(import.meta.dirname, 'build/load');
-const children: ChildProcess[] = [];
-
-function pinned(command: readonly string[]): ChildProcess {
-  const child = spawn('taskset', ['-c', CPU, ...command], { stdio: ['ignore', 'pipe', 'inherit'] });
-  children.push(child);
-  return child;
-}
-
-async function answers(port: number): Promise<void> {
-  for (let i = 0; i < 400; i++) {
-    const socket = connect(port, '127.0.0.1');
-    const up = await new Promise<boolean>((resolve) => {
-      socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-    });
-    socket.destroy();
-    if (up) return;
-    await sleep(25);
-  }
-  throw new Error(`nothing listens at port ${port}`);
-}
+const pinned = new Pinned();
 
 async function start(peer: Peer, port: number): Promise<Running> {
   for (const command of peer.commands(port, folder)) {
-    const child = pinned(command);
-    if (peer.says) await once(child.stdout as NodeJS.ReadableStream, 'data');
+    const child = pinned.start(command);
+    if (peer.says) await ready(child);
   }
   await answers(port);
   return { name: peer.name, port, samples: { connect: [], bulk: [], kept: [], fresh: [] } };
@@ -93,7 +71,7 @@ mkdirSync(join(import.meta.dirname, 'build'), { recursive: true });
 const source = join(import.meta.dirname, 'load.c');
 execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-pthread', '-o', program, source], { stdio: 'inherit' });
 try {
-  await once(pinned([program, 'server', String(FIRST_PORT)]).stdout as NodeJS.ReadableStream, 'data');
+  await ready(pinned.start([program, 'server', String(FIRST_PORT)]));
   const runs: Running[] = [];
   const missing: string[] = [];
   let port = FIRST_PORT;
@@ -120,6 +98,6 @@ try {
   );
   if (missing.length > 0) process.stdout.write(`\nNot measured, because not installed: ${missing.join(', ')}\n`);
 } finally {
-  for (const child of children) child.kill('SIGKILL');
+  pinned[Symbol.dispose]();
   rmSync(folder, { recursive: true, force: true });
 }

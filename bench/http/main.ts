@@ -1,17 +1,15 @@
 // The HTTP mode of the outer-proxy beside others and beside its own TCP mode: `node bench/http/main.ts [rounds]`. Clients, proxy and server share
 // one CPU, so that a figure is the total cost; rounds alternate. TCP stands in the place of the vsock, for all alike.
 // Prints a table in Markdown, with ratios, to stdout.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { answers, CPU, Pinned } from '../harness/pinned.ts';
+import { publish, roundsOf } from '../results.ts';
 import { summarize } from '../statistics.ts';
 import { peers } from './peers.ts';
 
-const CPU = String(Math.min(1, cpus().length - 1));
 const SERVER_PORT = 22_300;
 const CLIENTS = 16;
 /** Requests of each load: a second or two of ours. */
@@ -22,36 +20,14 @@ const HEADS = { kept: 'requests/s, client’s connection kept', fresh: 'requests
 const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
 const build = join(import.meta.dirname, 'build');
 const program = join(build, 'load');
-const children: ChildProcess[] = [];
+const pinned = new Pinned();
 
-function pinned(command: readonly string[]): ChildProcess {
-  const child = spawn('taskset', ['-c', CPU, ...command], { stdio: ['ignore', 'ignore', 'inherit'] });
-  children.push(child);
-  return child;
-}
-
-async function answers(port: number): Promise<void> {
-  for (let i = 0; i < 400; i++) {
-    const socket = connect(port, '127.0.0.1');
-    const up = await Promise.race([
-      once(socket, 'connect').then(() => true),
-      once(socket, 'close').then(() => false),
-    ]).catch(() => false);
-    socket.destroy();
-    if (up) return;
-    await sleep(25);
-  }
-  throw new Error(`nothing listens at port ${port}`);
-}
-
-const rounds = Number(process.argv[2] ?? 5);
-if (!Number.isInteger(rounds) || rounds < 1)
-  throw new Error(`rounds is ${process.argv[2]}; it is a whole number from 1`);
+const rounds = roundsOf(process.argv[2], 5);
 mkdirSync(build, { recursive: true });
 const source = join(import.meta.dirname, '../egress/load.c');
 execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-pthread', '-o', program, source], { stdio: 'inherit' });
 try {
-  pinned([program, 'server', String(SERVER_PORT)]);
+  pinned.start([program, 'server', String(SERVER_PORT)]);
   await answers(SERVER_PORT);
   const present = peers.filter(({ needs }) => needs === undefined);
   const runs = present.map(({ name }, index) => ({
@@ -61,7 +37,7 @@ try {
   }));
   for (const [index, peer] of present.entries()) {
     const port = SERVER_PORT + 1 + index;
-    pinned(peer.command(port, SERVER_PORT, folder));
+    pinned.start(peer.command(port, SERVER_PORT, folder));
     await answers(port);
   }
   for (let round = 1; round <= rounds; round++) {
@@ -74,6 +50,14 @@ try {
     }
     process.stderr.write(`round ${round} of ${rounds}\n`);
   }
+  publish(
+    NAMES.map((name) => ({
+      metric: `requests, ${name}`,
+      unit: '1/s',
+      better: 'more',
+      samples: Object.fromEntries(runs.map((run) => [run.name, run.samples[name]])),
+    })),
+  );
   const rows = runs.map((run) => {
     const cells = NAMES.map((name) => {
       const { median, min, max } = summarize(run.samples[name]);
@@ -88,6 +72,6 @@ try {
   const missing = peers.flatMap(({ name, needs }) => (needs === undefined ? [] : [`${name} (install ${needs})`]));
   if (missing.length > 0) process.stdout.write(`\nNot measured, because not installed: ${missing.join(', ')}\n`);
 } finally {
-  for (const child of children) child.kill('SIGKILL');
+  pinned[Symbol.dispose]();
   rmSync(folder, { recursive: true, force: true });
 }

@@ -55,7 +55,7 @@ const nginx: Peer = {
     const file = join(folder, 'nginx.conf');
     writeFileSync(
       file,
-      `daemon off; worker_processes 1; pid ${folder}/nginx.pid; error_log /dev/null;
+      `daemon off; master_process off; pid ${folder}/nginx.pid; error_log /dev/null;
 events { worker_connections 1024; }
 http {
   access_log off; keepalive_requests 1000000;

@@ -1,17 +1,14 @@
 // The whole way in: client → the outer-proxy's relay → odyn → app, with a Unix socket in the place of the vsock, beside two socat in a
 // row and the app itself: `node bench/ingress/main.ts [rounds]`. Clients, proxies and app share one CPU, so that a figure is the total
 // cost; rounds alternate. Prints a table in Markdown to stdout.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { type ChildProcess, execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { answers, CPU, Pinned, ready } from '../harness/pinned.ts';
 import { summaryTable } from '../harness/table.ts';
 import { type Goal, publish, type Result, roundsOf } from '../results.ts';
 
-const CPU = String(Math.min(1, cpus().length - 1));
 /** Of the app: one port for HTTP, one for bytes. */
 const [HTTP_PORT, BULK_PORT] = [22_400, 22_401];
 const [OURS_PORT, SOCAT_PORT] = [22_410, 22_420];
@@ -35,31 +32,8 @@ const rounds = roundsOf(process.argv[2], 5);
 if (!existsSync('/usr/bin/socat')) throw new Error('socat is missing; install socat');
 const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
 const vsock = join(folder, 'vsock');
-const children: ChildProcess[] = [];
-
-function pinned(command: readonly string[]): ChildProcess {
-  const child = spawn('taskset', ['-c', CPU, ...command], { stdio: ['ignore', 'pipe', 'ignore'] });
-  children.push(child);
-  return child;
-}
-
-async function ready(child: ChildProcess): Promise<void> {
-  await once(child.stdout as NodeJS.ReadableStream, 'data');
-}
-
-async function answers(port: number): Promise<void> {
-  for (let left = 400; left > 0; left--) {
-    const socket = connect(port, '127.0.0.1');
-    const up = await once(socket, 'connect').then(
-      () => true,
-      () => false,
-    );
-    socket.destroy();
-    if (up) return;
-    await sleep(25);
-  }
-  throw new Error(`nothing listens at port ${port}`);
-}
+const processes = new Pinned();
+const pinned = (command: string[]): ChildProcess => processes.start(command, { quiet: true });
 
 function compiled(source: string): string {
   const build = join(import.meta.dirname, 'build');
@@ -120,6 +94,6 @@ try {
   publish(results);
   process.stdout.write(`${summaryTable(new Map([['ingress', results]]))}\n`);
 } finally {
-  for (const child of children) child.kill('SIGKILL');
+  processes[Symbol.dispose]();
   rmSync(folder, { recursive: true, force: true });
 }

@@ -1,17 +1,15 @@
 // What a connection costs the relay with few and with very many others open, beside haproxy: `node bench/scale/main.ts [rounds]`.
 // Flat is the aim: what others do is no business of a connection. Client, relay and server share one CPU. Prints a table to stdout.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { type ChildProcess, execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { answers, CPU, Pinned, ready } from '../harness/pinned.ts';
 import { summaryTable } from '../harness/table.ts';
 import { type Peer, peers } from '../relay/peers.ts';
 import { publish, type Result, roundsOf } from '../results.ts';
 
-const CPU = String(Math.min(1, cpus().length - 1));
 const [SERVER_PORT, PORT] = [22_500, 22_501];
 /** The relay has two descriptors for each, and systems give 20,000 to a process. */
 const OPEN = [10, 100, 1_000, 8_500] as const;
@@ -23,33 +21,8 @@ const rounds = roundsOf(process.argv[2], 5);
 const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
 const build = join(import.meta.dirname, 'build');
 const program = join(build, 'load');
-const children = new Set<ChildProcess>();
-
-function pinned(...command: string[]): ChildProcess {
-  const child = spawn('taskset', ['-c', CPU, ...command], { stdio: ['pipe', 'pipe', 'inherit'] });
-  children.add(child);
-  child.once('exit', () => children.delete(child));
-  return child;
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  child.kill('SIGKILL');
-  await once(child, 'exit');
-}
-
-async function answers(): Promise<void> {
-  for (let left = 200; left > 0; left--) {
-    const socket = connect(PORT, '127.0.0.1');
-    const up = await once(socket, 'connect').then(
-      () => true,
-      () => false,
-    );
-    socket.destroy();
-    if (up) return;
-    await sleep(25);
-  }
-  throw new Error(`nothing listens at port ${PORT}`);
-}
+const processes = new Pinned();
+const pinned = (...command: string[]): ChildProcess => processes.start(command);
 
 function load(...words: (string | number)[]): number[] {
   const args = ['-c', CPU, program, ...words.map(String)];
@@ -79,19 +52,19 @@ interface Cost {
 async function measure(peer: Peer, target: string, open: number): Promise<Cost> {
   const relay = pinned(...peer.command(PORT, target, folder));
   const pid = relay.pid as number;
-  await answers();
+  await answers(PORT);
   load('rate', PORT, 16, 500);
   const before = anonymousBytes(pid);
   const holder = pinned(program, 'idle', String(PORT), String(open));
-  await once(holder.stdout as NodeJS.ReadableStream, 'data');
+  await ready(holder);
   await sleep(300);
   const bytes = (anonymousBytes(pid) - before) / open;
   const [echo = Number.NaN] = load('rtt', PORT, 1, 0.3);
   const begun = cpuMicros(pid);
   load('rate', PORT, 16, NEW_CONNECTIONS);
   const micros = (cpuMicros(pid) - begun) / NEW_CONNECTIONS;
-  await end(holder);
-  await end(relay);
+  await processes.end(holder);
+  await processes.end(relay);
   return { micros, echo, bytes };
 }
 
@@ -104,7 +77,7 @@ try {
   const source = join(import.meta.dirname, '../relay/load.c');
   execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', program, source], { stdio: 'inherit' });
   const target = join(folder, 'server.sock');
-  await once(pinned(program, 'server', target, String(SERVER_PORT)).stdout as NodeJS.ReadableStream, 'data');
+  await ready(pinned(program, 'server', target, String(SERVER_PORT)));
   for (let round = 1; round <= rounds; round++) {
     for (const [index, open] of OPEN.entries())
       for (const peer of beside) costs.get(peer.name)?.[index]?.push(await measure(peer, target, open));
@@ -147,6 +120,6 @@ try {
   publish(results);
   process.stdout.write(`${summaryTable(new Map([['scale', results]]))}\n`);
 } finally {
-  for (const child of children) child.kill('SIGKILL');
+  processes[Symbol.dispose]();
   rmSync(folder, { recursive: true, force: true });
 }

@@ -2,17 +2,14 @@
 // `openssl s_time` is the client; client, relay, server and app share one CPU, so that a rate is the total cost: it says little on
 // a machine that does something else. CPU time of the server does then, too. Rounds alternate between the servers, and medians are
 // compared within one run only. Prints tables in Markdown, with ratios, to stdout.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { type ChildProcess, execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { answers, CPU, Pinned, ready } from '../harness/pinned.ts';
 import { publish, roundsOf } from '../results.ts';
 import { summarize } from '../statistics.ts';
 
-const CPU = String(Math.min(1, cpus().length - 1));
 const BIG_BYTES = 64 << 20;
 const SECONDS = 2;
 const FIRST_PORT = 21_100;
@@ -45,32 +42,8 @@ interface Server {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
-const children: ChildProcess[] = [];
-
-function pinned(...command: string[]): ChildProcess {
-  const child = spawn('taskset', ['-c', CPU, ...command], { stdio: ['ignore', 'pipe', 'inherit'], cwd: folder });
-  children.push(child);
-  return child;
-}
-
-async function ready(child: ChildProcess): Promise<ChildProcess> {
-  if (child.stdout !== null) await once(child.stdout, 'data');
-  return child;
-}
-
-async function answers(port: number): Promise<void> {
-  for (let left = 200; left > 0; left--) {
-    const socket = connect(port, '127.0.0.1');
-    const up = await once(socket, 'connect').then(
-      () => true,
-      () => false,
-    );
-    socket.destroy();
-    if (up) return;
-    await sleep(25);
-  }
-  throw new Error(`nothing listens at port ${port}`);
-}
+const processes = new Pinned();
+const pinned = (...command: string[]): ChildProcess => processes.start(command, { cwd: folder });
 
 function cpuMs(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
@@ -172,6 +145,6 @@ try {
   );
   process.stdout.write('\n');
 } finally {
-  for (const child of children) child.kill('SIGKILL');
+  processes[Symbol.dispose]();
   rmSync(folder, { recursive: true, force: true });
 }
