@@ -49,7 +49,10 @@ describe('odyn with a hostile parent', function () {
     await once(app, 'listening');
     const count = 'n=0; while [ $n -lt 2000 ]; do echo line $n; n=$((n+1)); done; exec sleep 1000';
     const { finished } = await startOdyn(parent, { argv: ['/bin/sh', '-c', count], manifest });
-    log = readLog(parent);
+    // Connected before others take the places that there are
+    const reader = await parent.dial(LOG_PORT);
+    log = readLog({ dial: async () => reader });
+    await once(reader, 'data');
     running = Promise.all([finished, log]).finally(() => app.close());
     status = await StatusReader.open(parent);
     await Promise.race([status.phase('ready'), status.final().then((end) => assert.fail(JSON.stringify(end)))]);
