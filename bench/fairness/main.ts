@@ -1,12 +1,12 @@
 /**
- * What an enclave keeps beside a hostile one, of what it has beside one like itself: bytes of eight downloads for each second of
- * processor time of the outer-proxy, and the latency of small requests while the others download. One outer-proxy on one CPU,
- * everything else on the other. Prints a table in Markdown. Where both ends of a connection are on one machine, packets of 64 KiB
+ * What an enclave keeps beside a hostile one, of what it has beside one like itself: bytes of eight downloads in a second, and the
+ * latency of small requests while the others download. One outer-proxy on one CPU, everything else on the other, where a hostile
+ * enclave has what the others leave: it is the outer-proxy that shall share. Prints a table in Markdown. Where both ends of a connection are on one machine, packets of 64 KiB
  * make the kernel's buffers larger than they are on a network; in a network of its own the loopback device has packets as AWS's:
  *
- *   unshare -n sh -c 'ip link set lo mtu 9001 up && exec node bench/fairness/main.ts [ENCLAVES] [ROUNDS] [GROUPS: true or false]'
+ *   unshare -n sh -c 'ip link set lo mtu 9001 up && exec node bench/fairness/main.ts [ROUNDS] [ENCLAVES] [GROUPS: true or false]'
  *
- * Default: 4 3 true.
+ * Default: 3 4 true.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,9 +15,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { publish, roundsOf } from '../results.ts';
 import { summarize } from '../statistics.ts';
 
-const [enclaves = 4, rounds = 3] = process.argv.slice(2, 4).map(Number);
+const rounds = roundsOf(process.argv[2], 3);
+const enclaves = Number(process.argv[3] ?? 4);
 const groups = process.argv[4] ?? 'true';
 const last = enclaves - 1;
 /** As many as a busy client has. */
@@ -37,16 +39,23 @@ function compile(name: string, source: string): string {
   return program;
 }
 
+const servers: ChildProcess[] = [];
 const load = compile('load', '../relay/load.c');
 const hostile = compile('hostile', 'hostile.c');
 
-/** The hostile one has what the others leave of the CPU that they share: it is the outer-proxy's that is measured. */
+/** Priorities on the CPU that all but the outer-proxy share. */
+const [ALIKE, HOSTILE] = [-10, 10];
+
 function start(cpu: number, nice: number, ...command: (string | number)[]): ChildProcess {
   const words = ['-c', cpu, 'nice', '-n', nice, ...command].map(String);
   const child = spawn('taskset', words, { stdio: ['pipe', 'pipe', 'inherit'] });
   children.add(child);
   child.once('exit', () => children.delete(child));
   return child;
+}
+
+function prioritize(child: ChildProcess | undefined, nice: number): void {
+  execFileSync('renice', ['-n', String(nice), '-p', String(child?.pid)], { stdio: 'ignore' });
 }
 
 async function end(child: ChildProcess): Promise<void> {
@@ -62,8 +71,8 @@ async function line(child: ChildProcess): Promise<string> {
   return text as string;
 }
 
-const downloads = (index: number, connections = CONNECTIONS): ChildProcess =>
-  start(0, 0, load, 'down', FIRST_PORT + index, connections, ENDLESS);
+const downloads = (index: number, nice = ALIKE, connections = CONNECTIONS): ChildProcess =>
+  start(0, nice, load, 'down', FIRST_PORT + index, connections, ENDLESS);
 
 /** What the last enclave does instead of downloading like the others. */
 interface Kind {
@@ -72,14 +81,17 @@ interface Kind {
 }
 
 const kinds: readonly Kind[] = [
-  { name: `${CONNECTIONS} downloads again`, begin: async () => downloads(last) },
-  { name: '1,000 downloads', begin: async () => downloads(last, 1000) },
-  { name: 'new connections, 64 at a time', begin: async () => start(0, 10, hostile, 'churn', FIRST_PORT + last, 64) },
+  { name: `${CONNECTIONS} downloads again`, begin: async () => downloads(last, HOSTILE) },
+  { name: '1,000 downloads', begin: async () => downloads(last, HOSTILE, 1000) },
+  {
+    name: 'new connections, 64 at a time',
+    begin: async () => start(0, HOSTILE, hostile, 'churn', FIRST_PORT + last, 64),
+  },
   { name: '10,000 egress connections, never read', begin: egress },
 ];
 
 async function egress(): Promise<ChildProcess> {
-  const child = start(0, 10, hostile, 'egress', join(folder, `enclave-${last}_17002`), HOSTILE_PORT, 10_000);
+  const child = start(0, HOSTILE, hostile, 'egress', join(folder, `enclave-${last}_17002`), HOSTILE_PORT, 10_000);
   await line(child);
   return child;
 }
@@ -90,8 +102,10 @@ interface Counts {
 }
 
 interface Sample {
-  /** Of one of the others: MB for a second of processor time. */
+  /** Of one of the others: MB/s. */
   readonly bulk: number;
+  /** Of the last one: MB/s. */
+  readonly last: number;
   /** µs */
   readonly p50: number;
   readonly p99: number;
@@ -110,11 +124,13 @@ async function sample(relay: ChildProcess): Promise<Sample> {
   const first = downloads(0);
   await sleep(SETTLE_MS);
   const before = await counts();
+  const begun = performance.now();
   await sleep(SECONDS * 1000);
   const after = await counts();
+  const ms = performance.now() - begun;
   await end(first);
-  const moved = after.bytes.map((bytes, index) => bytes - (before.bytes[index] ?? 0)).slice(0, last);
-  return { bulk: summarize(moved).median / (after.cpuMicroseconds - before.cpuMicroseconds), p50, p99 };
+  const moved = after.bytes.map((bytes, index) => (bytes - (before.bytes[index] ?? 0)) / 1000 / ms);
+  return { bulk: summarize(moved.slice(0, last)).median, last: moved[last] ?? Number.NaN, p50, p99 };
 }
 
 /** One after the other in the same process, since what the machine gives varies from minute to minute. */
@@ -123,9 +139,11 @@ async function measure({ begin }: Kind): Promise<{ equal: Sample; beside: Sample
   const relay = start(1, 0, process.execPath, program, folder, FIRST_PORT, enclaves, groups);
   await line(relay);
   const others = Array.from({ length: enclaves - 2 }, (_, index) => downloads(index + 1));
+  prioritize(servers[last], ALIKE);
   const like = downloads(last);
   const equal = await sample(relay);
   await end(like);
+  prioritize(servers[last], HOSTILE);
   const unlike = await begin();
   const beside = await sample(relay);
   for (const child of [...others, unlike, relay]) await end(child);
@@ -139,21 +157,42 @@ function show(ratios: number[], digits: number): string {
 
 try {
   for (let index = 0; index < enclaves; index++)
-    await line(start(0, 0, load, 'server', join(folder, `server-${index}`), SERVER_PORT + index));
-  await line(start(0, 10, hostile, 'server', HOSTILE_PORT));
+    servers.push(start(0, ALIKE, load, 'server', join(folder, `server-${index}`), SERVER_PORT + index));
+  for (const server of servers) await line(server);
+  await line(start(0, HOSTILE, hostile, 'server', HOSTILE_PORT));
   const found = kinds.map(() => [] as { equal: Sample; beside: Sample }[]);
   for (let round = 0; round < rounds; round++) {
     for (const [index, kind] of kinds.entries()) found[index]?.push(await measure(kind));
   }
   process.stdout.write(
-    `| the last of ${enclaves} has | kept of the share, % | p50, × | p99, × | p50, µs | p99, µs |\n`,
+    `| the last of ${enclaves} has | kept of the share, % | MB/s of another | MB/s of the last | p50, × | p99, × | p50, µs | p99, µs |\n`,
   );
-  process.stdout.write('| --- | --- | --- | --- | --- | --- |\n');
+  process.stdout.write(`| --- |${' --- |'.repeat(7)}\n`);
+  publish(
+    kinds.map(({ name }, index) => ({
+      metric: `one of ${enclaves} enclaves; the last has ${name}`,
+      unit: 'MB/s',
+      better: 'more',
+      samples: {
+        ours: (found[index] ?? []).map(({ beside }) => beside.bulk),
+        'all alike': (found[index] ?? []).map(({ equal }) => equal.bulk),
+      },
+      goal: { ratio: 0.9 },
+    })),
+  );
   for (const [index, { name }] of kinds.entries()) {
     const pairs = found[index] ?? [];
     const cells = [
       show(
         pairs.map(({ equal, beside }) => (beside.bulk / equal.bulk) * 100),
+        0,
+      ),
+      show(
+        pairs.map(({ beside }) => beside.bulk),
+        0,
+      ),
+      show(
+        pairs.map(({ beside }) => beside.last),
         0,
       ),
       show(

@@ -8,6 +8,7 @@ import { connect } from 'node:net';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { publish, type Result, roundsOf } from '../results.ts';
 import { type Peer, peers } from './peers.ts';
 
 const CPU = String(Math.min(1, cpus().length - 1));
@@ -194,6 +195,50 @@ function ratios(runs: readonly Running[]): string {
   ].join('\n');
 }
 
+/** Ours, accepted natively, beside the best of HAProxy and nginx, tuned or not. */
+const GOALS: readonly { metric: Metric; what: string; unit: string; ratio: number }[] = [
+  { metric: 'up1', what: 'bulk up, 1 stream', unit: 'GB/s', ratio: 1 },
+  { metric: 'down1', what: 'bulk down, 1 stream', unit: 'GB/s', ratio: 1 },
+  { metric: 'up8', what: 'bulk up, 8 streams', unit: 'GB/s', ratio: 1 },
+  { metric: 'down8', what: 'bulk down, 8 streams', unit: 'GB/s', ratio: 1 },
+  { metric: 'p50', what: 'median echo, 1 connection', unit: 'µs', ratio: 1 },
+  { metric: 'p99', what: 'p99 of echoes, 1 connection', unit: 'µs', ratio: 1 },
+  { metric: 'p99x64', what: 'p99 of echoes, 64 connections', unit: 'µs', ratio: 1 },
+  { metric: 'rate', what: 'new connections', unit: '1/s', ratio: 1.1 },
+];
+
+function results(runs: readonly Running[]): Result[] {
+  const relays = runs.filter(({ name }) => name !== 'direct');
+  const samplesOf = (metric: Metric, of: readonly Running[]): Result['samples'] =>
+    Object.fromEntries(of.map(({ name, samples }) => [name, samples[metric]]));
+  const [ours] = relays;
+  const native = relays.filter((run) => run === ours || !run.name.startsWith('ours'));
+  const peers = native.map(({ name }) => name).filter((name) => /^(HAProxy|nginx)/.test(name));
+  const decided = relays.find(({ name }) => name === 'ours, JavaScript decides');
+  return [
+    ...GOALS.map(
+      ({ metric, what, unit, ratio }): Result => ({
+        metric: what,
+        unit,
+        better: LESS.includes(metric) ? 'less' : 'more',
+        samples: samplesOf(metric, native),
+        goal: { ratio, beside: metric === 'rate' ? peers.filter((name) => name.startsWith('HAProxy')) : peers },
+      }),
+    ),
+    ...(decided === undefined
+      ? []
+      : [
+          {
+            metric: 'new connections, JavaScript decides',
+            unit: '1/s',
+            better: 'more',
+            samples: samplesOf('rate', [decided, ...native.filter((run) => run !== ours)]),
+            goal: { ratio: 0.8, beside: peers.filter((name) => name.startsWith('HAProxy')) },
+          } as const,
+        ]),
+  ];
+}
+
 function fresh(name: string, port: number, pid: number | undefined, screens = false): Running {
   const samples = Object.fromEntries(METRICS.map((metric) => [metric, [] as number[]])) as Record<Metric, number[]>;
   return { name, port, pid, screens, samples, idleBytes: Number.NaN };
@@ -212,9 +257,7 @@ execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', loadProgram, jo
   stdio: 'inherit',
 });
 if (!existsSync('/usr/bin/taskset')) throw new Error('taskset is missing; install util-linux');
-const rounds = Number(process.argv[2] ?? 5);
-if (!Number.isInteger(rounds) || rounds < 1)
-  throw new Error(`rounds is ${process.argv[2]}; it is a whole number from 1`);
+const rounds = roundsOf(process.argv[2], 5);
 
 try {
   const server = pinned([loadProgram, 'server', target, String(FIRST_PORT)]);
@@ -233,6 +276,7 @@ try {
     for (const run of runs) measure(run);
     process.stderr.write(`round ${round} of ${rounds}\n`);
   }
+  publish(results(runs));
   process.stdout.write(`${table(runs)}\n\n${ratios(runs)}\n`);
   if (missing.length > 0) process.stdout.write(`\nNot measured, because not installed: ${missing.join(', ')}\n`);
 } finally {
