@@ -96,11 +96,6 @@ async function egress(): Promise<ChildProcess> {
   return child;
 }
 
-interface Counts {
-  cpuMicroseconds: number;
-  bytes: number[];
-}
-
 interface Sample {
   /** Of one of the others: MB/s. */
   readonly bulk: number;
@@ -112,7 +107,7 @@ interface Sample {
 }
 
 async function sample(relay: ChildProcess): Promise<Sample> {
-  const counts = async (): Promise<Counts> => {
+  const counts = async (): Promise<number[]> => {
     relay.stdin?.write('\n');
     return JSON.parse(await line(relay));
   };
@@ -129,7 +124,7 @@ async function sample(relay: ChildProcess): Promise<Sample> {
   const after = await counts();
   const ms = performance.now() - begun;
   await end(first);
-  const moved = after.bytes.map((bytes, index) => (bytes - (before.bytes[index] ?? 0)) / 1000 / ms);
+  const moved = after.map((bytes, index) => (bytes - (before[index] ?? 0)) / 1000 / ms);
   return { bulk: summarize(moved.slice(0, last)).median, last: moved[last] ?? Number.NaN, p50, p99 };
 }
 

@@ -28,7 +28,9 @@ export function summaryTable(results: ReadonlyMap<string, readonly Result[]>): s
 
 function goalText(goal: Goal, better: Result['better']): string {
   if ('value' in goal) return `${better === 'more' ? '≥' : '≤'} ${figure(goal.value)}`;
-  return `≥ ${goal.ratio} ×${goal.beside ? ` ${goal.beside.join(', ')}` : ''}`;
+  const { beside = [] } = goal;
+  const others = beside.length > 2 ? ` the best of ${beside.length} like it` : beside.map((name) => ` ${name}`).join();
+  return `≥ ${goal.ratio} ×${others}`;
 }
 
 /** Median with the range. */
