@@ -2,9 +2,10 @@
 // a Unix socket in the place of the vsock: two hops; the others are measured with one and with two. Clients, proxy and server share one CPU, so
 // that a figure is the total cost; rounds alternate between the proxies. Prints a table in Markdown, with ratios, to stdout.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { compiled } from '../harness/compiled.ts';
 import { answers, CPU, Pinned, ready } from '../harness/pinned.ts';
 import { publish, roundsOf } from '../results.ts';
 import { summarize } from '../statistics.ts';
@@ -28,7 +29,7 @@ interface Running {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
-const program = join(import.meta.dirname, 'build/load');
+const program = compiled('egress/load.c');
 const pinned = new Pinned();
 
 async function start(peer: Peer, port: number): Promise<Running> {
@@ -67,9 +68,6 @@ function table(runs: readonly Running[]): string {
 
 if (!existsSync('/usr/bin/taskset')) throw new Error('taskset is missing; install util-linux');
 const rounds = roundsOf(process.argv[2], 5);
-mkdirSync(join(import.meta.dirname, 'build'), { recursive: true });
-const source = join(import.meta.dirname, 'load.c');
-execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-pthread', '-o', program, source], { stdio: 'inherit' });
 try {
   await ready(pinned.start([program, 'server', String(FIRST_PORT)]));
   const runs: Running[] = [];

@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { compiled } from '../harness/compiled.ts';
 import { publish, roundsOf } from '../results.ts';
 import { summarize } from '../statistics.ts';
 
@@ -33,15 +34,9 @@ const HOSTILE_PORT = 22_200;
 const folder = mkdtempSync(join(tmpdir(), 'enclaver-fairness-'));
 const children = new Set<ChildProcess>();
 
-function compile(name: string, source: string): string {
-  const program = join(folder, name);
-  execFileSync('gcc', ['-O2', '-o', program, join(import.meta.dirname, source)]);
-  return program;
-}
-
 const servers: ChildProcess[] = [];
-const load = compile('load', '../relay/load.c');
-const hostile = compile('hostile', 'hostile.c');
+const load = compiled('relay/load.c');
+const hostile = compiled('fairness/hostile.c');
 
 /** Priorities on the CPU that all but the outer-proxy share. */
 const [ALIKE, HOSTILE] = [-10, 10];

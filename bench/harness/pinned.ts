@@ -12,10 +12,14 @@ export class Pinned implements Disposable {
   readonly #children = new Set<ChildProcess>();
 
   /** Its standard output is a pipe, for `ready`. */
-  start(command: readonly string[], options: { cwd?: string; quiet?: boolean } = {}): ChildProcess {
+  start(
+    command: readonly string[],
+    options: { cwd?: string; env?: NodeJS.ProcessEnv; quiet?: boolean } = {},
+  ): ChildProcess {
     const child = spawn('taskset', ['-c', CPU, ...command], {
       stdio: ['pipe', 'pipe', options.quiet ? 'ignore' : 'inherit'],
       ...(options.cwd !== undefined && { cwd: options.cwd }),
+      env: options.env ?? process.env,
     });
     this.#children.add(child);
     child.once('exit', () => this.#children.delete(child));

@@ -2,9 +2,10 @@
 // one CPU, so that a figure is the total cost; rounds alternate. TCP stands in the place of the vsock, for all alike.
 // Prints a table in Markdown, with ratios, to stdout.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { compiled } from '../harness/compiled.ts';
 import { answers, CPU, Pinned } from '../harness/pinned.ts';
 import { publish, roundsOf } from '../results.ts';
 import { summarize } from '../statistics.ts';
@@ -18,14 +19,10 @@ const NAMES = Object.keys(LOADS) as (keyof typeof LOADS)[];
 const HEADS = { kept: 'requests/s, client’s connection kept', fresh: 'requests/s, each on a new connection' };
 
 const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
-const build = join(import.meta.dirname, 'build');
-const program = join(build, 'load');
+const program = compiled('egress/load.c');
 const pinned = new Pinned();
 
 const rounds = roundsOf(process.argv[2], 5);
-mkdirSync(build, { recursive: true });
-const source = join(import.meta.dirname, '../egress/load.c');
-execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-pthread', '-o', program, source], { stdio: 'inherit' });
 try {
   pinned.start([program, 'server', String(SERVER_PORT)]);
   await answers(SERVER_PORT);

@@ -2,9 +2,10 @@
 // row and the app itself: `node bench/ingress/main.ts [rounds]`. Clients, proxies and app share one CPU, so that a figure is the total
 // cost; rounds alternate. Prints a table in Markdown to stdout.
 import { type ChildProcess, execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { compiled } from '../harness/compiled.ts';
 import { answers, CPU, Pinned, ready } from '../harness/pinned.ts';
 import { summaryTable } from '../harness/table.ts';
 import { type Goal, publish, type Result, roundsOf } from '../results.ts';
@@ -35,16 +36,7 @@ const vsock = join(folder, 'vsock');
 const processes = new Pinned();
 const pinned = (command: string[]): ChildProcess => processes.start(command, { quiet: true });
 
-function compiled(source: string): string {
-  const build = join(import.meta.dirname, 'build');
-  mkdirSync(build, { recursive: true });
-  const program = join(build, source);
-  const file = join(import.meta.dirname, '..', source, 'load.c');
-  execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-pthread', '-o', program, file], { stdio: 'inherit' });
-  return program;
-}
-
-const programs = { http: compiled('egress'), bulk: compiled('relay') };
+const programs = { http: compiled('egress/load.c'), bulk: compiled('relay/load.c') };
 
 function measure(port: number, load: Load): number {
   const { words } = LOADS[load];

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@enclaver/bus';
 import { NatsProcess } from '../../libs/bus/test/nats-process.ts';
 import { enclaveRecord } from '../../services/log-relay/test/records.ts';
+import { compiled } from '../harness/compiled.ts';
 
 /** What the app writes. */
 export interface Load {
@@ -29,7 +30,7 @@ export interface Contender extends AsyncDisposable {
   run(load: Load): Promise<Took>;
 }
 
-export const program = join(import.meta.dirname, 'build/load');
+const program = compiled('log/load.c');
 const TICKS_PER_SECOND = 100;
 
 function cpuOf(pid: number | undefined): number {

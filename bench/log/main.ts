@@ -1,12 +1,7 @@
-// Log lines of one enclave, app → odyn → log-relay → bus and a file, beside others: `node bench/log/main.ts [rounds]`. odyn runs on the
-// host, with a Unix socket in the place of the vsock. Counts until the last line is stored, and fails where one is missing. All
-// processes share the machine; rounds take turns, the first of each is not counted. Prints a table in Markdown.
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { summaryTable } from '../harness/table.ts';
 import { publish, type Result, roundsOf } from '../results.ts';
-import { type Contender, cat, type Load, ours, program, RSYSLOG, rsyslog, type Took } from './contenders.ts';
+import { type Contender, cat, type Load, ours, RSYSLOG, rsyslog, type Took } from './contenders.ts';
 
 const LOADS: readonly (Load & { name: string; goal?: number })[] = [
   { name: 'lines of 100 bytes', lines: 300_000, bytes: 100, streams: 'one', goal: 200_000 },
@@ -15,9 +10,6 @@ const LOADS: readonly (Load & { name: string; goal?: number })[] = [
 ];
 
 const rounds = roundsOf(process.argv[2], 5);
-mkdirSync(join(import.meta.dirname, 'build'), { recursive: true });
-const source = join(import.meta.dirname, 'load.c');
-execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', program, source], { stdio: 'inherit' });
 
 const contenders: Contender[] = [];
 try {

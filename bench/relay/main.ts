@@ -1,17 +1,19 @@
 // One relay hop, TCP client → relay → Unix server, ours beside others: `node bench/relay/main.ts [rounds] [names, as a pattern]`.
 // Client, relay and server share one CPU, so that a figure is the total cost; rounds alternate between the relays, and
 // medians are compared within one run only. Prints a table in Markdown, with ratios, to stdout.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
-import { cpus, tmpdir } from 'node:os';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { compiled } from '../harness/compiled.ts';
+import { answers, CPU, Pinned, ready } from '../harness/pinned.ts';
+import { anonymousBytes, cpuSeconds } from '../harness/process-cost.ts';
 import { publish, type Result, roundsOf } from '../results.ts';
+import { summarize } from '../statistics.ts';
 import { type Peer, peers } from './peers.ts';
 
-const CPU = String(Math.min(1, cpus().length - 1));
 const BULK_1 = 1024 ** 3;
 const BULK_8 = 128 * 1024 ** 2;
 const RTT_SECONDS = 0.5;
@@ -19,7 +21,6 @@ const RTT_SECONDS = 0.5;
 const RATE_CONNECTIONS = 3000;
 const IDLE_CONNECTIONS = 2000;
 const FIRST_PORT = 21_000;
-const PAGE_KIB = 1024;
 
 const METRICS = [
   'up1',
@@ -38,9 +39,6 @@ const METRICS = [
 type Metric = (typeof METRICS)[number];
 /** Metrics where less is better. */
 const LESS: readonly Metric[] = ['p50', 'p99', 'p50x64', 'p99x64', 'cpuUp', 'cpuDown', 'cpuConn'];
-/** Seconds of CPU per GB cannot be told for what forks, and there is no relay in "direct". */
-const NAN_CPU = Number.NaN;
-
 interface Running {
   readonly name: string;
   readonly port: number;
@@ -52,17 +50,12 @@ interface Running {
 
 const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
 const target = join(folder, 'server.sock');
-const children: ChildProcess[] = [];
+const loadProgram = compiled('relay/load.c');
+const pinned = new Pinned();
 
 /** Environment of the load program. */
 function environment(screens: boolean): NodeJS.ProcessEnv {
   return screens ? { ...process.env, LOAD_PROXY_HEADER: '1' } : process.env;
-}
-
-function pinned(command: string[], env = process.env): ChildProcess {
-  const child = spawn('taskset', ['-c', CPU, ...command], { stdio: ['pipe', 'pipe', 'inherit'], env });
-  children.push(child);
-  return child;
 }
 
 function load({ screens, port }: Running, mode: string, ...args: number[]): number[] {
@@ -74,40 +67,15 @@ function load({ screens, port }: Running, mode: string, ...args: number[]): numb
   return output.trim().split(' ').map(Number);
 }
 
-async function answers(port: number): Promise<void> {
-  for (let i = 0; i < 200; i++) {
-    const socket = connect(port, '127.0.0.1');
-    const up = await Promise.race([
-      once(socket, 'connect').then(() => true),
-      once(socket, 'error').then(() => true),
-    ]).catch(() => false);
-    const connected = up && !socket.destroyed && socket.readyState === 'open';
-    socket.destroy();
-    if (connected) return;
-    await sleep(25);
-  }
-  throw new Error(`nothing listens at port ${port}`);
-}
-
-function cpuSeconds(pid: number | undefined): number {
-  if (pid === undefined) return NAN_CPU;
-  // Nanoseconds on a processor, of each thread: what other programs do beside it does not count
-  const threads = readdirSync(`/proc/${pid}/task`);
-  const times = threads.map((id) => Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ')[0]));
-  return times.reduce((sum, time) => sum + time, 0) / 1e9;
-}
-
-function anonymousBytes(pid: number): number {
-  const line = /^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return Number(line?.[1]) * PAGE_KIB;
-}
+/** There is no relay in `direct`, and what forks has no one process. */
+const cpuOf = (pid: number | undefined): number => (pid === undefined ? Number.NaN : cpuSeconds(pid));
 
 function measure(running: Running): void {
   const add = (metric: Metric, value: number): number => running.samples[metric].push(value);
   const bulk = (direction: 'up' | 'down'): void => {
-    const before = cpuSeconds(running.pid);
+    const before = cpuOf(running.pid);
     const [one] = load(running, direction, 1, BULK_1) as [number];
-    add(direction === 'up' ? 'cpuUp' : 'cpuDown', (cpuSeconds(running.pid) - before) / (BULK_1 / 1e9));
+    add(direction === 'up' ? 'cpuUp' : 'cpuDown', (cpuOf(running.pid) - before) / (BULK_1 / 1e9));
     add(`${direction}1`, one / 1e9);
     const [eight] = load(running, direction, 8, BULK_8) as [number];
     add(`${direction}8`, eight / 1e9);
@@ -116,9 +84,9 @@ function measure(running: Running): void {
   bulk('down');
   const [p50, p99] = load(running, 'rtt', 1, RTT_SECONDS) as [number, number];
   const [p50x64, p99x64] = load(running, 'rtt', 64, RTT_SECONDS) as [number, number];
-  const before = cpuSeconds(running.pid);
+  const before = cpuOf(running.pid);
   const [rate] = load(running, 'rate', 16, RATE_CONNECTIONS) as [number];
-  add('cpuConn', ((cpuSeconds(running.pid) - before) / RATE_CONNECTIONS) * 1e6);
+  add('cpuConn', ((cpuOf(running.pid) - before) / RATE_CONNECTIONS) * 1e6);
   for (const [metric, value] of Object.entries({ p50, p99, p50x64, p99x64, rate })) add(metric as Metric, value);
 }
 
@@ -126,11 +94,8 @@ function measure(running: Running): void {
 async function idle(running: Running): Promise<number> {
   if (running.pid === undefined) return Number.NaN;
   const before = anonymousBytes(running.pid);
-  const holder = pinned(
-    [loadProgram, 'idle', String(running.port), String(IDLE_CONNECTIONS)],
-    environment(running.screens),
-  );
-  await once(holder.stdout as NodeJS.ReadableStream, 'data');
+  const command = [loadProgram, 'idle', String(running.port), String(IDLE_CONNECTIONS)];
+  const holder = await ready(pinned.start(command, { env: environment(running.screens) }));
   await sleep(500);
   const grown = anonymousBytes(running.pid) - before;
   holder.stdin?.end();
@@ -139,13 +104,7 @@ async function idle(running: Running): Promise<number> {
   return grown / IDLE_CONNECTIONS;
 }
 
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2
-    ? (sorted[middle] as number)
-    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
-}
+const median = (values: readonly number[]): number => summarize(values).median;
 
 function show(value: number, digits: number): string {
   return Number.isFinite(value) ? value.toFixed(digits) : '–';
@@ -245,23 +204,16 @@ function fresh(name: string, port: number, pid: number | undefined, screens = fa
 }
 
 async function start(peer: Peer, port: number): Promise<Running> {
-  const child = pinned(peer.command(port, target, folder));
+  const child = pinned.start(peer.command(port, target, folder));
   await answers(port);
   return fresh(peer.name, port, peer.name.startsWith('socat') ? undefined : child.pid, peer.screens);
 }
 
-const build = join(import.meta.dirname, 'build');
-const loadProgram = join(build, 'load');
-mkdirSync(build, { recursive: true });
-execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', loadProgram, join(import.meta.dirname, 'load.c')], {
-  stdio: 'inherit',
-});
 if (!existsSync('/usr/bin/taskset')) throw new Error('taskset is missing; install util-linux');
 const rounds = roundsOf(process.argv[2], 5);
 
 try {
-  const server = pinned([loadProgram, 'server', target, String(FIRST_PORT)]);
-  await once(server.stdout as NodeJS.ReadableStream, 'data');
+  await ready(pinned.start([loadProgram, 'server', target, String(FIRST_PORT)]));
   const runs = [fresh('direct', FIRST_PORT, undefined)];
   const missing: string[] = [];
   let port = FIRST_PORT;
@@ -280,6 +232,6 @@ try {
   process.stdout.write(`${table(runs)}\n\n${ratios(runs)}\n`);
   if (missing.length > 0) process.stdout.write(`\nNot measured, because not installed: ${missing.join(', ')}\n`);
 } finally {
-  for (const child of children) child.kill('SIGKILL');
+  pinned[Symbol.dispose]();
   rmSync(folder, { recursive: true, force: true });
 }

@@ -1,11 +1,13 @@
 // What a connection costs the relay with few and with very many others open, beside haproxy: `node bench/scale/main.ts [rounds]`.
 // Flat is the aim: what others do is no business of a connection. Client, relay and server share one CPU. Prints a table to stdout.
 import { type ChildProcess, execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { compiled } from '../harness/compiled.ts';
 import { answers, CPU, Pinned, ready } from '../harness/pinned.ts';
+import { anonymousBytes, cpuSeconds } from '../harness/process-cost.ts';
 import { summaryTable } from '../harness/table.ts';
 import { type Peer, peers } from '../relay/peers.ts';
 import { publish, type Result, roundsOf } from '../results.ts';
@@ -19,25 +21,13 @@ const FLAT = 0.8;
 
 const rounds = roundsOf(process.argv[2], 5);
 const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
-const build = join(import.meta.dirname, 'build');
-const program = join(build, 'load');
+const program = compiled('relay/load.c');
 const processes = new Pinned();
 const pinned = (...command: string[]): ChildProcess => processes.start(command);
 
 function load(...words: (string | number)[]): number[] {
   const args = ['-c', CPU, program, ...words.map(String)];
   return execFileSync('taskset', args, { encoding: 'utf8', timeout: 60_000 }).trim().split(' ').map(Number);
-}
-
-/** µs on a processor, of all threads. */
-function cpuMicros(pid: number): number {
-  const threads = readdirSync(`/proc/${pid}/task`);
-  const times = threads.map((id) => Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ')[0]));
-  return times.reduce((sum, time) => sum + time, 0) / 1000;
-}
-
-function anonymousBytes(pid: number): number {
-  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
 }
 
 interface Cost {
@@ -60,9 +50,9 @@ async function measure(peer: Peer, target: string, open: number): Promise<Cost> 
   await sleep(300);
   const bytes = (anonymousBytes(pid) - before) / open;
   const [echo = Number.NaN] = load('rtt', PORT, 1, 0.3);
-  const begun = cpuMicros(pid);
+  const begun = cpuSeconds(pid);
   load('rate', PORT, 16, NEW_CONNECTIONS);
-  const micros = (cpuMicros(pid) - begun) / NEW_CONNECTIONS;
+  const micros = ((cpuSeconds(pid) - begun) * 1e6) / NEW_CONNECTIONS;
   await processes.end(holder);
   await processes.end(relay);
   return { micros, echo, bytes };
@@ -73,9 +63,6 @@ const beside = peers
   .slice(0, 2);
 const costs = new Map<string, Cost[][]>(beside.map(({ name }) => [name, OPEN.map(() => [])]));
 try {
-  mkdirSync(build, { recursive: true });
-  const source = join(import.meta.dirname, '../relay/load.c');
-  execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', program, source], { stdio: 'inherit' });
   const target = join(folder, 'server.sock');
   await ready(pinned(program, 'server', target, String(SERVER_PORT)));
   for (let round = 1; round <= rounds; round++) {
