@@ -16,6 +16,7 @@ import { documentedListeners, listeningOf, outsideAddresses } from '../stack/soc
 import { TestStack } from '../stack/stack.ts';
 import { busPasswords, secretsOpenToOthers, tracesOf } from '../stack/traces.ts';
 import { buildEnclave } from './build-image.ts';
+import { CANARIES, spreadCanaries } from './canaries.ts';
 
 const MIB = 1024 * 1024;
 
@@ -283,58 +284,12 @@ describe('traffic through a booted enclave', function () {
 
   // In groups of their own, since mocha runs a suite's own tests before its groups
   describe('to whoever looks at it from outside', () => {
-    /** Planted in all that passes, with all that components say turned on (`before`). */
-    const CANARIES = {
-      environment: 'canary of the environment',
-      authorization: 'canary-bearer-5f1d',
-      cookie: 'canary-cookie-77ab',
-      query: 'canary-query-c031',
-      body: 'canary-body-9e22',
-      userinfo: 'canary-user-info-4d4d',
-    };
-    const headers = {
-      authorization: `Bearer ${CANARIES.authorization}`,
-      'proxy-authorization': `Basic ${CANARIES.authorization}`,
-      cookie: `session=${CANARIES.cookie}`,
-    };
-
     /** All that odyn says and the console shows, beside the app's own lines. */
     const LOGS = ['logs', 'traffic', '--debug', '-o', 'json'];
 
-    /** Requests that are answered, that find nobody, and that are none: what goes wrong is what is logged. */
-    async function spread(): Promise<void> {
-      const query = `token=${CANARIES.query}`;
-      for (const [port, host] of [
-        [Number(new URL(app).port), 'a.test'],
-        [httpPort, 'a.test'],
-        [httpPort, 'nobody.test'],
-      ] as const) {
-        const options = { host: '127.0.0.1', port, method: 'POST', path: `/seen?${query}`, agent: false };
-        const request = httpRequest({ ...options, headers: { ...headers, host } });
-        request.end(CANARIES.body);
-        const [response] = (await once(request, 'response')) as [IncomingMessage];
-        await text(response);
-      }
-      for (const bytes of [
-        `GET /seen?${query} HTTP/1.1\r\nHost: a.test\r\nAuthorization: ${CANARIES.authorization}\r\nContent-Length: x\r\n\r\n`,
-        `CONNECT user:${CANARIES.userinfo}@a.test:80 HTTP/1.1\r\nHost: a.test\r\n\r\n`,
-        `${CANARIES.authorization}\r\n\r\n`,
-      ]) {
-        const socket = connect(httpPort, '127.0.0.1').on('error', () => undefined);
-        socket.resume().end(bytes);
-        await once(socket, 'close');
-      }
-      const through = (url: string) =>
-        json(`/get?url=${encodeURIComponent(url)}&headers=${encodeURIComponent(JSON.stringify(headers))}`);
-      assert.equal((await through(`http://allowed.test:${openPort}/?${query}`)).status, 200);
-      assert.equal((await through(`http://host:${closedPort}/?${query}`)).status, 503);
-      assert.equal((await through(`http://denied.allowed.test/?${query}`)).status, 401);
-      await through(`http://user:${CANARIES.userinfo}@allowed.test:${openPort}/?${query}`);
-      await through(`ftp://allowed.test/?${query}`);
-    }
-
     it('shows no secret in what its components have said or kept', async () => {
-      await spread();
+      const tcpPort = Number(new URL(app).port);
+      await spreadCanaries({ tcpPort, httpPort, openPort, closedPort, ask: json });
       const passwords = await busPasswords(stack);
       assert.ok(Object.keys(passwords).length >= 5);
       const commands = [['ps', '-o', 'json'], ['describe', 'traffic'], ['status'], LOGS];

@@ -1,9 +1,7 @@
 /* The kernel's command line as init reads it, and the list of modules with parameters of it: what Nitro and QEMU append. */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -23,16 +21,7 @@ static int open_input(const char *path, int flags)
 #include "../../../odyn/init/cmdline.c"
 #undef open
 
-void log_error(int number, const char *code, const char *format, ...)
-{
-	char text[160];
-	va_list arguments;
-	(void)number;
-	(void)code;
-	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
-	va_end(arguments);
-}
+#include "log-error.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,16 +34,7 @@ static int open_module(const char *path, int flags)
 #undef fopen
 #undef open
 
-void log_error(int number, const char *code, const char *format, ...)
-{
-	char text[160];
-	va_list arguments;
-	(void)number;
-	(void)code;
-	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
-	va_end(arguments);
-}
+#include "log-error.h"
 
 int cmdline_parameters(const char *name, char parameters[static CMDLINE_MAX])
 {
