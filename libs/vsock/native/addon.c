@@ -34,7 +34,8 @@ NAPI_MODULE_INIT() {
   }
   if (napi_add_async_cleanup_hook(env, on_teardown, instance, &instance->hook) != napi_ok ||
       !export_sockets(env, exports) || !export_poll(env, exports) || !export_relay(env, exports) ||
-      !export_relay_calls(env, exports) || !export_channel(env, exports)) {
+      !export_groups(env, exports) || !export_routes(env, exports) || !export_joins(env, exports) ||
+      !export_channel(env, exports)) {
     napi_throw_error(env, "ERR_ADDON", "the vsock addon could not set itself up");
     return NULL;
   }

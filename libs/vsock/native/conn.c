@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -70,6 +71,15 @@ bool side_watch(struct thread *thread, struct conn *conn, int which, bool out) {
 void conn_free(struct conn *conn) {
   group_release(conn->share->group);
   free(conn);
+}
+
+struct pending *pending_copy(const void *data, size_t length) {
+  struct pending *pending = malloc(sizeof *pending + length);
+  if (!pending) return NULL;
+  pending->offset = 0;
+  pending->length = (uint32_t)length;
+  memcpy(pending->data, data, length);
+  return pending;
 }
 
 void pending_put(struct thread *thread, struct conn *conn, int which, struct pending *pending) {

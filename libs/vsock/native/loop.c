@@ -44,6 +44,10 @@ bool post_command(struct thread *thread, const struct command *command) {
   return true;
 }
 
+void post_surely(struct thread *thread, const struct command *command) {
+  while (!post_command(thread, command)) usleep(1000);
+}
+
 static void stop(struct thread *thread) {
   thread->stop = true;
   for (struct lane *lane = thread->lanes; lane; lane = lane->next) lane_close(thread, lane, 0);
@@ -226,7 +230,7 @@ void relay_stop(struct relay *relay) {
   for (uint32_t i = 0; i < relay->thread_count; i++) {
     struct thread *thread = &relay->threads[i];
     const struct command command = {.type = COMMAND_STOP};
-    while (!post_command(thread, &command)) usleep(1000); /* out of memory: the stop must not get lost */
+    post_surely(thread, &command);
   }
 }
 

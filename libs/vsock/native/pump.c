@@ -3,8 +3,6 @@
 #include "relay.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 
 static void count(struct thread *thread, struct conn *conn, int from, size_t bytes) {
@@ -71,11 +69,8 @@ static void flush(struct thread *thread, struct conn *conn, int which) {
 }
 
 static bool keep(struct thread *thread, struct conn *conn, int which, const unsigned char *data, size_t length) {
-  struct pending *out = malloc(sizeof *out + length);
+  struct pending *out = pending_copy(data, length);
   if (!out) return false;
-  out->offset = 0;
-  out->length = (uint32_t)length;
-  memcpy(out->data, data, length);
   pending_put(thread, conn, which, out);
   return true;
 }
@@ -127,7 +122,7 @@ static bool pump(struct thread *thread, struct conn *conn, int from) {
       continue;
     }
     turn += (size_t)n;
-      if (dead) {
+    if (dead) {
       conn->flags |= CONN_LOST;
       continue;
     }

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* Words per event in the array given to JavaScript: type, id, reason, errno, bytes A→B, bytes B→A. */
 #define EVENT_WORDS 6
@@ -84,11 +83,11 @@ static void post_verdict(napi_env env, struct screening *screening, napi_value v
       napi_get_value_int32(env, value, &skip) != napi_ok)
     skip = -1;
   if (skip > 0 && napi_get_element(env, verdicts, index + 1, &value) == napi_ok && !is_nullish(env, value)) {
-    if (napi_get_buffer_info(env, value, &data, &length) == napi_ok && length <= UINT32_MAX / 2) head = copy_head(data, length);
+    if (napi_get_buffer_info(env, value, &data, &length) == napi_ok && length <= UINT32_MAX / 2) head = pending_copy(data, length);
     if (!head) skip = -1;
   }
   const struct command command = {.type = COMMAND_VERDICT, {.screening = screening, .skip = skip, .head = head}};
-  while (!post_command(screening->thread, &command)) usleep(1000);
+  post_surely(screening->thread, &command);
 }
 
 static void on_async(uv_async_t *async) {

@@ -17,8 +17,14 @@ struct relay_handle {
 
 /* The handle behind an external, while its threads live; else an exception. */
 bool get_relay(napi_env env, napi_value value, struct relay_handle **result);
-/* The bytes of a head, in the form in which a side keeps them; NULL: no memory. */
-struct pending *copy_head(const uint8_t *data, size_t length);
-bool export_relay_calls(napi_env env, napi_value exports);
+/* [address, connectPort or null, hybrid] */
+bool get_endpoint(napi_env env, napi_value value, struct endpoint *to);
+/* The group behind a handle, or that of all others; it gets one reference more. */
+struct group *get_group(napi_env env, napi_value value, struct relay *relay);
+/* A call (handle, Float64Array of so many words): has `read` fill them in from what is behind the handle. */
+napi_value read_stats(napi_env env, napi_callback_info info, size_t count, void (*read)(void *owner, double *words));
+bool export_groups(napi_env env, napi_value exports);
+bool export_routes(napi_env env, napi_value exports);
+bool export_joins(napi_env env, napi_value exports);
 
 #endif

@@ -331,7 +331,8 @@ void relay_stop(struct relay *relay);    /* asynchronous; EVENT_STOPPED follows 
 void relay_wait(struct relay *relay);    /* joins the threads */
 struct event *relay_take_events(struct relay *relay);
 void relay_post(struct relay *relay, struct event *event);
-bool post_command(struct thread *thread, const struct command *command);
+bool post_command(struct thread *thread, const struct command *command); /* false: no memory */
+void post_surely(struct thread *thread, const struct command *command);  /* what must not get lost: waits for memory */
 void timer_set(struct thread *thread, struct timer *timer, uint64_t when);
 bool timer_reserve(struct thread *thread); /* room for one more; before its owner lives */
 void timer_clear(struct thread *thread, struct timer *timer);
@@ -349,6 +350,7 @@ void conn_free(struct conn *conn);
 void conn_close(struct thread *thread, struct conn *conn, enum reason reason, int error);
 bool side_watch(struct thread *thread, struct conn *conn, int which, bool out);
 void side_adopt(struct side *side, int fd, int family, bool hybrid);
+struct pending *pending_copy(const void *data, size_t length); /* NULL: no memory */
 void pending_put(struct thread *thread, struct conn *conn, int which, struct pending *pending);
 void pending_drop(struct thread *thread, struct conn *conn, int which);
 void join_start(struct thread *thread, struct join *join);
@@ -365,6 +367,7 @@ void screening_release(struct screening *screening);
 struct group *group_create(uint32_t threads);
 void group_release(struct group *group);
 void lead_release(struct lead *lead);
+void pace_set(struct pace *pace, uint32_t interval_ns, uint32_t burst);
 bool pace_take(struct pace *pace);
 enum admission group_admit(struct group *group);
 void conn_queue(struct thread *thread, struct conn *conn);

@@ -25,6 +25,11 @@ void group_release(struct group *group) {
   if (atomic_fetch_sub(&group->references, 1) == 1) free(group);
 }
 
+void pace_set(struct pace *pace, uint32_t interval_ns, uint32_t burst) {
+  pace->interval_ns = interval_ns;
+  pace->ahead_ns = burst > 0 ? (uint64_t)(burst - 1) * interval_ns : 0;
+}
+
 bool pace_take(struct pace *pace) {
   if (pace->interval_ns == 0) return true;
   const uint64_t now = clock_ns();

@@ -130,7 +130,7 @@ int open_listener(const struct sockaddr_storage *address, socklen_t length, int 
   return -1;
 }
 
-/* (address, backlog, descriptor of a socket that listens already or null) → descriptor; the caller keeps the one it gave */
+/* (address, backlog, descriptor of a socket that listens already or null, reusePort) → descriptor; the caller keeps the one it gave */
 static napi_value socketListen(napi_env env, napi_callback_info info) {
   napi_value argv[4];
   int inherited = -1;
@@ -151,12 +151,8 @@ static napi_value socketAccept(napi_env env, napi_callback_info info) {
   napi_value argv[2];
   int listener;
   void *peer;
-  size_t count;
-  napi_typedarray_type type;
   if (!get_args(env, info, 2, argv) || !get_fd(env, argv[0], &listener)) return NULL;
-  if (napi_get_typedarray_info(env, argv[1], &type, &count, &peer, NULL, NULL) != napi_ok ||
-      type != napi_uint32_array || count < 1)
-    return make_error(env, EINVAL);
+  if (!get_array(env, argv[1], napi_uint32_array, 1, &peer)) return make_error(env, EINVAL);
   struct sockaddr_storage address = {0};
   socklen_t length = sizeof address;
   const int fd = accept4(listener, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -63,6 +63,13 @@ bool get_bytes(napi_env env, napi_value value, uint8_t **data, size_t *length) {
   return true;
 }
 
+bool get_array(napi_env env, napi_value value, napi_typedarray_type wanted, size_t count, void **items) {
+  size_t given;
+  napi_typedarray_type type;
+  return napi_get_typedarray_info(env, value, &type, &given, items, NULL, NULL) == napi_ok && type == wanted &&
+         given >= count;
+}
+
 bool get_external(napi_env env, napi_value value, void **result) {
   return napi_get_value_external(env, value, result) == napi_ok || wrong_argument(env, "a handle is needed");
 }

@@ -17,6 +17,8 @@ bool get_u32s(napi_env env, napi_value value, uint32_t count, uint32_t *result);
 bool get_fd(napi_env env, napi_value value, int *result);
 bool get_bool(napi_env env, napi_value value, bool *result);
 bool get_bytes(napi_env env, napi_value value, uint8_t **data, size_t *length);
+/* At least `count` items of an array of that type, to be filled in; false without an exception. */
+bool get_array(napi_env env, napi_value value, napi_typedarray_type wanted, size_t count, void **items);
 bool get_external(napi_env env, napi_value value, void **result);
 bool wrong_argument(napi_env env, const char *what);
 bool is_nullish(napi_env env, napi_value value);
