@@ -64,7 +64,7 @@ export class Lease {
     const sign = options.folder === undefined ? undefined : await LifeSign.show(options.folder);
     const lease = new Lease(bucket, writes, key, options, sign);
     await lease.#take().catch((error: unknown) => {
-      sign?.close();
+      lease.#stop();
       throw error;
     });
     const every = lease.#options.leaseMs / 3;
@@ -139,6 +139,7 @@ export class Lease {
       unlessNatsError(error);
       // Renewals show that a server stores nothing also where nothing else happens
       if (isPassing(error)) this.#writes.refused(this);
+      else this.#writes.settled(this);
       // Held already, and nothing said against it
       return this.#revision !== 0 && (error as NatsError).api_error?.err_code !== WRONG_REVISION;
     }
