@@ -156,6 +156,19 @@ describe('sinks of the log-relay', () => {
     await collector.close();
   });
 
+  it('one that another log-relay has taken over is given nothing more, and no warning of it is left', async () => {
+    const text = `otlp:http://127.0.0.1:${await freePort()}/v1/logs`;
+    await start(text);
+    await publish(['for the other one']);
+    await until(() => bus.warnings.active.some(({ code }) => code === 'LOG_SINK_FAILED'));
+    const [{ key = '' } = {}] = parseSinks(text);
+    await using other = await Bus.connect({ source: 'other', credentials: nats.credentials });
+    // Soon: for the other one the first is silent far too long
+    const lease = await other.lease(`log-sink.${key}`, { leaseMs: 300, onLost: assert.fail });
+    await until(() => bus.warnings.active.length === 0);
+    await lease.release();
+  });
+
   it('a sink, and who follows, go on where they were when the bus was away', async () => {
     await start(`file:${folder}`);
     await using reader = await Bus.connect({ source: 'cli', credentials: nats.as('cli') });

@@ -114,6 +114,11 @@ export class SinkRunner {
         await lead.release();
         return;
       }
+      // Whether it takes lines is the other one's to say
+      if (this.failure !== undefined) {
+        this.failure = undefined;
+        this.#onChange();
+      }
       await this.#sink.abandon?.();
     }
   }
@@ -129,11 +134,14 @@ export class SinkRunner {
   }
 
   async #serve(lost: AbortSignal): Promise<void> {
-    while (!this.#stop.signal.aborted && !lost.aborted) {
+    const over = AbortSignal.any([this.#stop.signal, lost]);
+    while (!over.aborted) {
       if (this.#moved) await this.#sink.reopen?.();
       this.#moved = false;
       const { messages, position } = await this.#next();
-      if (position > this.#cursor.position) await this.#deliver(messages, position);
+      if (position > this.#cursor.position) await this.#deliver(messages, position, over);
+      // How far it has come is the other one's to say, too
+      if (lost.aborted) return;
       const isDirty = this.#cursor.position !== this.#stored.position;
       const dueMs = this.#stored.at + limits.sinkStoreMs - performance.now();
       if (isDirty && dueMs <= 0) await this.#store();
@@ -172,7 +180,7 @@ export class SinkRunner {
     }
   }
 
-  async #deliver(messages: readonly LogMessage[], position: number): Promise<void> {
+  async #deliver(messages: readonly LogMessage[], position: number, over: AbortSignal): Promise<void> {
     const groups: EntryGroup[] = [];
     let before = this.#cursor.position;
     for (const message of messages) {
@@ -182,26 +190,26 @@ export class SinkRunner {
       const entries = logEntries(message);
       groups.push({ position: before, entries: lost > 0 ? [lostEntry(message, lost), ...entries] : entries });
     }
-    if (groups.length > 0 && !(await this.#write(groups))) return;
+    if (groups.length > 0 && !(await this.#write(groups, over))) return;
     this.#cursor = { ...this.#cursor, position, places: this.#gaps.places };
     this.position = position;
   }
 
-  /** Gives the entries to the sink until it has them; false when we were stopped before. */
-  async #write(groups: readonly EntryGroup[]): Promise<boolean> {
-    for (let attempt = 0; !this.#stop.signal.aborted; attempt += 1) {
+  /** Gives the entries to the sink until it has them; false when that was over before. */
+  async #write(groups: readonly EntryGroup[], over: AbortSignal): Promise<boolean> {
+    for (let attempt = 0; !over.aborted; attempt += 1) {
       try {
-        const refused = await this.#sink.write(groups, this.#stop.signal);
+        const refused = await this.#sink.write(groups, over);
         this.#metrics.sinkTook(this.#spec.label, groups, refused);
         if (refused > 0) this.#logger.error({ code: 'LOG_SINK_REFUSED', refused }, 'the sink refuses lines for good');
         this.#tell(undefined);
         return true;
       } catch (error) {
         if (!(error instanceof SinkError)) throw error;
-        if (this.#stop.signal.aborted) break;
+        if (over.aborted) break;
         this.#tell(error);
         const pauseMs = Math.min(limits.sinkRetryMaxMs, limits.sinkRetryMs * 2 ** attempt);
-        await this.#pause(pauseMs * (0.5 + Math.random() / 2));
+        await sleep(pauseMs * (0.5 + Math.random() / 2), undefined, { signal: over }).catch(() => undefined);
       }
     }
     return false;
@@ -228,9 +236,5 @@ export class SinkRunner {
       this.#logger.warn({ err: error }, 'how far the sink has come is not stored yet');
       this.#stored = { ...this.#stored, at: performance.now() };
     }
-  }
-
-  async #pause(ms: number): Promise<void> {
-    await sleep(ms, undefined, { signal: this.#stop.signal }).catch(() => undefined);
   }
 }
