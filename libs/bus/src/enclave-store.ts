@@ -76,8 +76,11 @@ export class EnclaveStore {
     onMended: (id: string, how: 'written again' | 'removed') => void,
   ): Promise<void> {
     try {
-      if (text === undefined) await this.#bucket.purge(id, { previousSeq: revision });
-      else await this.#writes.until(() => this.#bucket.update(id, text, revision));
+      await this.#writes.until<unknown>(() =>
+        text === undefined
+          ? this.#bucket.purge(id, { previousSeq: revision })
+          : this.#bucket.update(id, text, revision),
+      );
       onMended(id, text === undefined ? 'removed' : 'written again');
     } catch (error) {
       // The supervisor has written since
