@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type EnclaveRecord, enclaveRecordSchema, hasEnded } from '@enclaver/bus';
+import { enclaveRecordSchema, isPresent } from '@enclaver/bus';
 import type { HostEnclaves } from '@enclaver/bus/fleet';
 import * as z from 'zod';
 
@@ -9,7 +9,7 @@ const lastSchema = z.object({ at: z.iso.datetime(), enclaves: z.array(enclaveRec
 const fileSchema = z.record(z.string(), lastSchema);
 
 /** The last that a host said to this user. */
-export type LastSeen = z.infer<typeof lastSchema>;
+type LastSeen = z.infer<typeof lastSchema>;
 
 export type KnownHost = HostEnclaves & { last?: LastSeen };
 
@@ -65,9 +65,4 @@ export class FleetMemory {
       process.stderr.write(`warning: what the hosts said is not remembered: ${(error as Error).message}\n`);
     }
   }
-}
-
-/** What a host lists without `--all`. */
-function isPresent({ state, next }: EnclaveRecord): boolean {
-  return !hasEnded(state) || next !== undefined;
 }

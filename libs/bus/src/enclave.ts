@@ -181,3 +181,8 @@ export type Measurements = z.infer<typeof measurementsSchema>;
 export function hasEnded(state: EnclaveState): state is 'exited' | 'failed' | 'lost' {
   return state === 'exited' || state === 'failed' || state === 'lost';
 }
+
+/** Runs, or ended and is to be started again: what the supervisor lists unless it is asked for all. */
+export function isPresent({ state, next }: EnclaveRecord): boolean {
+  return !hasEnded(state) || next !== undefined;
+}

@@ -1,6 +1,6 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { type EnclaveRecord, hasEnded } from '@enclaver/bus';
+import { type EnclaveRecord, isPresent } from '@enclaver/bus';
 import { limits } from './limits.ts';
 import { EIF_FOLDER } from './output.ts';
 
@@ -12,7 +12,7 @@ export async function removeOldEifs(dataDir: string, records: () => Promise<Encl
   const folder = join(dataDir, EIF_FOLDER);
   const old = await oldFiles(folder);
   if (old.length === 0) return;
-  const used = (await records()).filter(({ state, next }) => !hasEnded(state) || next !== undefined);
+  const used = (await records()).filter(isPresent);
   // By name alone, which is its content's: the supervisor may see the folder elsewhere
   const names = new Set(used.map(({ eif }) => basename(eif)));
   for (const name of old) if (!names.has(name)) await rm(join(folder, name), { force: true });

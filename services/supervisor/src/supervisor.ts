@@ -4,6 +4,7 @@ import {
   type EnclaveRecord,
   exitCodeOf,
   hasEnded,
+  isPresent,
   type OperationHandlers,
   type OperationRequest,
 } from '@enclaver/bus';
@@ -98,7 +99,7 @@ export class Supervisor {
 
   /** Those that run, and those that are to be started again. */
   #present(): EnclaveRecord[] {
-    const running = this.#enclaves.records.filter((record) => !hasEnded(record.state) || hasNext(record));
+    const running = this.#enclaves.records.filter(isPresent);
     return [...running, ...this.#restarts.records];
   }
 
@@ -240,7 +241,7 @@ export class Supervisor {
 
   async #forgetOld(): Promise<void> {
     const { bus } = this.#options;
-    const ended = (await bus.enclaves.list()).filter((record) => hasEnded(record.state) && !hasNext(record));
+    const ended = (await bus.enclaves.list()).filter((record) => !isPresent(record));
     const endOf = ({ state, times }: EnclaveRecord): string => times[state] ?? '';
     ended.sort((a, b) => endOf(a).localeCompare(endOf(b)));
     for (const { id } of ended.slice(0, -this.#limits.endedRecords)) await bus.enclaves.remove(id);
