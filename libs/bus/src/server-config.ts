@@ -35,7 +35,7 @@ export interface ServerConfig {
 
 /** Largest bus message in bytes. A build request carries a manifest of at most 1 MiB, escaped and wrapped. */
 export const MAX_PAYLOAD = 4 * 1024 * 1024;
-/** Bounds of JetStream: both streams and the bucket fit three times over. */
+/** Bounds of JetStream: all streams and buckets fit twice over. */
 export const MAX_FILE_STORE = 1024 * 1024 * 1024;
 const MAX_MEMORY_STORE = 64 * 1024 * 1024;
 
