@@ -12,10 +12,9 @@ import { hostOf, targetOf } from './authority.ts';
 import { grouped, withoutPseudo } from './fields.ts';
 import { withForwarded } from './forwarded.ts';
 import type { Front } from './front.ts';
-import { clientOf, requestErrorOf, tooLarge } from './http1.ts';
-import type { Answer, Asked, Client } from './message.ts';
+import { type Answer, type Asked, type Client, clientOf } from './message.ts';
 import { entryOf, type RequestEntry } from './request-entry.ts';
-import { RequestError } from './request-error.ts';
+import { connectRefused, RequestError, requestErrorOf, tooLarge } from './request-error.ts';
 import type { Running } from './running.ts';
 
 /** Statuses whose answers have no body, whatever their headers say. */
@@ -141,8 +140,7 @@ function askedOf(
 ): Asked {
   if (rawHeaders.length > limits.httpHeaders * 2) throw tooLarge();
   const method = headers[':method'] ?? '';
-  if (method === 'CONNECT')
-    throw new RequestError(405, 'METHOD_REFUSED', 'this is no forward proxy: CONNECT leads nowhere');
+  if (method === 'CONNECT') throw connectRefused();
   const authority = authorityOf(headers);
   if (headers.host !== undefined && headers.host.toLowerCase() !== authority.toLowerCase()) {
     throw new RequestError(400, 'HOST_INVALID', ':authority and Host name two hosts');

@@ -15,9 +15,9 @@ import {
 import { hostOf, targetOf } from './authority.ts';
 import { withForwarded } from './forwarded.ts';
 import type { Front } from './front.ts';
-import type { Answer, Asked, Client } from './message.ts';
+import { type Answer, type Asked, clientOf } from './message.ts';
 import { entryOf, type RequestEntry } from './request-entry.ts';
-import { RequestError } from './request-error.ts';
+import { connectRefused, RequestError, requestErrorOf, tooLarge } from './request-error.ts';
 import type { Running } from './running.ts';
 import type { Upgraded } from './upstream.ts';
 
@@ -61,11 +61,7 @@ export function createHttp1(front: Front): Server {
   server.on('connect', (request, socket) => {
     socket.on('error', () => socket.destroy());
     const entry = entryOfRequest(front, request);
-    answerRaw(
-      socket,
-      entry,
-      new RequestError(405, 'METHOD_REFUSED', 'this is no forward proxy: CONNECT leads nowhere'),
-    );
+    answerRaw(socket, entry, connectRefused());
     front.onRequestEnd(entry);
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -182,11 +178,6 @@ function askedOf({ limits }: Front, request: IncomingMessage, entry: RequestEntr
   };
 }
 
-export function clientOf({ remoteAddress = '', remotePort, localPort = 0 }: Socket): Client {
-  // An IPv4 client of an IPv6 listener
-  return { address: remoteAddress.replace(/^::ffff:(?=[\d.]+$)/, ''), port: remotePort, localPort, proto: 'http' };
-}
-
 function endWithClient(response: ServerResponse, running: Running): void {
   response.once('close', () => {
     if (!response.writableFinished) running.abort();
@@ -257,21 +248,4 @@ function answerRaw(socket: Duplex, entry: RequestEntry, error: RequestError): vo
   ]);
   socket.end(Buffer.concat([Buffer.from(head, 'latin1'), body]));
   error.note(entry);
-}
-
-/** Whatever was thrown, as the client may know it. */
-export function requestErrorOf({ logger }: Front, error: unknown): RequestError {
-  if (error instanceof RequestError) {
-    if (error.cause !== undefined)
-      logger.debug({ err: error.cause, code: error.code }, 'request not answered by its enclave');
-    return error;
-  }
-  if (error instanceof HttpFault && error.status === 400)
-    return new RequestError(400, 'REQUEST_INVALID', error.message);
-  logger.error({ err: error }, 'request failed');
-  return new RequestError(500, 'INTERNAL', 'a fault of the outer-proxy');
-}
-
-export function tooLarge(): RequestError {
-  return new RequestError(431, 'REQUEST_TOO_LARGE', 'the headers are too many or too large');
 }

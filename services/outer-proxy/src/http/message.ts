@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { RequestBody } from '@enclaver/http-forward';
 
@@ -9,6 +10,12 @@ export interface Client {
   /** The port that it came to: ours, or that of a load balancer. */
   readonly localPort: number;
   readonly proto: 'http' | 'https';
+}
+
+/** The other end of a connection. */
+export function clientOf({ remoteAddress = '', remotePort, localPort = 0 }: Socket): Client {
+  // An IPv4 client of an IPv6 listener
+  return { address: remoteAddress.replace(/^::ffff:(?=[\d.]+$)/, ''), port: remotePort, localPort, proto: 'http' };
 }
 
 /** A request as it goes on to an enclave, whichever version of HTTP it came in. */

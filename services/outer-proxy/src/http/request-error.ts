@@ -1,3 +1,6 @@
+import { HttpFault } from '@enclaver/http-forward';
+import type { Logger } from 'pino';
+
 /** What a client is answered in the place of an enclave: a status, a stable code, and words. */
 export class RequestError extends Error {
   override readonly name = 'RequestError';
@@ -42,3 +45,24 @@ export type RequestErrorCode =
   | 'ENCLAVE_TIMEOUT'
   | 'ENCLAVE_UNREACHABLE'
   | 'INTERNAL';
+
+/** Whatever was thrown, as the client may know it. */
+export function requestErrorOf({ logger }: { readonly logger: Logger }, error: unknown): RequestError {
+  if (error instanceof RequestError) {
+    if (error.cause !== undefined)
+      logger.debug({ err: error.cause, code: error.code }, 'request not answered by its enclave');
+    return error;
+  }
+  if (error instanceof HttpFault && error.status === 400)
+    return new RequestError(400, 'REQUEST_INVALID', error.message);
+  logger.error({ err: error }, 'request failed');
+  return new RequestError(500, 'INTERNAL', 'a fault of the outer-proxy');
+}
+
+export function tooLarge(): RequestError {
+  return new RequestError(431, 'REQUEST_TOO_LARGE', 'the headers are too many or too large');
+}
+
+export function connectRefused(): RequestError {
+  return new RequestError(405, 'METHOD_REFUSED', 'this is no forward proxy: CONNECT leads nowhere');
+}

@@ -59,19 +59,18 @@ export class Running implements Cancel {
 
   /** @throws RequestError, HttpFault */
   async ask(asked: Asked): Promise<Answer> {
-    const turn = this.share.turn();
-    if (turn !== undefined) await turn;
-    return await this.#inTime(asked, this.#upstream.ask(asked, this));
+    return await this.#inTurn(asked, () => this.#upstream.ask(asked, this));
   }
 
   /** @throws RequestError, HttpFault */
   async upgrade(asked: Asked, protocol: string): Promise<Upgraded | Answer> {
-    const turn = this.share.turn();
-    if (turn !== undefined) await turn;
-    return await this.#inTime(asked, this.#upstream.upgrade(asked, protocol, this));
+    return await this.#inTurn(asked, () => this.#upstream.upgrade(asked, protocol, this));
   }
 
-  async #inTime<T>({ body }: Asked, answered: Promise<T>): Promise<T> {
+  async #inTurn<T>({ body }: Asked, ask: () => Promise<T>): Promise<T> {
+    const turn = this.share.turn();
+    if (turn !== undefined) await turn;
+    const answered = ask();
     let timer: NodeJS.Timeout | undefined;
     const start = (): void => {
       timer = setTimeout(() => {
