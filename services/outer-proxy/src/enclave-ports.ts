@@ -105,7 +105,7 @@ export class EnclavePorts implements Destination {
     const { accepted = 0, refused = 0, rateLimited = 0, failed = 0, active = 0 } = this.#egress?.stats ?? {};
     return {
       ingress: {
-        open: this.activeIngress,
+        open: group.active,
         accepted: group.accepted,
         refused: group.refused,
         rateLimited: group.rateLimited,

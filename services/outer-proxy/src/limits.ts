@@ -68,8 +68,6 @@ export const limits = {
   /** Connections to one port of an enclave kept for the next request, and how long. A request that cannot be sent twice uses none. */
   httpKept: 64,
   httpKeptMs: 30_000,
-  /** Connections that wait to be taken from the kernel: as many as it holds (`somaxconn`). */
-  httpBacklog: 4_096,
   /** What open connections get when this process is told to end: less than the 10 s after which a container engine kills it. */
   drainSeconds: 8,
   drainSecondsMax: 3_600,

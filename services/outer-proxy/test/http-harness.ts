@@ -20,7 +20,7 @@ import type { TrustedProxies } from '../src/http/trusted-proxies.ts';
 import type { Destination, Ingress } from '../src/ingress.ts';
 import { groupLimits, type Limits, limits } from '../src/limits.ts';
 
-export const LISTEN_PORT = 8080;
+const LISTEN_PORT = 8080;
 
 /** Enclaves of which only the app's port is there, behind Unix sockets as of a vsock device, and the HTTP mode before them. */
 export class HttpHarness implements AsyncDisposable {
