@@ -55,7 +55,7 @@ describe('framing of HTTP through the egress proxy', () => {
       fc.asyncProperty(hostile, fc.option(request, { nil: '' }), async (text, next) => {
         const { messages } = readRequests(text + next + LAST);
         await bench.exchange(text + next + LAST);
-        assert.equal(bench.isBroken, false, 'what bench.arrived can be read in two ways');
+        assert.equal(bench.isBroken, false, 'what arrived can be read in two ways');
         const there = messages.map(essence);
         for (const each of bench.arrived.map(essence))
           assert.ok(there.includes(each), `arrived: ${each}\nby the letter: ${there}`);
