@@ -43,7 +43,8 @@ export class LifeSign {
 
 /** True when its process has ended for certain; false while it lives, and where the socket cannot be seen from here. */
 export async function hasGoneOut(path: string): Promise<boolean> {
-  const socket = connect(path);
+  // By name: a number would be a port
+  const socket = connect({ path });
   try {
     await once(socket, 'connect');
     return false;

@@ -6,7 +6,7 @@ import { StoredWrites } from '../src/stored-writes.ts';
 import { LEASE_BUCKET } from '../src/subjects.ts';
 import { NatsProcess } from './nats-process.ts';
 
-describe('a lease whose write the server did not answer', () => {
+describe('a lease', () => {
   let nats: NatsProcess;
   let connection: NatsConnection;
   let bucket: KV;
@@ -31,7 +31,7 @@ describe('a lease whose write the server did not answer', () => {
     return Object.assign(Object.create(bucket), methods);
   }
 
-  it('holds nothing against the server once another one has it', async () => {
+  it('holds a write without answer against nobody once another one has it', async () => {
     const writes = new StoredWrites(connection);
     let other: Lease | undefined;
     const create = async (): Promise<number> => {
@@ -43,7 +43,7 @@ describe('a lease whose write the server did not answer', () => {
     await other?.release();
   });
 
-  it('holds nothing against the server once that says that it had stored it', async () => {
+  it('holds a write without answer against nobody once the server says that it had stored it', async () => {
     const writes = new StoredWrites(connection);
     const stalledMs = Promise.withResolvers<number>();
     let updates = 0;
@@ -59,6 +59,13 @@ describe('a lease whose write the server did not answer', () => {
     };
     const lease = await Lease.take(bucketWith({ update, get }), writes, 'unanswered', options);
     assert.equal(await stalledMs.promise, 0);
+    await lease.release();
+  });
+
+  it('is taken after a silence from one that shows its life at what is no path', async () => {
+    const elsewhere = { host: 'other', pid: 1, boot: 'other', namespace: 'other', start: '1' };
+    await bucket.put('shown', JSON.stringify({ id: 'other', process: elsewhere, alive: '99999' }));
+    const lease = await Lease.take(bucket, new StoredWrites(connection), 'shown', options);
     await lease.release();
   });
 });
