@@ -56,8 +56,8 @@ describe('sinks of the log-relay', () => {
     await rm(folder, { recursive: true });
   });
 
-  async function start(text: string): Promise<LogSinks> {
-    const sinks = await LogSinks.start(bus, parseSinks(text), logger, new LogMetrics(new Metrics()));
+  async function start(text: string, metrics = new LogMetrics(new Metrics())): Promise<LogSinks> {
+    const sinks = await LogSinks.start(bus, parseSinks(text), logger, metrics);
     open.add(sinks);
     return sinks;
   }
@@ -156,16 +156,20 @@ describe('sinks of the log-relay', () => {
     await collector.close();
   });
 
-  it('one that another log-relay has taken over is given nothing more, and no warning of it is left', async () => {
+  it('one that another log-relay has taken over is given nothing more, and nothing is said of it', async () => {
     const text = `otlp:http://127.0.0.1:${await freePort()}/v1/logs`;
-    await start(text);
+    const metrics = new Metrics();
+    const sinks = await start(text, new LogMetrics(metrics));
+    metrics.onCollect(() => sinks.collect(0));
     await publish(['for the other one']);
     await until(() => bus.warnings.active.some(({ code }) => code === 'LOG_SINK_FAILED'));
+    assert.match(metrics.expose(), /^enclaver_log_sink_up\{sink="otlp"\} 0$/m);
     const [{ key = '' } = {}] = parseSinks(text);
     await using other = await Bus.connect({ source: 'other', credentials: nats.credentials });
     // Soon: for the other one the first is silent far too long
     const lease = await other.lease(`log-sink.${key}`, { leaseMs: 300, onLost: assert.fail });
     await until(() => bus.warnings.active.length === 0);
+    assert.doesNotMatch(metrics.expose(), /^enclaver_log_sink_(up|behind_messages)\{/m);
     await lease.release();
   });
 

@@ -43,8 +43,10 @@ export class LogSinks {
     for (const runner of this.#runners.values()) runner.reopen();
   }
 
-  /** Sets the gauges; `newest` is the position of the newest message known. */
+  /** Sets the gauges of the sinks that are served here; `newest` is the position of the newest message known. */
   collect(newest: number): void {
+    // One that another log-relay has taken over has none any more
+    for (const gauge of [this.#metrics.sinkUp, this.#metrics.sinkBehind]) gauge.clear();
     for (const [sink, { failure, position, isLead }] of this.#runners) {
       if (!isLead) continue;
       this.#metrics.sinkUp.set({ sink }, failure === undefined ? 1 : 0);
