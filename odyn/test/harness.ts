@@ -60,7 +60,12 @@ export class FakeParent {
   }
 
   static async make(): Promise<FakeParent> {
-    return new FakeParent(await mkdtemp(join(tmpdir(), 'odyn-test-')));
+    return FakeParent.at(await mkdtemp(join(tmpdir(), 'odyn-test-')));
+  }
+
+  /** `folder` is there, and is removed by `close`. */
+  static at(folder: string): FakeParent {
+    return new FakeParent(folder);
   }
 
   get folder(): string {

@@ -22,18 +22,21 @@ export class NatsProcess implements AsyncDisposable {
   /** May do everything. */
   readonly credentials: BusCredentials;
   #process: ChildProcess;
+  readonly #command: readonly string[];
   readonly #folder: string;
 
-  private constructor(process: ChildProcess, folder: string, credentials: BusCredentials) {
+  private constructor(process: ChildProcess, command: readonly string[], folder: string, credentials: BusCredentials) {
     this.#process = process;
+    this.#command = command;
     this.#folder = folder;
     this.credentials = credentials;
   }
 
-  /** `edit`: makes another configuration of that of the product. */
+  /** `edit`: makes another configuration of that of the product; `prefix`: a program, with its arguments, that starts the server. */
   static async start(
     more: Partial<ServerConfig> = {},
     edit: (config: string) => string = (config) => config,
+    prefix: readonly string[] = [],
   ): Promise<NatsProcess> {
     const folder = await mkdtemp(join(tmpdir(), 'enclaver-nats-'));
     const users = [
@@ -43,9 +46,10 @@ export class NatsProcess implements AsyncDisposable {
     const config = join(folder, 'nats.conf');
     const options = { host: '127.0.0.1', port: 0, storeDir: folder, portsDir: folder, users, ...more };
     await writeFile(config, edit(natsServerConfig(options)));
-    const process = spawn('nats-server', ['-c', config], { stdio: 'ignore' });
+    const command = [...prefix, 'nats-server', '-c', config];
+    const process = run(command);
     const url = await portOf(folder, process);
-    return new NatsProcess(process, folder, { url, ...TESTER });
+    return new NatsProcess(process, command, folder, { url, ...TESTER });
   }
 
   /** Credentials of a user of the product, with its permissions. */
@@ -53,8 +57,8 @@ export class NatsProcess implements AsyncDisposable {
     return { url: this.credentials.url, user, password: passwordOf(user) };
   }
 
-  get pid(): number | undefined {
-    return this.#process.pid;
+  get pid(): number {
+    return this.#process.pid ?? 0;
   }
 
   /** Ends the server as a crash does; what it has stored stays. */
@@ -68,7 +72,7 @@ export class NatsProcess implements AsyncDisposable {
     const config = join(this.#folder, 'nats.conf');
     const port = new URL(this.credentials.url).port;
     await writeFile(config, (await readFile(config, 'utf8')).replace(/^port: .*$/m, `port: ${port}`));
-    this.#process = spawn('nats-server', ['-c', config], { stdio: 'ignore' });
+    this.#process = run(this.#command);
     await once(this.#process, 'spawn');
   }
 
@@ -79,6 +83,10 @@ export class NatsProcess implements AsyncDisposable {
     }
     await rm(this.#folder, { recursive: true });
   }
+}
+
+function run([program = '', ...args]: readonly string[]): ChildProcess {
+  return spawn(program, args, { stdio: 'ignore' });
 }
 
 async function portOf(folder: string, process: ChildProcess): Promise<string> {
