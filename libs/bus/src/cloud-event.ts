@@ -46,7 +46,7 @@ export function encodeCloudEvent(source: string, type: string, data: unknown, su
 export function decodeCloudEvent<T>(payload: Uint8Array, schema: z.ZodType<T>): CloudEvent<T> {
   let json: unknown;
   try {
-    json = JSON.parse(Buffer.from(payload).toString('utf8'));
+    json = JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('utf8'));
   } catch (cause) {
     throw new BusError({ code: 'BUS_MESSAGE_INVALID', message: 'bus message is not JSON' }, { cause });
   }

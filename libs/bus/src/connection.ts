@@ -21,6 +21,7 @@ export async function openConnection(source: string, credentials: ConnectionCred
       timeout: limits.connectTimeoutMs,
       maxReconnectAttempts: -1,
       reconnectTimeWait: 250,
+      noAsyncTraces: true,
     });
   } catch (cause) {
     const refused = cause instanceof NatsError && cause.code === ErrorCode.AuthorizationViolation;

@@ -47,7 +47,11 @@ export function inSpan<T>(traceparent: string | undefined, task: () => T): T {
 }
 
 /** A span around a task; what the task rejects with ends it as failed. */
-export async function traced<T>(name: string, options: SpanOptions, task: (span: OpenSpan) => Promise<T>): Promise<T> {
+export function traced<T>(name: string, options: SpanOptions, task: (span: OpenSpan) => Promise<T>): Promise<T> {
+  return tracer === undefined ? task(NO_SPAN) : inNewSpan(name, options, task);
+}
+
+async function inNewSpan<T>(name: string, options: SpanOptions, task: (span: OpenSpan) => Promise<T>): Promise<T> {
   const span = openSpan(name, options);
   try {
     const result = await inSpan(span.traceparent, () => task(span));
