@@ -238,20 +238,16 @@ export class Bus implements AsyncDisposable {
     operation: O,
     request: OperationRequest<S, O>,
   ): Promise<OperationResponse<S, O>> {
-    const { long = false, ...schemas } = operations[service][operation] as {
-      request: z.ZodType;
-      response: z.ZodType;
-      long?: boolean;
-    };
+    const schemas = operations[service][operation] as { request: z.ZodType; response: z.ZodType; long?: boolean };
     const subject = subjects.operation(service, operation);
     const payload = encodeCloudEvent(this.source, `${subject}.request`, schemas.request.parse(request));
-    const timeout = long ? limits.longTimeoutMs : limits.requestTimeoutMs;
+    const timeout = schemas.long ? limits.longTimeoutMs : limits.requestTimeoutMs;
     const answer = this.#connection
       .request(subject, payload, { timeout, ...traceHeaders() })
       .catch((cause: unknown) => {
         throw requestError(service, operation, timeout, cause);
       });
-    const reply = await (long ? whilePresent(this.#connection, service, answer) : answer);
+    const reply = await (schemas.long ? whilePresent(this.#connection, service, answer) : answer);
     if (reply.headers?.hasError || reply.headers?.get('Nats-Service-Error-Code')) {
       throw new BusError(decodeCloudEvent(reply.data, errorDataSchema).data);
     }
