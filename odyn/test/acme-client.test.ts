@@ -27,7 +27,8 @@ class FakeAuthority implements HttpClient {
 
   async exchange(request: HttpRequest): Promise<HttpAnswer> {
     this.asked.push(request);
-    const answer = this.#answers[request.url.pathname];
+    const given = this.#answers[request.url.pathname];
+    const answer = typeof given === 'function' ? given() : given;
     const headers = { 'replay-nonce': 'abc', location: 'https://ca.example/mine' };
     const body = Buffer.from(typeof answer === 'string' ? answer : (JSON.stringify(answer) ?? ''));
     return { status: answer === undefined ? 404 : 200, headers, body };
@@ -89,6 +90,30 @@ describe('an authority of ACME that is hostile', () => {
       assert.ok(fake.asked.every(({ url }) => url.origin === 'https://ca.example'));
     });
   }
+
+  it('or slow gives its certificate, also when the clock is set an hour ahead meanwhile', async () => {
+    const now = Date.now;
+    let looks = 0;
+    const validates = () => {
+      looks += 1;
+      if (looks === 2) Date.now = () => now() + 3_600_000;
+      return looks < 3 ? authz : { ...authz, status: 'valid' };
+    };
+    const states = ['ready', 'valid'];
+    const authority = new FakeAuthority({
+      '/order': order,
+      '/mine': () => ({ ...order, status: states.shift(), certificate: 'https://ca.example/cert' }),
+      '/authz': validates,
+      '/chall': {},
+      '/final': order,
+      '/cert': 'the chain',
+    });
+    try {
+      assert.equal(await authority.order(AbortSignal.timeout(20_000)), 'the chain');
+    } finally {
+      Date.now = now;
+    }
+  });
 
   it('and answers anything at all costs no more than an error', async () => {
     const near = fc.oneof(

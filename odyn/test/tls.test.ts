@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { linesOf } from './harness.ts';
 import { echo, Pki, TlsBench } from './tls-bench.ts';
@@ -61,6 +62,23 @@ describe('ingress with TLS', function () {
     for (const socket of stalled) socket.write(Buffer.from([0x16, 0x03]));
     await echo(await client(), Buffer.from('not behind them'));
     for (const socket of stalled) socket.destroy();
+  });
+
+  it('ends in its time when a client does not take what is on its way, also when the clock is set back meanwhile', async () => {
+    await start();
+    const stays = (await client()).pause();
+    stays.on('error', () => undefined).write(Buffer.alloc(16 << 20));
+    await sleep(500);
+    const now = Date.now;
+    let looks = 0;
+    Date.now = () => now() - looks++ * 3_600_000;
+    try {
+      await bench.close();
+    } finally {
+      Date.now = now;
+    }
+    stays.destroy();
+    bench = await TlsBench.make();
   });
 
   it('goes on after what is no TLS', async () => {

@@ -99,12 +99,12 @@ async function settled<T>(
   what: string,
   signal: AbortSignal,
 ): Promise<T> {
-  const until = Date.now() + limits.acmeSettleMs;
+  const until = performance.now() + limits.acmeSettleMs;
   for (let pause: number = limits.acmePollMs; ; pause = Math.min(pause * 2, limits.acmeSlowPollMs)) {
     const { data, retryAfterMs } = await read();
     if (isOver(data)) return data;
     const wait = Math.max(retryAfterMs ?? pause, limits.acmePollMs);
-    if (Date.now() + wait > until)
+    if (performance.now() + wait > until)
       throw new AcmeError('ACME_TIMEOUT', `${what} did not come to an end in ${limits.acmeSettleMs / 1000} s`);
     await sleep(wait, undefined, { signal });
   }

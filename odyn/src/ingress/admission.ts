@@ -47,8 +47,8 @@ export class Admission {
   /** Takes nobody in any more; what is on its way to clients may still go for a moment. */
   async close(): Promise<void> {
     await this.#listener?.close();
-    const until = Date.now() + limits.ingressDrainMs;
-    while (this.#open.size > 0 && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
+    const until = performance.now() + limits.ingressDrainMs;
+    while (this.#open.size > 0 && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
     for (const stream of this.#open) stream.destroy();
   }
 
