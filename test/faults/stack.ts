@@ -21,8 +21,11 @@ import { VsockDevice } from './vsock-device.ts';
 export const CLIENTS = 4;
 const BLOB = randomBytes(256 * 1024);
 
-/** Starts a process by another program, as `prlimit` and `nice` do. */
-export type Prefix = (process: 'nats-server' | 'outer-proxy' | 'log-relay' | 'odyn') => readonly string[];
+export const stackProcesses = ['nats-server', 'outer-proxy', 'log-relay', 'odyn'] as const;
+export type StackProcess = (typeof stackProcesses)[number];
+
+/** A program that starts a process, with its arguments. */
+export type Prefix = (process: StackProcess) => readonly string[];
 
 /**
  * odyn, its app and everything outside but the supervisor, under load: clients fetch, the app fetches and writes lines. The bus
