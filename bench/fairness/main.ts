@@ -1,7 +1,9 @@
 /**
- * What an enclave keeps beside a hostile one, of what it has beside one like itself: bytes of eight downloads in a second, and the
- * latency of small requests while the others download. One outer-proxy on one CPU, everything else on the other, where a hostile
- * enclave has what the others leave: it is the outer-proxy that shall share. Prints a table in Markdown. Where both ends of a connection are on one machine, packets of 64 KiB
+ * What an enclave keeps beside a hostile one, of what it has beside one like itself: bytes of eight downloads, and the
+ * latency of small requests while the others download. One outer-proxy on one CPU, everything else on the other. It is the
+ * outer-proxy that shall share, so it has to be what all wait for, as where clients, enclaves and servers have processors of their
+ * own: a program that does nothing else takes three quarters of its CPU while bytes are counted, and they are counted by the
+ * processor time that the outer-proxy has had. Prints a table in Markdown. Where both ends of a connection are on one machine, packets of 64 KiB
  * make the kernel's buffers larger than they are on a network; in a network of its own the loopback device has packets as AWS's:
  *
  *   unshare -n sh -c 'ip link set lo mtu 9001 up && exec node bench/fairness/main.ts [ROUNDS] [ENCLAVES] [GROUPS: true or false]'
@@ -10,7 +12,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -28,6 +30,7 @@ const CONNECTIONS = 8;
 const ENDLESS = 1024 ** 4;
 const SECONDS = 1;
 const SETTLE_MS = 400;
+const MAX_MS = 10_000;
 const FIRST_PORT = 22_000;
 const SERVER_PORT = 22_100;
 const HOSTILE_PORT = 22_200;
@@ -76,7 +79,7 @@ interface Kind {
 }
 
 const kinds: readonly Kind[] = [
-  { name: `${CONNECTIONS} downloads again`, begin: async () => downloads(last, HOSTILE) },
+  { name: `${CONNECTIONS} downloads again`, begin: async () => downloads(last) },
   { name: '1,000 downloads', begin: async () => downloads(last, HOSTILE, 1000) },
   {
     name: 'new connections, 64 at a time',
@@ -92,19 +95,39 @@ async function egress(): Promise<ChildProcess> {
 }
 
 interface Sample {
-  /** Of one of the others: MB/s. */
+  /** Of one of the others, and of the last one: MB in a second of the outer-proxy's processor time. */
   readonly bulk: number;
-  /** Of the last one: MB/s. */
   readonly last: number;
+  /** Part of the time that the relay has worked for groups, and of the time in which the outer-proxy did not want its CPU. */
+  readonly lastTime: number;
+  readonly idle: number;
   /** µs */
   readonly p50: number;
   readonly p99: number;
 }
 
-async function sample(relay: ChildProcess): Promise<Sample> {
-  const counts = async (): Promise<number[]> => {
-    relay.stdin?.write('\n');
-    return JSON.parse(await line(relay));
+interface Pair {
+  readonly equal: Sample;
+  readonly beside: Sample;
+}
+
+/** What the threads of a process had of a processor, and what they waited for one, in s. */
+function scheduled(child: ChildProcess): { ran: number; waited: number } {
+  let [ran, waited] = [0, 0];
+  for (const task of readdirSync(`/proc/${child.pid}/task`)) {
+    const [run = 0, wait = 0] = readFileSync(`/proc/${child.pid}/task/${task}/schedstat`, 'utf8')
+      .split(' ')
+      .map(Number);
+    ran += run / 1e9;
+    waited += wait / 1e9;
+  }
+  return { ran, waited };
+}
+
+async function sample(proxy: ChildProcess): Promise<Sample> {
+  const counts = async (): Promise<{ bytes: number; seconds: number }[]> => {
+    proxy.stdin?.write('\n');
+    return JSON.parse(await line(proxy));
   };
   await sleep(SETTLE_MS);
   // It shall wait for the outer-proxy, not for the programs beside it
@@ -112,31 +135,49 @@ async function sample(relay: ChildProcess): Promise<Sample> {
     .split(' ')
     .map(Number);
   const first = downloads(0);
+  const busy = start(1, -10, 'sh', '-c', 'while :; do :; done');
   await sleep(SETTLE_MS);
   const before = await counts();
+  const from = scheduled(proxy);
   const begun = performance.now();
-  await sleep(SECONDS * 1000);
+  let to = from;
+  while (to.ran - from.ran < SECONDS / 4 && performance.now() - begun < MAX_MS) {
+    await sleep(50);
+    to = scheduled(proxy);
+  }
   const after = await counts();
-  const ms = performance.now() - begun;
+  const wall = (performance.now() - begun) / 1000;
   await end(first);
-  const moved = after.map((bytes, index) => (bytes - (before[index] ?? 0)) / 1000 / ms);
-  return { bulk: summarize(moved.slice(0, last)).median, last: moved[last] ?? Number.NaN, p50, p99 };
+  await end(busy);
+  const ran = to.ran - from.ran;
+  const grown = after.map(({ bytes, seconds }, index) => ({
+    rate: (bytes - (before[index]?.bytes ?? 0)) / 1e6 / ran,
+    seconds: seconds - (before[index]?.seconds ?? 0),
+  }));
+  return {
+    bulk: summarize(grown.slice(0, last).map(({ rate }) => rate)).median,
+    last: grown[last]?.rate ?? Number.NaN,
+    lastTime: (grown[last]?.seconds ?? 0) / grown.reduce((sum, { seconds }) => sum + seconds, 0),
+    idle: Math.max(0, 1 - (ran + to.waited - from.waited) / wall),
+    p50,
+    p99,
+  };
 }
 
 /** One after the other in the same process, since what the machine gives varies from minute to minute. */
-async function measure({ begin }: Kind): Promise<{ equal: Sample; beside: Sample }> {
+async function measure({ begin }: Kind): Promise<Pair> {
   const program = join(import.meta.dirname, 'relay-process.ts');
-  const relay = start(1, 0, process.execPath, program, folder, FIRST_PORT, enclaves, groups);
-  await line(relay);
+  const proxy = start(1, 0, process.execPath, program, folder, FIRST_PORT, enclaves, groups);
+  await line(proxy);
   const others = Array.from({ length: enclaves - 2 }, (_, index) => downloads(index + 1));
   prioritize(servers[last], ALIKE);
   const like = downloads(last);
-  const equal = await sample(relay);
+  const equal = await sample(proxy);
   await end(like);
   prioritize(servers[last], HOSTILE);
   const unlike = await begin();
-  const beside = await sample(relay);
-  for (const child of [...others, unlike, relay]) await end(child);
+  const beside = await sample(proxy);
+  for (const child of [...others, unlike, proxy]) await end(child);
   return { equal, beside };
 }
 
@@ -150,14 +191,14 @@ try {
     servers.push(start(0, ALIKE, load, 'server', join(folder, `server-${index}`), SERVER_PORT + index));
   for (const server of servers) await line(server);
   await line(start(0, HOSTILE, hostile, 'server', HOSTILE_PORT));
-  const found = kinds.map(() => [] as { equal: Sample; beside: Sample }[]);
+  const found = kinds.map(() => [] as Pair[]);
   for (let round = 0; round < rounds; round++) {
     for (const [index, kind] of kinds.entries()) found[index]?.push(await measure(kind));
   }
   process.stdout.write(
-    `| the last of ${enclaves} has | kept of the share, % | MB/s of another | MB/s of the last | p50, × | p99, × | p50, µs | p99, µs |\n`,
+    `| the last of ${enclaves} has | kept of the share, % | MB/s of another | MB/s of the last | relay's time for the last, % | outer-proxy idle, % | p50, × | p99, × | p50, µs | p99, µs |\n`,
   );
-  process.stdout.write(`| --- |${' --- |'.repeat(7)}\n`);
+  process.stdout.write(`| --- |${' --- |'.repeat(9)}\n`);
   publish(
     kinds.map(({ name }, index) => ({
       metric: `one of ${enclaves} enclaves; the last has ${name}`,
@@ -172,35 +213,17 @@ try {
   );
   for (const [index, { name }] of kinds.entries()) {
     const pairs = found[index] ?? [];
+    const cell = (of: (pair: Pair) => number, digits: number): string => show(pairs.map(of), digits);
     const cells = [
-      show(
-        pairs.map(({ equal, beside }) => (beside.bulk / equal.bulk) * 100),
-        0,
-      ),
-      show(
-        pairs.map(({ beside }) => beside.bulk),
-        0,
-      ),
-      show(
-        pairs.map(({ beside }) => beside.last),
-        0,
-      ),
-      show(
-        pairs.map(({ equal, beside }) => beside.p50 / equal.p50),
-        2,
-      ),
-      show(
-        pairs.map(({ equal, beside }) => beside.p99 / equal.p99),
-        2,
-      ),
-      show(
-        pairs.map(({ beside }) => beside.p50),
-        0,
-      ),
-      show(
-        pairs.map(({ beside }) => beside.p99),
-        0,
-      ),
+      cell(({ equal, beside }) => (beside.bulk / equal.bulk) * 100, 0),
+      cell(({ beside }) => beside.bulk, 0),
+      cell(({ beside }) => beside.last, 0),
+      cell(({ beside }) => beside.lastTime * 100, 0),
+      cell(({ beside }) => beside.idle * 100, 0),
+      cell(({ equal, beside }) => beside.p50 / equal.p50, 2),
+      cell(({ equal, beside }) => beside.p99 / equal.p99, 2),
+      cell(({ beside }) => beside.p50, 0),
+      cell(({ beside }) => beside.p99, 0),
     ];
     process.stdout.write(`| ${name} | ${cells.join(' | ')} |\n`);
   }

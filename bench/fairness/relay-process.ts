@@ -1,11 +1,11 @@
 /**
  * An outer-proxy's part of some enclaves without the bus: for each a group, an ingress port and egress, with the bounds that it has
  * in earnest. `node relay-process.ts FOLDER FIRST_PORT ENCLAVES GROUPS`. Says "ready", and for each line on
- * standard input the bytes that were moved for each enclave until then.
+ * standard input the bytes that were moved for each enclave until then, and the seconds that the relay has worked for it.
  */
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Relay, type RelayRoute, unixTransport } from '@enclaver/vsock';
+import { Relay, type RelayGroup, type RelayRoute, unixTransport } from '@enclaver/vsock';
 import { pino } from 'pino';
 import { Egress } from '../../services/outer-proxy/src/egress.ts';
 import { groupLimits, limits } from '../../services/outer-proxy/src/limits.ts';
@@ -17,7 +17,7 @@ const lookups = new Lookups();
 const logger = pino({ level: 'error' });
 const one = relay.group(groupLimits());
 const bounds = { maxConnections: limits.ingressConnections, connectTimeoutMs: limits.ingressConnectMs };
-const routes: RelayRoute[] = [];
+const served: { route: RelayRoute; group: RelayGroup }[] = [];
 for (let index = 0; index < Number(enclaves); index++) {
   const group = groups === 'true' ? relay.group(groupLimits()) : one;
   const route = await relay.listen(
@@ -25,12 +25,14 @@ for (let index = 0; index < Number(enclaves); index++) {
     { type: 'unix', path: join(folder, `server-${index}`) },
     { ...bounds, idleTimeoutMs: limits.idleMs, group },
   );
-  routes.push(route);
+  served.push({ route, group });
   const transport = unixTransport({ path: join(folder, `enclave-${index}`) });
   await Egress.open(relay, { transport, group }, { logger, lookups });
 }
 process.stdout.write('ready\n');
 
 for await (const _ of createInterface({ input: process.stdin })) {
-  process.stdout.write(`${JSON.stringify(routes.map((route) => route.stats().bytesOut))}\n`);
+  process.stdout.write(
+    `${JSON.stringify(served.map(({ route, group }) => ({ bytes: route.stats().bytesOut, seconds: group.stats().busySeconds })))}\n`,
+  );
 }

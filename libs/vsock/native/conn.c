@@ -197,20 +197,23 @@ void join_start(struct thread *thread, struct join *join) {
   }
   join->conn = conn;
   conn->idle_ms = join->idle_ms;
-  const bool narrow = conn->share->egress > EGRESS_WIDE;
+  const bool narrow = join->egress && conn->share->egress > EGRESS_WIDE, many = narrow && conn->share->egress > EGRESS_MANY;
   for (int i = 0; i < 2; i++) {
     if (join->head[i]) {
       pending_put(thread, conn, !i, join->head[i]);
       join->head[i] = NULL;
     }
     if (join->fd[i] < 0) continue;
-    const int family = family_of(join->fd[i]), on = 1, bytes = EGRESS_RECEIVE_BYTES;
+    const int family = family_of(join->fd[i]), on = 1, bytes = many ? EGRESS_MANY_BYTES : EGRESS_RECEIVE_BYTES;
     side_adopt(&conn->side[i], join->fd[i], family, join->hybrid[i]);
     join->fd[i] = -1;
     if (conn->side[i].flags & SIDE_TCP) {
       setsockopt(conn->side[i].fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
       setsockopt(conn->side[i].fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-      if (narrow && join->egress) setsockopt(conn->side[i].fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+      if (narrow) setsockopt(conn->side[i].fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    } else if (many && family == AF_UNIX) {
+      setsockopt(conn->side[i].fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+      conn->side[i].flags |= SIDE_GROWN;
     }
   }
   if (!join->to[0] && !join->to[1]) {

@@ -46,10 +46,11 @@ static void read_group(void *owner, double *words) {
   words[3] = (double)atomic_load(&group->rate_limited);
   words[4] = (double)atomic_load(&group->failed_connects);
   for (int i = 0; i < 4; i++) words[5 + i] = (double)atomic_load(&group->bytes[i / 2][i % 2]);
+  words[9] = (double)atomic_load(&group->busy_ns);
 }
 
-/* (group, Float64Array of 9): active, accepted, refused, rateLimited, failedConnects; bytesIn, bytesOut of routes, of egress */
-static napi_value groupStats(napi_env env, napi_callback_info info) { return read_stats(env, info, 9, read_group); }
+/* (group, Float64Array of 10): active, accepted, refused, rateLimited, failedConnects; bytesIn, bytesOut of routes, of egress; busy, ns */
+static napi_value groupStats(napi_env env, napi_callback_info info) { return read_stats(env, info, 10, read_group); }
 
 /* (group) → `enum admission`: one more that JavaScript serves, until groupLeave */
 static napi_value groupAdmit(napi_env env, napi_callback_info info) {

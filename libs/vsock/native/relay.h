@@ -24,11 +24,15 @@
 #define ALONE_NS (1000 * 1000)
 #define CHARGE_MAX_NS (300 * 1000)
 /*
- * Egress connections of a group whose receive buffers the kernel may size (6 MiB by default), and what each further one has: what
- * the kernel has begun with. Thousands that are never read would take what it has for all TCP of the host.
+ * Egress connections of a group whose buffers the kernel may size (6 MiB by default); those above that have what the kernel begins
+ * with, and those above the second number half of it, towards the enclave, too. Thousands that are never read would take
+ * what it has for all TCP of the host: 4,096 of 64 KiB need 530 MB, and a host of 4 GiB has 370. With less than 32 KiB a sender
+ * whose packets have 64 KiB, as on loopback, waits for time-outs.
  */
 #define EGRESS_WIDE 64
+#define EGRESS_MANY 512
 #define EGRESS_RECEIVE_BYTES (64 * 1024)
+#define EGRESS_MANY_BYTES (32 * 1024)
 /* A byte rate lets so many milliseconds' worth pass at once, and no less than a full read. */
 #define BURST_MS 100
 #define BURST_BYTES (256 * 1024)
@@ -77,7 +81,7 @@ enum side_flag {
   SIDE_LISTED = 512,   /* in the epoll set */
   SIDE_HUNG = 1024,    /* the end was announced: read on after a short read */
   SIDE_CLOSED = 2048,  /* the peer is gone in both directions */
-  SIDE_GROWN = 4096    /* its send buffer was raised */
+  SIDE_GROWN = 4096    /* its send buffer is as large as it shall be */
 };
 
 /* Index of the side that the relay dialled, or that the caller names second. */
@@ -175,6 +179,7 @@ struct group {
   /* Of its routes; bytes also of egress, second. */
   atomic_uint active;
   atomic_ullong accepted, refused, rate_limited, failed_connects, bytes[2][2];
+  atomic_ullong busy_ns; /* what the threads have done for it */
   uint32_t max_connections;
   size_t pending_limit; /* in one thread, before it only passes on what is taken */
   struct pace pace;

@@ -105,8 +105,9 @@ struct share *share_of(struct thread *thread, struct group *group) { return &gro
 
 /* For what the thread did since the last charge. */
 void share_charge(struct thread *thread, struct share *share) {
-  const uint64_t now = clock_ns(), cost = now - thread->charged;
-  share->credit -= cost < CHARGE_MAX_NS ? (int64_t)cost : CHARGE_MAX_NS;
+  const uint64_t now = clock_ns(), took = now - thread->charged, cost = took < CHARGE_MAX_NS ? took : CHARGE_MAX_NS;
+  share->credit -= (int64_t)cost;
+  atomic_fetch_add_explicit(&share->group->busy_ns, cost, memory_order_relaxed);
   thread->charged = now;
 }
 

@@ -73,6 +73,8 @@ export interface GroupStats {
   bytesOut: number;
   egressBytesIn: number;
   egressBytesOut: number;
+  /** What the relay's threads have done for it. Where they are busy, groups that want more have equal parts. */
+  busySeconds: number;
 }
 
 export class NativeGroup implements RelayGroup {
@@ -83,12 +85,12 @@ export class NativeGroup implements RelayGroup {
   }
 
   stats(): GroupStats {
-    const words = new Float64Array(9);
+    const words = new Float64Array(10);
     addon().groupStats(this.handle, words);
     const [active = 0, accepted = 0, refused = 0, rateLimited = 0, failedConnects = 0] = words;
-    const [bytesIn = 0, bytesOut = 0, egressBytesIn = 0, egressBytesOut = 0] = words.subarray(5);
+    const [bytesIn = 0, bytesOut = 0, egressBytesIn = 0, egressBytesOut = 0, busyNs = 0] = words.subarray(5);
     const bytes = { bytesIn, bytesOut, egressBytesIn, egressBytesOut };
-    return { active, accepted, refused, rateLimited, failedConnects, ...bytes };
+    return { active, accepted, refused, rateLimited, failedConnects, ...bytes, busySeconds: busyNs / 1e9 };
   }
 
   admit(): Admission {

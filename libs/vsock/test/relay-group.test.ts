@@ -71,6 +71,18 @@ describe('relay: groups and what becomes of a route', () => {
     assert.ok(seconds > 1.5, `${seconds} s`);
   });
 
+  it('says how long it has worked for a group', async () => {
+    await bench.serve(target.path, (socket) => socket.end(Buffer.alloc(MIB)));
+    const [one, other] = [relay.group({ maxConnections: 10 }), relay.group({ maxConnections: 10 })];
+    assert.equal(
+      (await readAll(await dial(await relay.listen(loopback, target, { ...bounds, group: one })))).length,
+      MIB,
+    );
+    const { busySeconds } = one.stats();
+    assert.ok(busySeconds > 0 && busySeconds < 1, `${busySeconds}`);
+    assert.equal(other.stats().busySeconds, 0);
+  });
+
   it('counts the rates of routes and of egress apart', async () => {
     await bench.serve(target.path, (socket) => socket.end(Buffer.alloc(MIB)));
     const server = await bench.serve(0, (socket) => socket.pipe(socket));
@@ -88,34 +100,46 @@ describe('relay: groups and what becomes of a route', () => {
     waiting.destroy();
   });
 
-  it('holds the receive buffers of a group’s egress connections from the 65th on', async () => {
+  it('holds the buffers of a group’s egress connections from the 65th on, and more so from the 513th', async () => {
     const bytes = Buffer.alloc(4 * MIB);
     const server = await bench.serve(0, (socket) => socket.write(bytes));
+    const silent = await bench.serve(0, () => {});
+    const portOf = (of: typeof server): number => (of.address() as AddressInfo).port;
     const group = relay.group({ maxConnections: 1 });
     const ports: number[] = [];
-    for (let index = 0; index < 66; index++) {
-      const { inner, outer } = await pair(bench, `pair-${index}`);
-      const end = await bench.dial((server.address() as { port: number }).port);
+    const add = async (to: typeof server): Promise<Socket> => {
+      const { inner, outer } = await pair(bench, `pair-${ports.length}`);
+      const end = await bench.dial(portOf(to));
       ports.push(end.localPort as number);
       void relay.join({ stream: inner }, { stream: end }, { group, egress: true });
-      if (index === 0 || index >= 64) {
-        let read = 0;
-        outer.on('data', (part: Buffer) => {
-          read += part.length;
-        });
-        await until('all is read', () => read === bytes.length);
-      }
-    }
-    const sockets = execFileSync('ss', [
-      '-tmnHO',
-      'state',
-      'all',
-      `dport = :${(server.address() as AddressInfo).port}`,
-    ]);
-    const buffer = (index: number): number =>
-      Number(new RegExp(`:${ports[index]} .*rb(\\d+)`).exec(sockets.toString())?.[1]);
+      return outer;
+    };
+    const addRead = async (): Promise<void> => {
+      const outer = await add(server);
+      let read = 0;
+      outer.on('data', (part: Buffer) => {
+        read += part.length;
+      });
+      await until('all is read', () => read === bytes.length);
+    };
+    await addRead();
+    while (ports.length < 64) await add(silent);
+    await addRead();
+    await addRead();
+    while (ports.length < 512) await add(silent);
+    await addRead();
+    const before = group.stats().egressBytesOut;
+    await add(server);
+    await until('what nobody reads has been sent', () => group.stats().egressBytesOut > before);
+    const sockets = execFileSync('ss', ['-tmnHO', 'state', 'all', `dport = :${portOf(server)}`]).toString();
+    const buffer = (index: number): number => Number(new RegExp(`:${ports[index]} .*rb(\\d+)`).exec(sockets)?.[1]);
     assert.ok(buffer(0) > 128 * 1024, `${buffer(0)}`);
-    assert.deepEqual([buffer(64), buffer(65)], [128 * 1024, 128 * 1024]);
+    assert.deepEqual(
+      [64, 65, 512, 513].map(buffer),
+      [128, 128, 64, 64].map((kib) => kib * 1024),
+    );
+    const sent = group.stats().egressBytesOut - before;
+    assert.ok(sent <= 128 * 1024, `${sent} bytes wait for the enclave`);
   });
 
   it('leads new connections elsewhere on demand, and leaves open ones where they are', async () => {

@@ -126,6 +126,7 @@ export class EnclavePorts implements Destination {
         (sum, { acceptErrors }) => sum + acceptErrors,
         this.#egress?.acceptErrors ?? 0,
       ),
+      relaySeconds: group.busySeconds,
     };
   }
 

@@ -6,6 +6,8 @@ export interface ProxyCounts {
   egress: DirectionCounts;
   /** Times that a listener paused for want of descriptors or memory. */
   acceptErrors: number;
+  /** What the relay has done for it. */
+  relaySeconds: number;
 }
 
 interface DirectionCounts {
@@ -44,6 +46,11 @@ export function proxyMetrics(metrics: Metrics) {
     help: 'Times that a listener paused for want of descriptors or memory.',
     labels: ['enclave'],
   });
+  const relaySeconds = metrics.counter({
+    name: 'enclaver_proxy_relay_seconds_total',
+    help: 'Time that the relay has worked for the enclave; where it is busy all the time, enclaves that want more have equal parts.',
+    labels: ['enclave'],
+  });
   return {
     /** Adds what has come since `before`, which is of the same listeners. */
     add(enclave: string, before: ProxyCounts | undefined, now: ProxyCounts): void {
@@ -57,6 +64,7 @@ export function proxyMetrics(metrics: Metrics) {
         bytes.add({ enclave, direction, way: 'out' }, grown('bytesOut'));
       }
       acceptErrors.add({ enclave }, now.acceptErrors - (before?.acceptErrors ?? 0));
+      relaySeconds.add({ enclave }, now.relaySeconds - (before?.relaySeconds ?? 0));
     },
     showOpen(all: readonly { enclave: string; counts: ProxyCounts }[]): void {
       open.clear();
