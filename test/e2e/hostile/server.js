@@ -82,7 +82,8 @@ http
       return write();
     }
     if (url.pathname === '/log') {
-      for (let line = 0; line < count; line++) console.log(`line ${line} of ${count}`);
+      const prefix = url.searchParams.get('prefix');
+      for (let line = 0; line < count; line++) console.log(`${prefix} ${line} of ${count}`);
     }
     if (url.pathname === '/hostile') {
       openConnections(target, count);
