@@ -18,6 +18,7 @@ export const C_PROGRAMS = {
     'entropy.c',
     'heartbeat.c',
     'reap.c',
+    'out-of-memory.c',
     'crash-status.c',
     'log.c',
   ],

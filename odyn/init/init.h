@@ -48,6 +48,9 @@ int heartbeat_send(unsigned parent_cid);
 /* reap.c: waits for `child` to end, buries every other child meanwhile; gives the wait status. */
 int reap_until(pid_t child);
 
+/* out-of-memory.c: whether the kernel's log says that it ended this process for want of memory. */
+int out_of_memory_ended(pid_t pid);
+
 /* crash-status.c: answers on the status port that this enclave is lost. */
 void crash_status_serve(const char *error);
 

@@ -154,8 +154,9 @@ int main(void)
 	if (status < 0)
 		snprintf(error, sizeof error, "odyn crashed: its wait status is lost");
 	else if (WIFSIGNALED(status))
-		snprintf(error, sizeof error, "odyn crashed: killed by signal %d (%s)", WTERMSIG(status),
-			 strsignal(WTERMSIG(status)));
+		snprintf(error, sizeof error, "odyn crashed: killed by signal %d (%s)%s", WTERMSIG(status),
+			 strsignal(WTERMSIG(status)),
+			 WTERMSIG(status) == SIGKILL && out_of_memory_ended(odyn) ? ", out of memory" : "");
 	else
 		snprintf(error, sizeof error, "odyn crashed: exit code %d", WEXITSTATUS(status));
 	log_error(0, "E_ODYN", "%s", error);
