@@ -1,19 +1,20 @@
 import { strikeAll } from './faults.ts';
+import { type FrameProcess, frameProcesses } from './frame.ts';
 import { clocks } from './kinds/clocks.ts';
 import { MovedClocks } from './moved-clock.ts';
 import { randomFrom } from './random.ts';
-import { LoadedStack, type StackProcess, stackProcesses } from './stack.ts';
+import { LoadedStack } from './stack.ts';
 
 const SEED = Number(process.env.FAULT_SEED ?? Date.now() % 2 ** 31);
 
 describe('wall clocks that jump, under load', function () {
   this.timeout(120_000);
 
-  let of: MovedClocks<StackProcess>;
+  let of: MovedClocks<FrameProcess>;
   let stack: LoadedStack;
 
   before(async () => {
-    of = await MovedClocks.make(stackProcesses);
+    of = await MovedClocks.make(frameProcesses);
     stack = await LoadedStack.start((name) => of.prefix(name));
   });
 

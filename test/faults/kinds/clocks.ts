@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fault } from '../faults.ts';
+import { type FrameProcess, frameProcesses } from '../frame.ts';
 import type { MovedClocks } from '../moved-clock.ts';
-import { type StackProcess, stackProcesses } from '../stack.ts';
 
 const LASTS_MS = 1_000;
 const HOUR_MS = 3_600_000;
 
 /** Wall clocks that jump by an hour, and back after a second: of one kind of process, and of all of them. */
-export function clocks(of: MovedClocks<StackProcess>): readonly Fault[] {
-  const sets: readonly (readonly [string, readonly StackProcess[]])[] = [
-    ...stackProcesses.map((process) => [process, [process]] as const),
-    ['all processes', stackProcesses],
+export function clocks(of: MovedClocks<FrameProcess>): readonly Fault[] {
+  const sets: readonly (readonly [string, readonly FrameProcess[]])[] = [
+    ...frameProcesses.map((process) => [process, [process]] as const),
+    ['all processes', frameProcesses],
   ];
   return sets.flatMap(([what, names]) =>
     [HOUR_MS, -HOUR_MS].map((ms) => ({

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Bus, type EnclaveRecord } from '@enclaver/bus';
+import { NatsProcess } from '../../libs/bus/test/nats-process.ts';
+import { record as sample } from '../../libs/bus/test/record.ts';
+import { type AppSpec, FakeParent } from '../../odyn/test/harness.ts';
+import { freePort } from '../stack/free-port.ts';
+import { Enclave } from './enclave.ts';
+import { Outside } from './outside.ts';
+import { VsockDevice } from './vsock-device.ts';
+
+export const frameProcesses = ['nats-server', 'outer-proxy', 'log-relay', 'odyn'] as const;
+export type FrameProcess = (typeof frameProcesses)[number];
+
+/** A program that starts a process, with its arguments. */
+export type Prefix = (process: FrameProcess) => readonly string[];
+
+/** Ports of loopback: what the app listens at, and where odyn's egress proxy is. */
+export interface AppPorts {
+  readonly port: number;
+  readonly proxyPort: number;
+}
+
+export interface FrameOptions {
+  /** With one port for ingress and the parent's host for egress; `root` is where its files will be. */
+  readonly app: (ports: AppPorts, root: string) => Omit<AppSpec, 'manifest'> | Promise<Omit<AppSpec, 'manifest'>>;
+  /** Outer-proxies beside one another. */
+  readonly proxies: number;
+  readonly prefix?: Prefix;
+  /** Of nats-server. */
+  readonly storeDir?: string;
+  /** Of the services, beside what they need. */
+  readonly env?: (service: string) => Readonly<Record<string, string>>;
+}
+
+/**
+ * odyn with its app, and everything outside but the supervisor, each as the process that it is; only the machine is missing: a
+ * stand-in for the vsock device joins odyn's Unix sockets with those outside.
+ */
+export class Frame implements AsyncDisposable {
+  readonly parts = new AsyncDisposableStack();
+  nats!: NatsProcess;
+  bus!: Bus;
+  proxies: readonly Outside[] = [];
+  relay!: Outside;
+  device!: VsockDevice;
+  enclave!: Enclave;
+  record!: EnclaveRecord;
+
+  /** Starts all of it; to be disposed of, also when this fails. */
+  async open({ app, proxies, prefix = () => [], storeDir, env = () => ({}) }: FrameOptions): Promise<void> {
+    const parts = this.parts;
+    const folder = await mkdtemp(join(tmpdir(), 'enclaver-frame-'));
+    parts.defer(() => rm(folder, { recursive: true }));
+    const store = storeDir === undefined ? {} : { storeDir };
+    this.nats = parts.use(await NatsProcess.start(store, undefined, prefix('nats-server')));
+    this.bus = parts.adopt(await Bus.connect({ source: 'test', credentials: this.nats.credentials }), (bus) =>
+      bus.close(),
+    );
+    const busFile = join(folder, 'bus.json');
+    await writeFile(busFile, JSON.stringify(this.nats.credentials), { mode: 0o600 });
+    const service = (name: 'outer-proxy' | 'log-relay'): Outside =>
+      new Outside(name, { ENCLAVER_BUS: busFile, ENCLAVER_RUN_DIR: folder, ...env(name) }, prefix(name));
+    this.proxies = Array.from({ length: proxies }, () => service('outer-proxy'));
+    this.relay = service('log-relay');
+    for (const one of [...this.proxies, this.relay]) await parts.adopt(one, () => one.end('SIGKILL')).start();
+
+    const parent = await FakeParent.make();
+    const host = join(folder, 'vsock');
+    this.device = parts.adopt(new VsockDevice({ host, guest: parent.path }), (device) => device.stop());
+    await this.device.start();
+    const [port, proxyPort] = [await freePort(), await freePort()];
+    this.record = {
+      ...sample,
+      vsock: { type: 'unix', path: host },
+      ingress: [{ listenPort: port, host: '127.0.0.1', port: 0 }],
+    };
+    const ingress = await this.#request();
+    const spec = {
+      ...(await app({ port, proxyPort }, join(parent.folder, 'rootfs'))),
+      manifest: `ingress: [{ listen_port: ${port} }]\negress: { allow: [host], proxy_port: ${proxyPort} }\n`,
+    };
+    this.enclave = parts.use(await Enclave.start(parent, spec, prefix('odyn')));
+    this.record = { ...this.record, state: 'ready', ingress };
+    await this.bus.enclaves.put(this.record);
+    await this.bus.publishEvent(this.record.id, 'launching', { enclave: this.record });
+  }
+
+  /** Where clients find the app. */
+  get port(): number {
+    return this.record.ingress[0]?.port ?? 0;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.parts.disposeAsync();
+  }
+
+  /** Asks the outer-proxies for the listeners, and gives what they listen at. */
+  async #request(): Promise<EnclaveRecord['ingress']> {
+    const { id } = this.record;
+    const events = this.bus.events({ id });
+    await events.ready;
+    await this.bus.enclaves.put(this.record);
+    await this.bus.publishEvent(id, 'requested', { enclave: this.record });
+    for await (const event of events) {
+      if (event.name === 'egress-ready') return event.data.ingress;
+      assert.notEqual(event.name, 'proxy-failed', JSON.stringify(event.data));
+    }
+    throw new Error('the bus went away');
+  }
+}

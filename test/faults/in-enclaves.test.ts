@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Bus, type EnclaveEvent } from '@enclaver/bus';
+import { busyboxLayout } from '../images/busybox.ts';
+import { enclaver, type Running, start } from '../stack/enclaver.ts';
+import { freePort } from '../stack/free-port.ts';
+import { TestStack } from '../stack/stack.ts';
+import { Clients } from './clients.ts';
+
+const BLOB = Buffer.alloc(256 * 1024, 'y\n');
+/** Within that long an enclave's end is told. */
+const TOLD_MS = 15_000;
+
+/** Serves, writes numbered lines, and does to the enclave what it is asked for; it is privileged, and so can. */
+const APP = String.raw`
+busybox mkdir -p /www/cgi-bin
+busybox yes | busybox head -c ${BLOB.length} >/www/blob
+fault() { printf '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\n%s\n' "$2" >/www/cgi-bin/$1; busybox chmod 755 /www/cgi-bin/$1; }
+fault app 'echo >/tmp/hog'
+fault kernel 'echo c >/proc/sysrq-trigger'
+fault odyn 'echo 1000 >/proc/$(busybox pidof node)/oom_score_adj && echo 700000 >/proc/sys/vm/min_free_kbytes'
+busybox httpd -p 127.0.0.1:8000 -h /www
+i=0
+while [ ! -e /tmp/hog ]; do echo "line $i"; i=$((i + 1)); sleep 0.05; done
+exec busybox dd if=/dev/zero of=/dev/null bs=300M count=1
+`;
+
+/** What is done to the enclave, and how its end is told. With FAULTS in the environment, as in `scripts/nightly`, all of it. */
+const FAULTS = [
+  { name: 'kernel panic', path: 'kernel', ends: /^lost .*"code":"KERNEL_PANIC"/ },
+  ...(process.env.FAULTS === undefined
+    ? []
+    : [{ name: 'memory limit hit by the app', path: 'app', ends: /^exited .*"cause":"out-of-memory"/ }]),
+  {
+    name: 'no memory for odyn',
+    path: 'odyn',
+    ends: /^failed .*odyn crashed: killed by signal 9 \(Killed\), out of memory/,
+  },
+];
+
+describe('faults inside an enclave, under load', function () {
+  this.timeout(240_000);
+
+  let work: string;
+  let stack: TestStack;
+  let bus: Bus;
+  const runs: Running[] = [];
+  const clients: Clients[] = [];
+
+  before(async () => {
+    work = await mkdtemp(join(tmpdir(), 'enclaver-faults-'));
+    stack = await TestStack.start();
+    bus = await Bus.connect({ source: 'test', credentials: stack.busFile });
+  });
+
+  after(async () => {
+    for (const each of clients) await each.stop();
+    for (const { process } of runs) process.kill('SIGTERM');
+    await Promise.all(runs.map(({ finished }) => finished));
+    await bus?.close();
+    await stack?.[Symbol.asyncDispose]();
+    await rm(work, { recursive: true });
+  });
+
+  it('end it with their cause, it comes back, and the one beside it loses nothing', async () => {
+    await busyboxLayout(join(work, 'image'), ['sh', '-c', APP]);
+    const manifest = [
+      'version: v1\nname: struck\ntarget: struck:enclave\nsources:\n  app: oci:./image',
+      'ingress: [{ listen_port: 8000 }]',
+      'privileged: true',
+      'limits: { memory_mb: 64 }',
+      'defaults: { cpu_count: 1, memory_mb: 768 }\n',
+    ].join('\n');
+    await writeFile(join(work, 'enclaver.yaml'), manifest);
+    const eif = join(work, 'struck.eif');
+    const built = await enclaver(['build', '-f', join(work, 'enclaver.yaml'), '--eif-only', eif], stack.env);
+    assert.equal(built.code, 0, built.stderr);
+
+    const seen: EnclaveEvent[] = [];
+    const events = bus.events();
+    await events.ready;
+    void (async () => {
+      for await (const event of events) seen.push(event);
+    })();
+    const open = async (name: string, ...more: string[]) => {
+      const port = await freePort();
+      const run = start(['run', eif, '--name', name, '-p', `127.0.0.1:${port}:8000`, ...more], stack.env);
+      runs.push(run);
+      await run.seen(/ ready/);
+      const fetching = new Clients({ port, expected: BLOB, count: 2 });
+      clients.push(fetching);
+      await fetching.answered(2);
+      return { port, fetching };
+    };
+    const [struck, beside] = await Promise.all([open('struck', '--restart', 'on-failure:5'), open('beside')]);
+
+    for (const { name, path, ends } of FAULTS) {
+      const since = seen.length;
+      const before = struck.fetching.failures.length;
+      const answersBeside = beside.fetching.requests;
+      const begun = performance.now();
+      const asked = await fetch(`http://127.0.0.1:${struck.port}/cgi-bin/${path}`).then(
+        (response) => response.text(),
+        () => '',
+      );
+      const ended = () => seen.slice(since).find(({ name: event }) => /^(exited|lost|failed)$/.test(event));
+      while (ended() === undefined) {
+        assert.ok(performance.now() - begun < TOLD_MS, `${name} is not told: ${asked}`);
+        await sleep(20);
+      }
+      const toldMs = performance.now() - begun;
+      const told = ended() as EnclaveEvent;
+      assert.match(`${told.name} ${JSON.stringify(told.data)}`, ends);
+      await struck.fetching.answered(2);
+      const healthyMs = performance.now() - begun;
+      const failures = struck.fetching.failures.slice(before);
+      assert.doesNotMatch(failures.join(), /wrong bytes|no answer/);
+      assert.ok(beside.fetching.requests > answersBeside);
+      const failed = failures.filter((message) => !message.includes('ECONNREFUSED')).length;
+      process.stdout.write(`| ${name} | ${failed} | ${Math.round(toldMs)} ms | ${Math.round(healthyMs)} ms |\n`);
+    }
+
+    assert.deepEqual(beside.fetching.failures, []);
+    // Of each that was started: what an enclave that is lost had not yet given is lost with it, and nothing in between
+    for (const { id } of seen.filter(({ name }) => name === 'requested')) {
+      let next = 0;
+      for await (const { lines, lost } of bus.logs({ id, streams: ['stdout'] })) {
+        assert.equal(lost, undefined);
+        for (const { text } of lines) assert.equal(text, `line ${next++}`);
+      }
+    }
+  });
+});
