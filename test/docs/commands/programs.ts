@@ -3,6 +3,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { parse } from 'yaml';
+import { soakOptions } from '../../soak/options.ts';
 import { refusalOfEnclaver } from './enclaver.ts';
 import { natsCall } from './nats.ts';
 import type { Call } from './shell.ts';
@@ -160,6 +161,7 @@ const checks: Readonly<Record<string, Check>> = {
   npm,
   'scripts/engine': script('scripts/engine', '^(start|stop)$'),
   'scripts/setup': script('scripts/setup', '^(--check|--only|[a-z]+)$'),
+  'scripts/soak': (args) => void parseArgs({ args: [...args], options: soakOptions }),
   systemctl,
   'systemd-sysusers': () => {},
   'tools/kms-emulator/bin/kms-emulator': () => {},

@@ -1,0 +1,123 @@
+import type { SoakOptions } from './soak.ts';
+import { KINDS, type Traffic } from './traffic.ts';
+import { type Bound, grows, type Trend, trendOf } from './trend.ts';
+import type { Sample } from './watched.ts';
+
+export interface Outcome {
+  readonly options: Pick<SoakOptions, 'connections' | 'minutes' | 'load'>;
+  readonly seconds: number;
+  /** Requests a second when the next one is sent as soon as one is answered. */
+  readonly bears: number;
+  /** Requests that were due while as many as may be were under way. */
+  readonly leftOut: number;
+  readonly traffic: Pick<Traffic, 'done' | 'total' | 'connections' | 'failed' | 'failures' | 'bytes'>;
+  readonly lines: {
+    readonly written: number;
+    readonly read: number;
+    readonly lost: number;
+    readonly repeated: number;
+    readonly wrong: number;
+  };
+  readonly processes: readonly ProcessOutcome[];
+}
+
+export interface ProcessOutcome {
+  readonly name: string;
+  readonly samples: readonly Sample[];
+  /** With no connection open, before the load and after it. */
+  readonly descriptors: { readonly before: number; readonly after: number };
+}
+
+/** MiB that no file backs: 6 an hour in a run of two hours. In one of three minutes a heap that is collected has such teeth. */
+export const MEMORY: Bound = { growth: 8, percent: 10 };
+
+/** Without a connection after the load, more than before it: files of nats-server come and go. */
+export const MORE_DESCRIPTORS = 4;
+
+export interface Judged {
+  readonly name: string;
+  readonly memory: Trend;
+  readonly threads: Trend;
+  readonly grown: readonly string[];
+}
+
+export function judge({ name, samples, descriptors }: ProcessOutcome): Judged {
+  const trend = (of: 'anonymous' | 'threads'): Trend =>
+    trendOf(samples.map((sample) => ({ seconds: sample.seconds, value: sample[of] })));
+  const [memory, threads] = [trend('anonymous'), trend('threads')];
+  const grown = [
+    ...(grows(memory, MEMORY) ? ['memory'] : []),
+    ...(grows(threads, { growth: 0, percent: 0 }) ? ['threads'] : []),
+    ...(descriptors.after > descriptors.before + MORE_DESCRIPTORS ? ['descriptors'] : []),
+  ];
+  return { name, memory, threads, grown };
+}
+
+/** What is not as it has to be; nothing, where all is well. */
+export function faultsOf(outcome: Outcome): string[] {
+  const { options, traffic, lines, processes } = outcome;
+  const counts = {
+    'requests failed': traffic.failed,
+    'lines were lost': lines.lost,
+    'lines came twice': lines.repeated,
+    'lines were other ones': lines.wrong,
+    'connections were not made': Math.max(0, options.connections - traffic.connections),
+  };
+  return [
+    ...Object.entries(counts).flatMap(([what, count]) => (count > 0 ? [`${count} ${what}`] : [])),
+    ...processes.map(judge).flatMap(({ name, grown }) => grown.map((what) => `${what} of ${name} grows`)),
+  ];
+}
+
+const count = (value: number): string => Math.round(value).toLocaleString('en');
+const signed = (value: number): string => `${value > 0 ? '+' : ''}${value.toFixed(1)}`;
+
+/** Two tables in Markdown, as docs/soak.md has them. */
+export function tables(outcome: Outcome): string {
+  const { traffic, lines, seconds } = outcome;
+  const perSecond = traffic.total / seconds;
+  const rows = outcome.processes.map((one) => {
+    const { memory, threads, grown } = judge(one);
+    const resident = trendOf(one.samples.map((sample) => ({ seconds: sample.seconds, value: sample.resident })));
+    const late = one.samples.flatMap(({ loopMs }) => loopMs ?? []);
+    return [
+      one.name,
+      `${memory.median.toFixed(1)} MiB`,
+      `${signed(memory.perHour)} MiB/h, ${signed(memory.percent)} %`,
+      `${resident.median.toFixed(1)} MiB`,
+      `${one.descriptors.before} → ${one.descriptors.after}`,
+      `${threads.median}`,
+      late.length === 0 ? '–' : `${count(Math.max(...late))} ms`,
+      grown.length === 0 ? 'flat' : `**${grown.join(', ')}**`,
+    ];
+  });
+  const kinds = Object.keys(KINDS) as (keyof typeof KINDS)[];
+  return [
+    table(
+      ['What', 'Seen'],
+      [
+        ['time', `${(seconds / 60).toFixed(1)} min`],
+        [
+          'the stack bears',
+          `${count(outcome.bears)} requests/s; it got ${count(perSecond)}, ${outcome.leftOut} left out`,
+        ],
+        ['connections', count(traffic.connections)],
+        ['requests', `${count(traffic.total)}, ${traffic.failed} failed`],
+        ['of these', kinds.map((kind) => `${kind} ${count(traffic.done[kind])}`).join(', ')],
+        ['bytes of bodies, each compared', count(traffic.bytes)],
+        [
+          'log lines',
+          `${count(lines.written)} written, ${lines.lost} lost, ${lines.repeated} twice, ${lines.wrong} wrong`,
+        ],
+      ],
+    ),
+    table(
+      ['Process', 'Anonymous', 'Trend', 'Resident', 'Descriptors', 'Threads', 'Loop late at most', 'Verdict'],
+      rows,
+    ),
+  ].join('\n\n');
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
