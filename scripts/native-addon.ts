@@ -35,10 +35,14 @@ const reproducible = [
 ];
 // Compilers write their package's revision into .comment; a cross compiler's is another one than a native one's.
 const stripping = ['--strip-all', '--remove-section=.comment'];
-const sanitizing = ['-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer'];
+const SANITIZERS = {
+  address: { suffix: 'asan', flags: ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'] },
+  thread: { suffix: 'tsan', flags: ['-fsanitize=thread'] },
+} as const;
+export type Sanitizer = keyof typeof SANITIZERS;
 
 export interface AddonSources {
-  /** `<name>-x64.node` and `<name>-arm64.node` are made, or `<name>-asan.node`. */
+  /** `<name>-x64.node` and `<name>-arm64.node` are made, or `<name>-asan.node`, or `<name>-tsan.node`. */
   name: string;
   /** Folder of the C files, from the checkout. */
   sources: string;
@@ -49,10 +53,10 @@ export interface AddonSources {
 }
 
 /**
- * Compiles a native addon for both architectures: same sources and compiler, same bytes, in any folder. With `sanitize` for
- * this machine alone, with AddressSanitizer and UBSan (test/sanitizers).
+ * Compiles a native addon for both architectures: same sources and compiler, same bytes, in any folder. With a sanitizer for
+ * this machine alone: AddressSanitizer with UBSan, or ThreadSanitizer (test/sanitizers).
  */
-export async function buildAddon(addon: AddonSources, { sanitize }: { sanitize: boolean }): Promise<void> {
+export async function buildAddon(addon: AddonSources, sanitizer?: Sanitizer): Promise<void> {
   const { name, sources, shared = [], output } = addon;
   const files = readdirSync(join(checkout, sources))
     .sort()
@@ -63,8 +67,10 @@ export async function buildAddon(addon: AddonSources, { sanitize }: { sanitize: 
     run(compiler, [...flags, ...more, ...includes, '-I', nodeApi, '-I', nodeHeaders, '-o', path, ...c]);
 
   mkdirSync(join(checkout, output), { recursive: true });
-  if (sanitize) {
-    await replace(join(output, `${name}-asan.node`), (path) => compile('gcc', path, sanitizing));
+  if (sanitizer !== undefined) {
+    const { suffix, flags } = SANITIZERS[sanitizer];
+    const more = ['-g', ...flags, '-fno-omit-frame-pointer'];
+    await replace(join(output, `${name}-${suffix}.node`), (path) => compile('gcc', path, more));
     return;
   }
   const stamp = join(checkout, output, `${name}.inputs`);
@@ -85,6 +91,11 @@ export async function buildAddon(addon: AddonSources, { sanitize }: { sanitize: 
     ),
   );
   writeFileSync(stamp, inputs);
+}
+
+/** Of the arguments of a program that builds an addon: `--sanitize=address`, `--sanitize=thread` or none. */
+export function sanitizerOf(args: readonly string[]): Sanitizer | undefined {
+  return (Object.keys(SANITIZERS) as Sanitizer[]).find((name) => args.includes(`--sanitize=${name}`));
 }
 
 async function run(program: string, args: readonly string[]): Promise<void> {

@@ -1,5 +1,5 @@
-// Makes dist/native/odyn-x64.node and odyn-arm64.node of odyn/native/*.c; `--sanitize` makes odyn-asan.node instead.
-import { buildAddon } from '../../scripts/native-addon.ts';
+// Makes dist/native/odyn-x64.node and odyn-arm64.node of odyn/native/*.c; `--sanitize=address` makes odyn-asan.node instead, `--sanitize=thread` odyn-tsan.node.
+import { buildAddon, sanitizerOf } from '../../scripts/native-addon.ts';
 
 const addon = {
   name: 'odyn',
@@ -7,4 +7,4 @@ const addon = {
   shared: ['libs/vsock/native/values.c'],
   output: 'dist/native',
 };
-await buildAddon(addon, { sanitize: process.argv.includes('--sanitize') });
+await buildAddon(addon, sanitizerOf(process.argv));

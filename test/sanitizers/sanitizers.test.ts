@@ -11,6 +11,14 @@ const run = promisify(execFile);
 const root = join(import.meta.dirname, '../..');
 const mocha = 'node_modules/mocha/bin/mocha.js';
 
+const planted = {
+  name: 'planted',
+  sources: 'test/sanitizers/planted',
+  shared: ['libs/vsock/native/values.c'],
+  output: 'dist/planted',
+};
+const loadPlanted = `const m = { exports: {} }; process.dlopen(m, '${planted.output}/planted-' + process.arch + '.node');`;
+
 /** The tests of what is compiled have run once already, as it is shipped; here they are run on another build of it. */
 describe('under AddressSanitizer and UBSan', function () {
   this.timeout(180_000);
@@ -21,24 +29,15 @@ describe('under AddressSanitizer and UBSan', function () {
       'services/log-relay/scripts/build.ts',
       'odyn/scripts/build-addon.ts',
     ];
-    await Promise.all(scripts.map((script) => run(process.execPath, [join(root, script), '--sanitize'])));
+    await Promise.all(scripts.map((script) => run(process.execPath, [join(root, script), '--sanitize=address'])));
   });
 
   describe('faults that are planted', () => {
-    const output = 'dist/planted';
-    const call = (expression: string) => {
-      const load = `const m = { exports: {} }; process.dlopen(m, '${output}/planted-' + process.arch + '.node');`;
-      return runSanitized(['-e', `${load} m.exports.${expression}`]);
-    };
+    const call = (expression: string) => runSanitized(['-e', `${loadPlanted} m.exports.${expression}`]);
 
-    before(() =>
-      buildAddon(
-        { name: 'planted', sources: 'test/sanitizers/planted', shared: ['libs/vsock/native/values.c'], output },
-        { sanitize: true },
-      ),
-    );
+    before(() => buildAddon(planted, 'address'));
 
-    after(() => rm(join(root, output), { recursive: true }));
+    after(() => rm(join(root, planted.output), { recursive: true }));
 
     it('are found: a byte past the end, an overflow, a leak', async () => {
       const [overread, twice, leak] = await Promise.all([
@@ -83,5 +82,31 @@ describe('under AddressSanitizer and UBSan', function () {
     ];
     // Fails with the report in what a test says
     await run(process.execPath, [mocha, ...args, ...files], { cwd: root, env });
+  });
+});
+
+/** The relay alone has threads of its own; the other addons run on Node's. */
+describe('under ThreadSanitizer', function () {
+  this.timeout(180_000);
+
+  before(async () => {
+    await run(process.execPath, [join(root, 'libs/vsock/scripts/build.ts'), '--sanitize=thread']);
+    await buildAddon(planted, 'thread');
+  });
+
+  after(() => rm(join(root, planted.output), { recursive: true }));
+
+  it('a race that is planted is found', async () => {
+    const { faults } = await runSanitized(['-e', `${loadPlanted} m.exports.race()`], 'thread');
+    assert.match(faults.join(), /data race/);
+  });
+
+  it('the relay does what its tests ask', async () => {
+    // Not under test here: a thousand forks of a process with a shadow memory
+    const args = [mocha, '--exit', '--timeout', '120000', '--invert', '--grep', 'starts children'];
+    const files = globSync('libs/vsock/test/{relay,relay-bounds,relay-group,join,screen}.test.ts', { cwd: root });
+    const { code, output, faults } = await runSanitized([...args, ...files], 'thread');
+    assert.deepEqual(faults, []);
+    assert.equal(code, 0, output);
   });
 });

@@ -1,5 +1,5 @@
-// Makes build/datagram-x64.node and build/datagram-arm64.node of native/*.c; `--sanitize` makes build/datagram-asan.node instead.
-import { buildAddon } from '../../../scripts/native-addon.ts';
+// Makes build/datagram-x64.node and build/datagram-arm64.node of native/*.c; `--sanitize=address` makes build/datagram-asan.node instead, `--sanitize=thread` build/datagram-tsan.node.
+import { buildAddon, sanitizerOf } from '../../../scripts/native-addon.ts';
 
 const addon = {
   name: 'datagram',
@@ -7,4 +7,4 @@ const addon = {
   shared: ['libs/vsock/native/values.c'],
   output: 'services/log-relay/build',
 };
-await buildAddon(addon, { sanitize: process.argv.includes('--sanitize') });
+await buildAddon(addon, sanitizerOf(process.argv));

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, request } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { Relay } from '@enclaver/vsock';
 import { Share } from '../src/http/share.ts';
@@ -111,6 +114,27 @@ describe('HTTP mode: bounds of an enclave', () => {
     assert.equal(String((await once(joined, 'data'))[0]), 'echo');
     assert.equal(harness.group('a').stats().bytesIn, before + 4);
     joined.destroy();
+  });
+
+  it('lets a body wait for --limit ingress-bytes for longer than one that stands still', async () => {
+    harness = await HttpHarness.start({ httpBodyMs: 200, httpAnswerMs: 200 });
+    const { published } = await harness.publish('a', {}, { limits: { ingressBytesPerSecond: 192 * 1024 } });
+    harness.serve('a', (incoming, response) => {
+      let received = 0;
+      incoming.on('data', (chunk: Buffer) => {
+        received += chunk.length;
+      });
+      incoming.once('end', () => response.end(`<${received}>`));
+    });
+    const folder = await mkdtemp(join(tmpdir(), 'enclaver-body-'));
+    after(async () => await rm(folder, { recursive: true }));
+    const body = join(folder, 'body');
+    await writeFile(body, Buffer.alloc(448 * 1024));
+    for (const version of VERSIONS) {
+      const url = `http://127.0.0.1:${published.port}/`;
+      const answer = await curl(version, '-H', 'Host: a', '-H', 'Expect:', '--data-binary', `@${body}`, url);
+      assert.match(answer, / 200 [\s\S]*<458752>/);
+    }
   });
 
   it('leaves room at a crowded listener to enclaves that have less than their part, and frees what it can', async () => {

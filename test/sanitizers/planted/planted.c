@@ -1,4 +1,5 @@
 /* Faults on purpose: a run that does not report them would not report ours. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,10 +32,28 @@ static napi_value leak(napi_env env, napi_callback_info info) {
   return make_int(env, ((volatile unsigned char *)calloc(size, 1))[0]);
 }
 
+static int counted;
+
+static void *count(void *unused) {
+  for (int i = 0; i < 1000; i++) counted++;
+  return unused;
+}
+
+/* (): two threads count up one number, and nothing holds one while the other does → the number */
+static napi_value race(napi_env env, napi_callback_info info) {
+  pthread_t other;
+  (void)info;
+  if (pthread_create(&other, NULL, count, NULL)) return NULL;
+  count(NULL);
+  pthread_join(other, NULL);
+  return make_int(env, counted);
+}
+
 NAPI_MODULE_INIT() {
   const napi_property_descriptor calls[] = {
       {"overread", NULL, overread, NULL, NULL, NULL, napi_enumerable, NULL},
       {"twice", NULL, twice, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"race", NULL, race, NULL, NULL, NULL, napi_enumerable, NULL},
       {"leak", NULL, leak, NULL, NULL, NULL, napi_enumerable, NULL},
   };
   if (napi_define_properties(env, exports, sizeof(calls) / sizeof(calls[0]), calls) != napi_ok) return NULL;
