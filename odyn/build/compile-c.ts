@@ -22,7 +22,7 @@ export const C_PROGRAMS = {
     'crash-status.c',
     'log.c',
   ],
-  launch: ['launch.c', 'confine.c', 'cgroup.c'],
+  launch: ['launch.c', 'fail.c', 'confine.c', 'cgroup.c'],
   redirect: ['redirect.c'],
 } as const;
 

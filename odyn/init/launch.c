@@ -32,9 +32,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define ERROR_FD 3
-#define EXIT_NOT_STARTED 127
-
 /* More than any image asks for; NGROUPS_MAX would allow 65536. */
 #define GROUPS_MAX 256
 
@@ -55,12 +52,6 @@ struct request {
 	int sibling;
 	char **program;
 };
-
-_Noreturn void fail(const char *step)
-{
-	dprintf(ERROR_FD, "%d %s\n", errno, step);
-	_exit(EXIT_NOT_STARTED);
-}
 
 static _Noreturn void refuse_arguments(void)
 {

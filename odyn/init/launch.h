@@ -4,6 +4,10 @@
 #ifndef ENCLAVER_LAUNCH_H
 #define ENCLAVER_LAUNCH_H
 
+/* Where odyn hears of it. */
+#define ERROR_FD 3
+
+/* fail.c */
 _Noreturn void fail(const char *step);
 
 /* cgroup.c: moves this process into the cgroup, which is the whole tree to it and to all that it starts. */
