@@ -102,8 +102,9 @@ describe('under ThreadSanitizer', function () {
   });
 
   it('the relay does what its tests ask', async () => {
-    // Not under test here: a thousand forks of a process with a shadow memory
-    const args = [mocha, '--exit', '--timeout', '120000', '--invert', '--grep', 'starts children'];
+    // Not under test here: a thousand forks of a process with a shadow memory, and what the kernel holds before a slow relay
+    const left = 'starts children|holds the buffers';
+    const args = [mocha, '--exit', '--timeout', '120000', '--invert', '--grep', left];
     const files = globSync('libs/vsock/test/{relay,relay-bounds,relay-group,join,screen}.test.ts', { cwd: root });
     const { code, output, faults } = await runSanitized([...args, ...files], 'thread');
     assert.deepEqual(faults, []);
