@@ -19,7 +19,7 @@ describe('fuzzing', function () {
 
   for (const { name, path } of targets.filter(({ language }) => language === 'typescript')) {
     it(`${name}: seeds, corpus and mutations of them`, async () => {
-      const { seeds, fuzz, cases = CASES } = (await import(path)) as FuzzTarget;
+      const { seeds, fuzz } = (await import(path)) as FuzzTarget;
       const inputs = [...seeds.map((seed) => Buffer.from(seed)), ...readCorpus(name)];
       for (const input of inputs) await fuzz(input);
       const mutated = fc.constantFrom(...inputs).chain((input) => mutationsOf(input));
@@ -27,7 +27,7 @@ describe('fuzzing', function () {
         fc.asyncProperty(mutated, async (input) => {
           await fuzz(input);
         }),
-        cases,
+        CASES,
       );
     });
   }

@@ -1,6 +1,7 @@
 // npm run fuzz: looks for inputs that a reader of hostile bytes does not bear, guided by what they cover. docs/fuzzing.md
 import { parseArgs } from 'node:util';
 import { runFuzzer } from './engine/run.ts';
+import { haveHeld, report, revision } from './report.ts';
 import { targets } from './targets.ts';
 
 const { values, positionals } = parseArgs({
@@ -19,6 +20,7 @@ const seconds = Number(values.seconds);
 if (values.help || asked.length === 0 || unknown.length > 0 || !(seconds > 0)) {
   console.error(`usage: npm run fuzz -- TARGET... | --all  [--seconds N] [--keep]
 
+  --all         those that have not had their time at this commit yet, so that a run that was ended can be gone on with
   --seconds N   for each target (600)
   --keep        put what it has found to be worth it into test/fuzz/corpus
 
@@ -28,9 +30,16 @@ targets: ${targets.map(({ name }) => name).join(' ')}`);
 }
 
 const failed: string[] = [];
-for (const target of targets.filter(({ name }) => asked.includes(name))) {
+const at = revision();
+const held = values.all ? haveHeld(at, seconds) : new Set<string>();
+if (held.size > 0) console.log(`held at ${at} already: ${[...held].join(' ')}`);
+for (const target of targets.filter(({ name }) => asked.includes(name) && !held.has(name))) {
   const outcome = await runFuzzer(target, { args: [`-max_total_time=${seconds}`], keep: values.keep });
-  console.log(`${target.name}: ${outcome.summary}`);
+  report(at, target.name, seconds, outcome);
+  const { inputs, covered, news } = outcome;
+  console.log(
+    `${target.name}: ${inputs} inputs in ${outcome.seconds} s, ${covered} features covered, ${news} new inputs`,
+  );
   if (outcome.failure !== undefined) {
     console.log(outcome.failure);
     failed.push(target.name);

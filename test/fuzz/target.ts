@@ -4,8 +4,6 @@ import assert from 'node:assert/strict';
 export interface FuzzTarget {
   /** Inputs as they should be, from which the fuzzer starts besides what `corpus/` has. */
   readonly seeds: readonly (Uint8Array | string)[];
-  /** Cases in `npm test`, where they are slow. */
-  readonly cases?: number;
   /** Throws when the reader does what it must not: another error than its own, a value it should not take, two meanings. */
   fuzz(input: Buffer): void | Promise<void>;
 }

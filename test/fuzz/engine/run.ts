@@ -17,8 +17,13 @@ const KEPT = { bytes: 2048, inputs: 40 };
 const MEMORY_MB = 2048;
 
 export interface Outcome {
-  /** How many inputs there were and what they covered. */
-  readonly summary: string;
+  readonly seconds: number;
+  /** Inputs that were tried. */
+  readonly inputs: number;
+  /** What they covered, in libFuzzer's features: counted places, and how often. */
+  readonly covered: number;
+  /** Inputs that reached something that none had reached before. */
+  readonly news: number;
   /** What a failing input caused, and where it lies. */
   readonly failure?: string;
 }
@@ -37,9 +42,10 @@ export async function runFuzzer(
   for (const each of [found, crashes]) mkdirSync(each, { recursive: true });
   const common = [`-rss_limit_mb=${MEMORY_MB}`, '-print_final_stats=1', `-artifact_prefix=${crashes}/`];
   const options = [...common, `-dict=${built.dictionary}`, `-max_len=${INPUT_MAX}`, ...args];
+  const begun = performance.now();
   const { code, output } = await run(built, [...options, found, corpus, seeds]);
-  const summary = summaryOf(output);
-  if (code !== 0) return { summary, failure: failureOf(output) };
+  const figures = { seconds: Math.round((performance.now() - begun) / 1000), ...figuresOf(output) };
+  if (code !== 0) return { ...figures, failure: failureOf(output) };
   if (keep) {
     const merged = fill(join(folder, 'merged'), []);
     await run(built, [...common, '-set_cover_merge=1', `-max_len=${KEPT.bytes}`, merged, corpus, seeds, found]);
@@ -48,7 +54,7 @@ export async function runFuzzer(
     const inputs = news.map((name) => readFileSync(join(merged, name))).sort((a, b) => a.length - b.length);
     writeCorpus(target.name, inputs.slice(0, KEPT.inputs));
   }
-  return { summary };
+  return figures;
 }
 
 async function seedsOf({ language, path }: TargetFile): Promise<readonly Buffer[]> {
@@ -71,11 +77,13 @@ async function run({ program }: Built, args: readonly string[]): Promise<{ code:
   return { code, output };
 }
 
-function summaryOf(output: string): string {
-  const runs = /stat::number_of_executed_units: (\d+)/.exec(output)?.[1] ?? '?';
-  const rate = /stat::average_exec_per_sec: +(\d+)/.exec(output)?.[1] ?? '?';
-  const [last = ''] = output.match(/(cov|ft): .*corp: \d+/g)?.slice(-1) ?? [];
-  return `${runs} inputs, ${rate} a second, ${last}`;
+function figuresOf(output: string): { inputs: number; covered: number; news: number } {
+  const last = (pattern: RegExp): number => Number([...output.matchAll(pattern)].at(-1)?.[1] ?? 0);
+  return {
+    inputs: last(/stat::number_of_executed_units: (\d+)/g),
+    covered: last(/ ft: (\d+)/g),
+    news: last(/stat::new_units_added: +(\d+)/g),
+  };
 }
 
 function failureOf(output: string): string {

@@ -14,9 +14,6 @@ const imagesOf = (file: string): Buffer[] => {
 
 export const seeds = [...imagesOf('eif-valid.json'), ...imagesOf('eif-invalid.json')];
 
-/** Each writes a file and hashes it on threads. */
-export const cases = 500;
-
 const CRC = 544;
 const folder = mkdtempSync(join(tmpdir(), 'fuzz-eif-'));
 process.once('exit', () => rmSync(folder, { recursive: true }));

@@ -9,9 +9,6 @@ export const seeds = [
   'GET http://a.example/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
 ];
 
-/** Each is a connection, and some wait for the rest of a body. */
-export const cases = 1_000;
-
 let opened: Promise<ByTheLetter> | undefined;
 
 /** odyn's proxy: nothing arrives at a server but requests that were there by the letter, whatever an app sends. */

@@ -13,9 +13,6 @@ export const seeds = [
   'GET / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
 ];
 
-/** Each is a connection, and some wait for the rest of a body. */
-export const cases = 1_000;
-
 /** HTTP mode before an app that reads by the letter. */
 class Bench {
   arrived: Message[] = [];
