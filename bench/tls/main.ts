@@ -1,20 +1,22 @@
-// TLS that ends in odyn, beside `openssl s_server` with the same certificate: `node bench/tls/main.ts [rounds]`.
-// `openssl s_time` is the client; client, relay, server and app share one CPU, so that a rate is the total cost: it says little on
-// a machine that does something else. CPU time of the server does then, too. Rounds alternate between the servers, and medians are
-// compared within one run only. Prints tables in Markdown, with ratios, to stdout.
+// TLS that ends in odyn, beside HAProxy and nginx that end it for the same app behind the same relay, and beside `openssl s_server`, which
+// has no app behind it: `node bench/tls/main.ts [rounds]`. All have the same certificate. `openssl s_time` is the client; client, relay,
+// server and app share one CPU, so that a rate is the total cost: it says little on a machine that does something else. CPU time of the
+// server does then, too. Rounds alternate between the servers, and medians are compared within one run only. Prints tables in Markdown,
+// with ratios, to stdout.
 import { type ChildProcess, execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { compiled } from '../harness/compiled.ts';
 import { answers, CPU, Pinned, ready } from '../harness/pinned.ts';
+import { cpuSeconds } from '../harness/process-cost.ts';
 import { publish, roundsOf } from '../results.ts';
 import { summarize } from '../statistics.ts';
+import { peers } from './peers.ts';
 
 const BIG_BYTES = 64 << 20;
-const SECONDS = 2;
+const SECONDS = 1;
 const FIRST_PORT = 21_100;
-const BEHIND = 's_server behind the same relay';
-const TICKS_PER_SECOND = 100;
 
 /** What `s_time` is told; sessions of TLS 1.3 are only known once something was read. */
 const METRICS = {
@@ -45,14 +47,9 @@ const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
 const processes = new Pinned();
 const pinned = (...command: string[]): ChildProcess => processes.start(command, { cwd: folder });
 
-function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
-}
-
 function measure(server: Server, metric: Metric): void {
   const args = ['s_time', '-connect', `127.0.0.1:${server.port}`, '-time', String(SECONDS), ...METRICS[metric]];
-  const [begun, before] = [performance.now(), cpuMs(server.pid)];
+  const [begun, before] = [performance.now(), cpuSeconds(server.pid)];
   const said = execFileSync('taskset', ['-c', CPU, 'openssl', ...args], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -66,7 +63,7 @@ function measure(server: Server, metric: Metric): void {
   if (count === 0 || resumed !== metric.startsWith('resumed'))
     throw new Error(`${server.name}: no figure for ${metric}`);
   server.rates[metric].push(count / seconds);
-  server.costs[metric].push((cpuMs(server.pid) - before) / count);
+  server.costs[metric].push(((cpuSeconds(server.pid) - before) * 1000) / count);
 }
 
 const median = (values: readonly number[]): number => summarize(values).median;
@@ -84,6 +81,7 @@ function server(name: string, port: number, { pid }: ChildProcess): Server {
 }
 
 const rounds = roundsOf(process.argv[2], 5);
+const present = peers.filter(({ needs }) => needs === undefined);
 
 try {
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'key.pem'];
@@ -97,17 +95,19 @@ try {
   const sServer = ['openssl', 's_server', '-key', 'key.pem', '-cert', 'cert.pem', '-WWW', '-quiet'];
   const relay = (port: number, path: string): ChildProcess =>
     pinned(...program('../relay/relay-process.ts'), 'native', String(port), path);
-  const [direct, behind, ours, app] = [FIRST_PORT, FIRST_PORT + 1, FIRST_PORT + 2, FIRST_PORT + 3];
-
-  const servers: Server[] = [];
   const vsock = join(folder, 'vsock');
-  await ready(pinned(...program('app.ts'), String(app), String(BIG_BYTES)));
+  const [app, direct, ours] = [FIRST_PORT, FIRST_PORT + 1, FIRST_PORT + 2];
+
+  await ready(pinned(compiled('tls/app.c'), String(app), String(BIG_BYTES)));
   const odyn = await ready(pinned(...program('odyn-port.ts'), String(app), vsock, folder));
   await ready(relay(ours, `${vsock}_${app}`));
-  servers.push(server('odyn', ours, odyn));
-  const peer = pinned(...sServer, '-accept', `127.0.0.1:${direct}`);
-  await ready(relay(behind, String(direct)));
-  servers.push(server(BEHIND, behind, peer), server('s_server', direct, peer));
+  const servers: Server[] = [server('odyn', ours, odyn)];
+  for (const peer of present) {
+    const [port, path] = [ours + servers.length, join(folder, `tls-${servers.length}`)];
+    servers.push(server(peer.name, port, pinned(...peer.command(path, app, folder))));
+    await ready(relay(port, path));
+  }
+  servers.push(server('s_server, without relay and app', direct, pinned(...sServer, '-accept', `127.0.0.1:${direct}`)));
   for (const { port } of servers) await answers(port);
 
   // What runs in V8 is compiled as it is used
@@ -124,7 +124,7 @@ try {
       unit: name === 'bulk' ? 'MB/s' : '1/s',
       better: 'more',
       samples: Object.fromEntries(servers.map((each) => [each.name, each.rates[name]])),
-      goal: { ratio: 0.8, beside: [BEHIND] },
+      goal: { ratio: 0.8, beside: present.map((peer) => peer.name) },
     })),
   );
   const [first] = servers as [Server];
@@ -143,7 +143,10 @@ try {
       table('CPU time of odyn against', others, ratio('costs')),
     ].join('\n\n'),
   );
-  process.stdout.write('\n');
+  const missing = peers.flatMap(({ name, needs }) => (needs === undefined ? [] : [`${name} (install ${needs})`]));
+  process.stdout.write(
+    `\n${missing.length > 0 ? `\nNot measured, because not installed: ${missing.join(', ')}\n` : ''}`,
+  );
 } finally {
   processes[Symbol.dispose]();
   rmSync(folder, { recursive: true, force: true });

@@ -205,11 +205,31 @@ static napi_value socketError(napi_env env, napi_callback_info info) {
   return make_error(env, error);
 }
 
+/* () → descriptor of a Unix socket that is connected to nothing, for socketMove */
+static napi_value socketPlace(napi_env env, napi_callback_info info) {
+  (void)info;
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  return fd < 0 ? make_error(env, errno) : make_int(env, fd);
+}
+
+/* (fd, place): the socket of `fd` is that of `place` from now on, and `fd` is closed, whatever comes of it → 0 */
+static napi_value socketMove(napi_env env, napi_callback_info info) {
+  napi_value argv[2];
+  int fd, place;
+  if (!get_args(env, info, 2, argv) || !get_fd(env, argv[0], &fd) || !get_fd(env, argv[1], &place)) return NULL;
+  int result;
+  do result = dup3(fd, place, O_CLOEXEC);
+  while (result < 0 && (errno == EINTR || errno == EBUSY));
+  const int error = result < 0 ? errno : 0;
+  close(fd);
+  return make_error(env, error);
+}
+
 bool export_sockets(napi_env env, napi_value exports) {
   const napi_property_descriptor all[] = {
       EXPORT(addressInet),  EXPORT(addressUnix), EXPORT(addressVsock), EXPORT(localCid),       EXPORT(socketConnect),
       EXPORT(socketListen), EXPORT(socketAccept), EXPORT(socketRecv),  EXPORT(socketSend),     EXPORT(socketShutdown),
-      EXPORT(socketError),
+      EXPORT(socketError),  EXPORT(socketPlace), EXPORT(socketMove),
   };
   return napi_define_properties(env, exports, sizeof all / sizeof *all, all) == napi_ok;
 }

@@ -37,6 +37,8 @@ export interface Addon {
   socketSend(fd: number, bytes: Uint8Array): number;
   socketShutdown(fd: number): number;
   socketError(fd: number): number;
+  socketPlace(): number;
+  socketMove(fd: number, place: number): number;
   pollCreate(fd: number, callback: (events: number) => void): PollHandle | number;
   pollSet(poll: PollHandle, events: number): number;
   pollRef(poll: PollHandle, hold: boolean): number;

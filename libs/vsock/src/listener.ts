@@ -1,9 +1,10 @@
-import { lstatSync, type Stats, unlinkSync } from 'node:fs';
+import { closeSync, lstatSync, type Stats, unlinkSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
 import { Acceptor } from './acceptor.ts';
 import { addon } from './addon.ts';
 import { type ListenAddress, sockaddr } from './address.ts';
 import { limits } from './limits.ts';
-import { VsockStream } from './stream.ts';
+import { type StreamOptions, VsockStream } from './stream.ts';
 import { systemError, Watch } from './watch.ts';
 
 /** The same open socket under a number of its own. @throws VsockError SYSTEM_FAILED */
@@ -13,18 +14,25 @@ export function duplicateDescriptor(descriptor: number): number {
   return fd;
 }
 
+/** Makes a stream of a descriptor, and owns it. */
+type Adopt<Stream> = (fd: number, options: StreamOptions) => Stream;
+
+export const adoptStream: Adopt<VsockStream> = (fd, options) => new VsockStream(new Watch(fd, () => {}), options);
+
 /** A listener whose streams go to JavaScript. */
-export class StreamListener {
+export class StreamListener<Stream extends Duplex = VsockStream> {
   readonly #acceptor: Acceptor;
   readonly #address: ListenAddress;
-  readonly #onStream: (stream: VsockStream) => void;
+  readonly #onStream: (stream: Stream) => void;
+  readonly #adopt: Adopt<Stream>;
   readonly #file: Stats | undefined;
   #open = 0;
 
   /** @throws VsockError ADDRESS_IN_USE, LISTEN_FAILED, NO_VSOCK, ADDRESS_INVALID */
-  constructor(address: ListenAddress, onStream: (stream: VsockStream) => void) {
+  constructor(address: ListenAddress, onStream: (stream: Stream) => void, adopt: Adopt<Stream>) {
     this.#address = address;
     this.#onStream = onStream;
+    this.#adopt = adopt;
     this.#acceptor = new Acceptor(address, (fd, peerCid) => this.#admit(fd, peerCid));
     if (address.type === 'unix') this.#file = lstatSync(address.path);
   }
@@ -57,13 +65,12 @@ export class StreamListener {
   #admit(fd: number, peerCid: number): void {
     const vsock = this.#address.type === 'vsock';
     const allowed = this.#address.type !== 'vsock' || (this.#address.peerCids?.includes(peerCid) ?? true);
-    const watch = new Watch(fd, () => {});
     if (!allowed || this.#open >= limits.listenerStreams) {
-      watch.close();
+      closeSync(fd);
       return;
     }
     const halfClose = !(this.#address.type !== 'tcp' && this.#address.hybrid === true);
-    const stream = new VsockStream(watch, vsock ? { halfClose, peerCid } : { halfClose });
+    const stream = this.#adopt(fd, vsock ? { halfClose, peerCid } : { halfClose });
     this.#open++;
     stream.once('close', () => this.#open--);
     this.#onStream(stream);

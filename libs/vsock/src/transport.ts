@@ -1,6 +1,8 @@
+import type { Socket } from 'node:net';
 import type { Endpoint, ListenAddress } from './address.ts';
 import { type ConnectOptions, connectStream } from './connect.ts';
-import { StreamListener } from './listener.ts';
+import { adoptStream, StreamListener } from './listener.ts';
+import { nodeSocket } from './node-socket.ts';
 import { PeerListeners } from './peer-listeners.ts';
 import type { VsockStream } from './stream.ts';
 
@@ -25,6 +27,8 @@ export interface ListenOptions {
 export interface VsockTransport {
   connect(port: number, options?: ConnectOptions): Promise<VsockStream>;
   listen(port: number, onStream: (stream: VsockStream) => void, options?: ListenOptions): Promise<StreamPort>;
+  /** The same with sockets of Node's own, which TLS takes without JavaScript in between. Ports are not shared among peers. */
+  listenSockets(port: number, onSocket: (socket: Socket) => void): Promise<StreamPort>;
   /** What to give the relay to dial `port` of the other side. */
   endpoint(port: number): Endpoint;
   /** What to give the relay to be dialled at `port`. */
@@ -40,7 +44,8 @@ function transport(
     listenAddress,
     connect: (port, options) => connectStream(endpoint(port), options),
     listen: async (port, onStream, { descriptor } = {}) =>
-      portOf(new StreamListener({ ...listenAddress(port), descriptor }, onStream)),
+      portOf(new StreamListener({ ...listenAddress(port), descriptor }, onStream, adoptStream)),
+    listenSockets: async (port, onSocket) => portOf(new StreamListener(listenAddress(port), onSocket, nodeSocket)),
   };
 }
 
@@ -69,10 +74,12 @@ export interface NativeOptions {
 /** One per process, for each kind of stream: whoever listens for peers by name shares ports with the others that do. */
 const peerListeners = {
   plain: new PeerListeners(
-    (port, onStream, descriptor) => new StreamListener({ type: 'vsock', port, hybrid: false, descriptor }, onStream),
+    (port, onStream, descriptor) =>
+      new StreamListener({ type: 'vsock', port, hybrid: false, descriptor }, onStream, adoptStream),
   ),
   hybrid: new PeerListeners(
-    (port, onStream, descriptor) => new StreamListener({ type: 'vsock', port, hybrid: true, descriptor }, onStream),
+    (port, onStream, descriptor) =>
+      new StreamListener({ type: 'vsock', port, hybrid: true, descriptor }, onStream, adoptStream),
   ),
 };
 

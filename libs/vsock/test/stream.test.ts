@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unixTransport, type VsockStream, type VsockTransport } from '../src/index.ts';
 import { Bench, fakeDevice, readAll, readSlowly, until, writeSlowly } from './support.ts';
@@ -81,6 +82,25 @@ describe('unix transport: streams', () => {
     await listener.close();
     assert.ok(!existsSync(path));
     stale.close();
+  });
+
+  it('takes streams from the guest as sockets of Node, and leaves no descriptor behind', async () => {
+    const descriptors = (): number => readdirSync('/proc/self/fd').length;
+    const before = descriptors();
+    const got = Promise.withResolvers<Socket>();
+    const listener = await transport.listenSockets(17002, got.resolve);
+    const guest = await bench.dial(`${bench.path('vm.vsock')}_17002`);
+    guest.write('from the guest');
+    const socket = await got.promise;
+    assert.ok(socket instanceof Socket);
+    assert.equal(String((await once(socket, 'data'))[0]), 'from the guest');
+    socket.end('to the guest');
+    assert.equal((await readAll(guest)).toString(), 'to the guest');
+    guest.destroy();
+    socket.destroy();
+    await once(socket, 'close');
+    await listener.close();
+    await until('all descriptors are closed', () => descriptors() === before);
   });
 
   it('does not remove a file that is no socket, nor the socket of a successor', async () => {

@@ -1,5 +1,6 @@
+import type { Socket } from 'node:net';
 import type { IngressPort } from '@enclaver/manifest';
-import type { VsockStream, VsockTransport } from '@enclaver/vsock';
+import type { VsockTransport } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
 import { type PeerGate, peerScreen } from './peer-gate.ts';
 import { Rate } from './rate.ts';
@@ -14,7 +15,7 @@ export interface AdmissionCounts extends RefusalCounts {
 }
 
 /** `head` is what the app is to hear first. */
-type Serve = (stream: VsockStream, head: Buffer) => void;
+type Serve = (socket: Socket, head: Buffer) => void;
 
 /** The door of a port whose connections JavaScript accepts: what the relay does for the others (limits, a look at the client). */
 export class Admission {
@@ -23,7 +24,7 @@ export class Admission {
   readonly #max: number;
   readonly #gate: PeerGate | undefined;
   readonly #rate: Rate | undefined;
-  readonly #open = new Set<VsockStream>();
+  readonly #open = new Set<Socket>();
   #listener: { close(): Promise<void> } | undefined;
 
   constructor({ listenPort, maxConnections, rateLimit }: IngressPort, gate: PeerGate | undefined, defaultMax: number) {
@@ -41,7 +42,7 @@ export class Admission {
 
   /** `serve` gets each connection that may come in. Throws VsockError. */
   async listen(transport: VsockTransport, serve: Serve): Promise<void> {
-    this.#listener = await transport.listen(this.#port, (stream) => void this.#accept(stream, serve));
+    this.#listener = await transport.listenSockets(this.#port, (socket) => void this.#accept(socket, serve));
   }
 
   /** Takes nobody in any more; what is on its way to clients may still go for a moment. */
@@ -49,41 +50,41 @@ export class Admission {
     await this.#listener?.close();
     const until = performance.now() + limits.ingressDrainMs;
     while (this.#open.size > 0 && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
-    for (const stream of this.#open) stream.destroy();
+    for (const socket of this.#open) socket.destroy();
   }
 
-  async #accept(stream: VsockStream, serve: Serve): Promise<void> {
-    stream.on('error', () => stream.destroy());
+  async #accept(socket: Socket, serve: Serve): Promise<void> {
+    socket.on('error', () => socket.destroy());
     if (this.#open.size >= this.#max) {
       this.#counts.refused++;
-      stream.destroy();
+      socket.destroy();
       return;
     }
     this.#counts.active++;
-    this.#open.add(stream);
-    stream.once('close', () => {
+    this.#open.add(socket);
+    socket.once('close', () => {
       this.#counts.active--;
-      this.#open.delete(stream);
+      this.#open.delete(socket);
     });
     let head = NOTHING;
     if (this.#gate !== undefined) {
-      const passed = await screenStream(stream, peerScreen(this.#gate));
+      const passed = await screenStream(socket, peerScreen(this.#gate));
       if (typeof passed === 'string') {
         if (passed === 'undecided') this.#counts.undecided++;
-        stream.destroy();
+        socket.destroy();
         return;
       }
       head = passed.head;
-      if (passed.rest.length > 0) stream.unshift(passed.rest);
+      if (passed.rest.length > 0) socket.unshift(passed.rest);
     }
     if (this.#rate?.take() === false) {
       this.#counts.rateLimited++;
-      stream.destroy();
+      socket.destroy();
       return;
     }
-    if (stream.destroyed) return;
+    if (socket.destroyed) return;
     this.#counts.accepted++;
-    serve(stream, head);
+    serve(socket, head);
   }
 }
 

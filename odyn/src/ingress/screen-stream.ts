@@ -1,4 +1,5 @@
-import type { Screen, VsockStream } from '@enclaver/vsock';
+import type { Duplex } from 'node:stream';
+import type { Screen } from '@enclaver/vsock';
 
 /** What stands in place of the bytes that were taken away, and what had come behind them. */
 export interface Passed {
@@ -10,7 +11,7 @@ export interface Passed {
  * The same for a stream as the relay does for a route: shows its first bytes to `screen` until that decides, and leaves it paused
  * behind them. 'undecided': it ended, was late, or sent more than may be looked at.
  */
-export function screenStream(stream: VsockStream, screen: Screen): Promise<Passed | 'refused' | 'undecided'> {
+export function screenStream(stream: Duplex, screen: Screen): Promise<Passed | 'refused' | 'undecided'> {
   return new Promise((resolve) => {
     let first: Buffer = Buffer.alloc(0);
     const settle = (result: Passed | 'refused' | 'undecided'): void => {

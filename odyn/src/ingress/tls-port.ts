@@ -1,8 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { connect, type Socket } from 'node:net';
-import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import { type IngressPort, needsPeer, type Tls } from '@enclaver/manifest';
-import type { VsockStream, VsockTransport } from '@enclaver/vsock';
+import type { VsockTransport } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
 import type { OdynLog } from '../logs/odyn-log.ts';
 import { OdynError } from '../odyn-error.ts';
@@ -67,7 +67,8 @@ export class TlsPort implements OpenPort {
       ...common,
       handshakeTimeout: limits.tlsHandshakeMs,
       allowHalfOpen: true,
-      SNICallback: (name, done) => done(null, this.#identities.contextFor(name)),
+      // A callback has every handshake wait for it, in C++ and in JavaScript
+      ...(sources.length > 1 && { SNICallback: this.#chooseIdentity }),
       ...(clientCa === undefined ? {} : { requestCert: true, rejectUnauthorized: true }),
       ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
     });
@@ -93,7 +94,7 @@ export class TlsPort implements OpenPort {
     const opened = new TlsPort(entry, sources, tls, clientCa, context);
     try {
       // A certificate authority may want to see the port before there is a certificate
-      await opened.#admission.listen(transport, (stream, head) => opened.#accept(stream, head));
+      await opened.#admission.listen(transport, (socket, head) => opened.#accept(socket, head));
       const ready = Promise.all(sources.map((source, index) => opened.#follow(source, index)));
       await Promise.race([ready, untilStopped(context)]);
     } catch (error) {
@@ -126,10 +127,12 @@ export class TlsPort implements OpenPort {
     this.#identities.set(index, first);
   }
 
-  #accept(stream: VsockStream, head: Buffer): void {
-    // The documented way to give a TLS server a stream that is no socket of Node's
-    this.#challenges.sift(stream, () => this.#heads.run(head, () => this.#server.emit('connection', stream)));
+  #accept(socket: Socket, head: Buffer): void {
+    // The documented way to give a server a connection that it has not accepted itself
+    this.#challenges.sift(socket, () => this.#heads.run(head, () => this.#server.emit('connection', socket)));
   }
+
+  readonly #chooseIdentity: TlsOptions['SNICallback'] = (name, done) => done(null, this.#identities.contextFor(name));
 
   #serve(client: TLSSocket): void {
     const head = this.#heads.getStore();
@@ -140,13 +143,19 @@ export class TlsPort implements OpenPort {
     }
     if (client.isSessionReused()) this.#counts.resumed++;
     const app = connect({ port: this.port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
-    const timer = setTimeout(() => app.destroy(new Error('the app did not accept in time')), limits.ingressConnectMs);
-    app.once('connect', () => clearTimeout(timer));
+    const end = (): void => {
+      client.destroy();
+      app.destroy();
+    };
+    client.setTimeout(idleMs(this.#entry), end);
+    app.setTimeout(limits.ingressConnectMs, () => {
+      if (app.pending) app.destroy(new Error('the app did not accept in time'));
+      else end();
+    });
+    app.once('connect', () => app.setTimeout(idleMs(this.#entry)));
     app.once('error', () => {
       if (app.bytesRead === 0 && app.bytesWritten === 0) this.#counts.failedConnects++;
     });
-    app.once('close', () => clearTimeout(timer));
-    for (const side of [client, app]) idle(side, idleMs(this.#entry), client, app);
     if (head.length > 0) app.write(head);
     joinStreams(client, app);
   }
@@ -159,12 +168,6 @@ export class TlsPort implements OpenPort {
     });
     client.destroy();
   }
-}
-
-function idle(side: Socket, ms: number, ...all: readonly Socket[]): void {
-  side.setTimeout(ms, () => {
-    for (const each of all) each.destroy();
-  });
 }
 
 /** Rejects with STOPPED when the enclave is asked to end. */

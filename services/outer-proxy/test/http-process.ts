@@ -14,6 +14,7 @@ const transport: VsockTransport = {
   connect: (_port, options) => connectStream(server, options),
   endpoint: () => server,
   listen: () => Promise.reject(new Error('this end only dials')),
+  listenSockets: () => Promise.reject(new Error('this end only dials')),
   listenAddress: () => ({ type: 'vsock', port: 1 }),
 };
 if (mode === 'tcp') {

@@ -163,6 +163,13 @@ await check('peer-cid', async () => {
   (await accepted.promise).destroy();
   await listener.close();
 });
+await check('sockets-of-node', async () => {
+  const listener = await nativeTransport({ cid: CID_LOCAL, peerCids: [CID_LOCAL] }).listenSockets(PORT + 6, (socket) =>
+    socket.pipe(socket),
+  );
+  await echoed(await local.connect(PORT + 6), randomBytes(MEGABYTES_10));
+  await listener.close();
+});
 await check('peer-not-allowed', async () => {
   let taken = 0;
   const listener = await nativeTransport({ cid: CID_LOCAL, peerCids: [3] }).listen(PORT + 3, () => taken++);
