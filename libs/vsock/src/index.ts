@@ -14,6 +14,7 @@ export { type ChannelEvents, ChannelListener, connectChannel, type DescriptorCha
 export { VsockError, type VsockErrorCode } from './errors.ts';
 export { connectLine, parseConnectLine } from './hybrid.ts';
 export { duplicateDescriptor } from './listener.ts';
+export { nodeSocketOf } from './node-socket.ts';
 export { type JoinOptions, Relay, type RelayPeer, type RelayResult } from './relay.ts';
 export type {
   Admission,

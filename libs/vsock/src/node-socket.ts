@@ -1,5 +1,7 @@
 import { Socket } from 'node:net';
 import { addon } from './addon.ts';
+import { duplicateDescriptor } from './listener.ts';
+import type { VsockStream } from './stream.ts';
 import { systemError } from './watch.ts';
 
 /**
@@ -16,4 +18,13 @@ export function nodeSocket(fd: number, { halfClose }: { halfClose: boolean }): S
   if (result === 0) return socket;
   socket.destroy();
   throw systemError('adopting a socket', -result);
+}
+
+/** A stream as a socket of Node's own, with what was read ahead of it; the stream is over. @throws VsockError SYSTEM_FAILED */
+export function nodeSocketOf(stream: VsockStream): Socket {
+  const early = stream.read() as Buffer | null;
+  const socket = nodeSocket(duplicateDescriptor(stream.fd), stream);
+  stream.destroy();
+  if (early !== null) socket.unshift(early);
+  return socket;
 }

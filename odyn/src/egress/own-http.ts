@@ -2,6 +2,7 @@ import { type ClientRequestArgs, Agent as HttpAgent, type IncomingMessage, reque
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
+import { nodeSocketOf } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
 import type { OwnDialer } from './own-dialer.ts';
 
@@ -58,8 +59,12 @@ export class OwnHttp {
       headers: { host: url.host, ...headers, ...(body === undefined ? {} : { 'content-length': body.length }) },
       agent: isTls ? this.#https : this.#http,
       maxHeaderSize: limits.ownHeaderBytes,
-      signal,
     });
+    // What Node's own option does takes as long as all else that is done here with a request
+    const onAbort = (): void => void request.destroy();
+    signal.addEventListener('abort', onAbort);
+    request.once('close', () => signal.removeEventListener('abort', onAbort));
+    if (signal.aborted) onAbort();
     request.once('response', (response) => {
       answered = true;
       resolve(response);
@@ -100,7 +105,9 @@ export function readBody(message: IncomingMessage, maxBytes: number): Promise<Bu
   });
   message.once('end', () => resolve(Buffer.concat(parts)));
   message.once('error', reject);
-  message.once('close', () => reject(new OwnHttpError('the answer ended early')));
+  message.once('close', () => {
+    if (!message.readableEnded) reject(new OwnHttpError('the answer ended early'));
+  });
   return promise;
 }
 
@@ -141,7 +148,7 @@ class TlsAgent extends HttpsAgent {
 
   async #connect(host: string, port: number): Promise<Duplex> {
     const signal = AbortSignal.timeout(limits.ownConnectMs);
-    const stream = await this.#dialer.connect(host, port, signal);
+    const stream = nodeSocketOf(await this.#dialer.connect(host, port, signal));
     const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
     const isAddress = /^\[|^[\d.]+$/.test(host);
     const socket = connectTls({
