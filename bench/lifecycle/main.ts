@@ -8,7 +8,7 @@ import { TestStack } from '../../test/stack/stack.ts';
 import { publish, type Result, roundsOf } from '../results.ts';
 import { formatSummary, summarize } from '../statistics.ts';
 import { buildIdleImage } from './idle-image.ts';
-import { stackMemory } from './process-memory.ts';
+import { OUTSIDE, stackMemory } from './process-memory.ts';
 
 /**
  * Boot time, notice of death and idle memory of an enclave that does nothing, on this machine.
@@ -18,8 +18,6 @@ import { stackMemory } from './process-memory.ts';
 
 const runs = roundsOf(process.argv[2], 20);
 const command = new URL('../../cli/bin/enclaver', import.meta.url).pathname;
-
-const OUTSIDE = ['nats-server', 'log-relay', 'outer-proxy', 'builder', 'supervisor'];
 
 interface Boot {
   enclave: EnclaveRecord;

@@ -1,5 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 
+/** Of what runs outside of enclaves, for all of them together. */
+export const OUTSIDE = ['nats-server', 'log-relay', 'outer-proxy', 'builder', 'supervisor'];
+
 export interface ProcessMemory {
   name: string;
   pid: number;

@@ -1,5 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { MOST_CONNECTIONS } from '../harness/connections.ts';
 
 /** A relay under test: how it is started, listening at `port`, relaying to the Unix socket at `target`. */
 export interface Peer {
@@ -39,7 +40,7 @@ function haproxy(name: string, bufferBytes: number, screens = false): Peer {
       writeFileSync(
         file,
         `global
-  maxconn 9000
+  maxconn ${MOST_CONNECTIONS + 50}
   nbthread 1
   tune.bufsize ${bufferBytes}
 defaults

@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { DecryptCommand, KMSClient } from '@aws-sdk/client-kms';
 import { KmsEmulator } from '@enclaver/kms-emulator';
-import { readSealedKey } from '@enclaver/wire';
+import { readSealedKey } from '@enclaver/wire/sealed-key';
 import { type Workplace, workplace } from './trust-support.ts';
 
 const credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'a secret of no value' };

@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { KmsCertificate } from '@enclaver/manifest';
-import { sealInEnvelope } from '@enclaver/wire';
+import { sealInEnvelope } from '@enclaver/wire/sealed-key';
 import type { KeyPair } from '../src/ingress/certificates/key-pair.ts';
 import { KmsSource } from '../src/ingress/certificates/kms.ts';
 import type { KmsClient } from '../src/kms/kms-client.ts';

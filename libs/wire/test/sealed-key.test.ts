@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import * as fc from 'fast-check';
-import { readSealedKey, SealedKeyError, sealInEnvelope } from '../src/index.ts';
+import { readSealedKey, SealedKeyError, sealInEnvelope } from '../src/sealed-key.ts';
 
 describe('a sealed key', () => {
   const dataKey = randomBytes(32);

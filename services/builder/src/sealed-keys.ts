@@ -1,5 +1,5 @@
 import type { Manifest } from '@enclaver/manifest';
-import { readSealedKey, SealedKeyError } from '@enclaver/wire';
+import { readSealedKey, SealedKeyError } from '@enclaver/wire/sealed-key';
 import { BuilderError } from './builder-error.ts';
 import { ExtentReader } from './layers/extent-reader.ts';
 import type { Flattened } from './layers/flatten.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readSealedKey, SealedKeyError, sealInEnvelope } from '@enclaver/wire';
+import { readSealedKey, SealedKeyError, sealInEnvelope } from '@enclaver/wire/sealed-key';
 import { readOrRefuse } from '../target.ts';
 
 const dataKey = Buffer.alloc(32, 1);

@@ -1,7 +1,7 @@
 import { createPrivateKey } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { kmsSealer } from '@enclaver/signer';
-import { MAX_DIRECT_KEY_BYTES, sealInEnvelope } from '@enclaver/wire';
+import { MAX_DIRECT_KEY_BYTES, sealInEnvelope } from '@enclaver/wire/sealed-key';
 import { readBounded } from '../../bounded-file.ts';
 import { CliError } from '../../cli-error.ts';
 import { writeWholeFile } from '../../output/whole-file.ts';

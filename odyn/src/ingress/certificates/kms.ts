@@ -1,4 +1,4 @@
-import { readSealedKey, SealedKeyError } from '@enclaver/wire';
+import { readSealedKey, SealedKeyError } from '@enclaver/wire/sealed-key';
 import type { KmsClient } from '../../kms/kms-client.ts';
 import { KmsError } from '../../kms/kms-error.ts';
 import { limits } from '../../limits.ts';
