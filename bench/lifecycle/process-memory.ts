@@ -1,4 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
+import type { Bus } from '@enclaver/bus';
 
 /** Of what runs outside of enclaves, for all of them together. */
 export const OUTSIDE = ['nats-server', 'log-relay', 'outer-proxy', 'builder', 'supervisor'];
@@ -32,6 +33,16 @@ export async function stackMemory(stackDir: string): Promise<ProcessMemory[]> {
     });
   }
   return found;
+}
+
+/** What odyn in the guest says of itself when it is ready, MiB. */
+export async function odynMemory(bus: Bus, id: string): Promise<{ resident: number; anonymous: number }> {
+  for await (const { lines } of bus.logs({ id, streams: ['odyn'], follow: true })) {
+    const ready = lines.map(({ text }) => JSON.parse(text)).find(({ msg }) => msg === 'ready');
+    if (ready === undefined) continue;
+    return { resident: ready.residentBytes / 2 ** 20, anonymous: ready.anonymousBytes / 2 ** 20 };
+  }
+  throw new Error('odyn was never ready');
 }
 
 function nameOf(args: readonly string[]): string {

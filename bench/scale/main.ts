@@ -1,20 +1,22 @@
-// What a connection costs the relay with few and with very many others open, beside haproxy: `node bench/scale/main.ts [rounds]`.
-// Flat is the aim: what others do is no business of a connection. Client, relay and server share one CPU. Prints a table to stdout.
+// What a connection costs the relay with few and with very many others open, beside haproxy, and what an enclave costs the services
+// with none and with three others: `node bench/scale/main.ts [rounds]`. Flat is the aim: what others do is no business of a connection.
+// Client, relay and server share one CPU. Prints a table to stdout.
 import { type ChildProcess, execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compiled } from '../harness/compiled.ts';
+import { MOST_CONNECTIONS } from '../harness/connections.ts';
 import { answers, CPU, Pinned, ready } from '../harness/pinned.ts';
 import { anonymousBytes, cpuSeconds } from '../harness/process-cost.ts';
 import { summaryTable } from '../harness/table.ts';
 import { type Peer, peers } from '../relay/peers.ts';
 import { publish, type Result, roundsOf } from '../results.ts';
+import { type EnclaveCost, MOST_ENCLAVES, measureEnclaves, slopeOf } from './enclaves.ts';
 
 const [SERVER_PORT, PORT] = [22_500, 22_501];
-/** The relay has two descriptors for each, and systems give 20,000 to a process. */
-const OPEN = [10, 100, 1_000, 8_500] as const;
+const OPEN = [10, 100, 1_000, MOST_CONNECTIONS] as const;
 const NEW_CONNECTIONS = 2_000;
 /** Of what a connection costs with the fewest others open. */
 const FLAT = 0.8;
@@ -62,6 +64,30 @@ const beside = peers
   .filter(({ name, needs }) => needs === undefined && /^(ours, native|haproxy)/i.test(name))
   .slice(0, 2);
 const costs = new Map<string, Cost[][]>(beside.map(({ name }) => [name, OPEN.map(() => [])]));
+/** Boots are slow under emulation: of those a quarter of the rounds. */
+async function enclaveResults(): Promise<Result[]> {
+  const all: EnclaveCost[][] = [];
+  for (let left = Math.ceil(rounds / 4); left > 0; left--) all.push(await measureEnclaves());
+  const row = (
+    metric: string,
+    unit: string,
+    pick: (cost: EnclaveCost) => number,
+    rest: Partial<Result> = {},
+  ): Result => {
+    const samples = { ours: all.map((costs) => slopeOf(costs.map(pick))) };
+    return { metric, unit, better: 'less', samples, ...rest };
+  };
+  const boots = (index: number): number[] => all.map((costs) => costs.at(index)?.boot ?? Number.NaN);
+  return [
+    row(`one more of ${MOST_ENCLAVES} enclaves: memory of the services`, 'MiB', ({ memory }) => memory),
+    row(`one more of ${MOST_ENCLAVES} enclaves: CPU of the services`, 'ms/s', ({ cpu }) => cpu),
+    row(`boot with ${MOST_ENCLAVES - 1} other enclaves beside none`, 'ms', ({ boot }) => boot, {
+      samples: { ours: boots(-1), 'the first': boots(0) },
+      goal: { ratio: FLAT },
+    }),
+  ];
+}
+
 try {
   const target = join(folder, 'server.sock');
   await ready(pinned(program, 'server', target, String(SERVER_PORT)));
@@ -104,6 +130,7 @@ try {
       goal: { ratio: FLAT },
     },
   );
+  results.push(...(await enclaveResults()));
   publish(results);
   process.stdout.write(`${summaryTable(new Map([['scale', results]]))}\n`);
 } finally {

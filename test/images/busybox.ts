@@ -27,7 +27,7 @@ export async function busyboxLayout(
   await writeOciLayout(folder, [{ image }]);
 }
 
-async function findBusybox(): Promise<string> {
+export async function findBusybox(): Promise<string> {
   for (const folder of (process.env.PATH ?? '').split(delimiter)) {
     const path = join(folder, 'busybox');
     const there = await access(path).then(
