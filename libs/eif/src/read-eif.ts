@@ -26,6 +26,8 @@ export interface Eif {
    * measured.
    */
   data: ScannedEif['data'];
+  /** Writes the data of one section to a file, in bounded memory. Throws EIF_CHANGED. */
+  copy: ScannedEif['copy'];
 }
 
 export interface ReadEifOptions {
@@ -47,7 +49,7 @@ export interface ReadEifOptions {
 export async function readEif(path: string, { badSignature = 'refuse' }: ReadEifOptions = {}): Promise<Eif> {
   const scan = await scanEif(path);
   checkCrc(scan);
-  const { header, sections, kept, registers, size, data } = scan;
+  const { header, sections, kept, registers, size, data, copy } = scan;
   const cmdline = decodeCmdline(kept.get('cmdline') ?? Buffer.alloc(0));
   const metadata = decodeMetadata(kept.get('metadata') ?? Buffer.alloc(0));
   const { signature, signatureError } = readSignature(kept.get('signature'), registers.PCR0, badSignature);
@@ -62,6 +64,7 @@ export async function readEif(path: string, { badSignature = 'refuse' }: ReadEif
     measurements: signature === undefined ? registers : { ...registers, PCR8: signature.PCR8 },
     size,
     data,
+    copy,
   };
 }
 

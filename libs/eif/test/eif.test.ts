@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { type EifContents, EifError, imagePcr, readEif, writeEif } from '../src/index.ts';
@@ -249,6 +249,8 @@ describe('readEif', () => {
     await writeEif(folder.file('other'), smallImage({ kernel: Buffer.from('Kernel') }));
     await rename(folder.file('other'), folder.file('image'));
     await assert.rejects(gather(eif.data(kernel)), refusal('EIF_CHANGED'));
+    await using copy = await open(folder.file('copy'), 'w');
+    await assert.rejects(eif.copy(kernel, copy), refusal('EIF_CHANGED'));
   });
 
   it('refuses what is no file', async () => {

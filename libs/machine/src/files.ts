@@ -1,6 +1,5 @@
-import { createWriteStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import type { Eif, EifSection } from '@enclaver/eif';
 import { limits } from './limits.ts';
 import { MachineError } from './machine-error.ts';
@@ -45,25 +44,20 @@ export function checkSocketPaths(folder: string): void {
 /** Writes kernel and ramdisks where QEMU reads them, in bounded memory. */
 export async function writeBootFiles(eif: Eif, files: EnclaveFiles): Promise<void> {
   const of = (type: EifSection['type']) => eif.sections.filter((section) => section.type === type);
-  await pipeline(sectionBytes(eif, of('kernel')), createWriteStream(files.kernel, { mode: 0o600 }));
-  await pipeline(paddedToPage(sectionBytes(eif, of('ramdisk'))), createWriteStream(files.initrd, { mode: 0o600 }));
+  await writeSections(eif, of('kernel'), files.kernel);
+  await writeSections(eif, of('ramdisk'), files.initrd, PAGE);
 }
-
-const PAGE = 4096;
 
 /**
  * QEMU's microvm with just 2 GiB puts the initrd so that its last bytes may lie on the ACPI tables, which have the last page of
  * memory: the guest then has no devices. One of whole pages ends before that page. The kernel passes over zeros.
  */
-async function* paddedToPage(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let length = 0;
-  for await (const piece of bytes) {
-    length += piece.length;
-    yield piece;
-  }
-  yield Buffer.alloc((PAGE - (length % PAGE)) % PAGE);
-}
+const PAGE = 4096;
 
-async function* sectionBytes(eif: Eif, sections: readonly EifSection[]): AsyncGenerator<Buffer> {
-  for (const section of sections) yield* eif.data(section);
+/** One behind the other, then zeros to a multiple of `unit`. */
+async function writeSections(eif: Eif, sections: readonly EifSection[], path: string, unit = 1): Promise<void> {
+  await using file = await open(path, 'w', 0o600);
+  for (const section of sections) await eif.copy(section, file);
+  const length = sections.reduce((sum, { size }) => sum + size, 0);
+  await file.writeFile(Buffer.alloc((unit - (length % unit)) % unit));
 }
