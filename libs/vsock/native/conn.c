@@ -138,7 +138,7 @@ void conn_close(struct thread *thread, struct conn *conn, enum reason reason, in
     conn->report->event.error = error;
     conn->report->event.bytes[0] = conn->bytes[0];
     conn->report->event.bytes[1] = conn->bytes[1];
-    report_post(thread->relay, conn->report, thread->now);
+    report_post(thread, conn->report);
     conn->report = NULL;
   }
   if (conn->flags & CONN_SCREENING) {
@@ -158,7 +158,7 @@ void conn_close(struct thread *thread, struct conn *conn, enum reason reason, in
     join->done.error = error;
     join->done.bytes[0] = conn->bytes[0];
     join->done.bytes[1] = conn->bytes[1];
-    relay_post(thread->relay, &join->done);
+    tell(thread, &join->done);
   } else if (conn->lane->closing) {
     thread->reap = true;
   }
@@ -192,7 +192,7 @@ void join_start(struct thread *thread, struct join *join) {
   if (!conn) {
     join->done.reason = REASON_RESET;
     join->done.error = ENOMEM;
-    relay_post(thread->relay, &join->done);
+    tell(thread, &join->done);
     return;
   }
   join->conn = conn;

@@ -43,7 +43,7 @@ static bool advance(struct thread *thread, struct conn *conn) {
   free(dial);
   conn->dial = NULL;
   conn->flags &= (uint16_t)~CONN_DIALLING;
-  if (conn->flags & CONN_JOIN) relay_post(thread->relay, &conn->join->connected);
+  if (conn->flags & CONN_JOIN) tell(thread, &conn->join->connected);
   return conn_open(thread, conn);
 }
 
@@ -170,6 +170,7 @@ void dial_event(struct thread *thread, struct conn *conn, int which, uint32_t ev
   if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) side->flags |= SIDE_READABLE;
   if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) side->flags |= SIDE_HUNG;
   if (events & (EPOLLHUP | EPOLLERR)) side->flags |= SIDE_CLOSED;
+  if (events & EPOLLERR) side->flags |= SIDE_FAILED;
   if (dial->stage[which] == DIAL_CONNECTING) {
     if (!(events & (EPOLLOUT | EPOLLHUP | EPOLLERR))) return;
     int error = 0;

@@ -5,11 +5,23 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 
-static void on_join_finalize(napi_env env, void *data, void *hint) {
-  (void)env;
-  (void)hint;
-  join_release(data);
+/* More than JavaScript lets in. */
+#define JOINS_MAX (1u << 20)
+
+/* Numbers are JavaScript's, which counts from 0 and uses them again. */
+static bool make_room(struct relay_handle *handle, uint32_t id) {
+  if (id < handle->joins_length) return true;
+  if (id >= JOINS_MAX) return false;
+  uint32_t length = handle->joins_length ? handle->joins_length : 64;
+  while (length <= id) length *= 2;
+  struct join **joins = realloc(handle->joins, length * sizeof *joins);
+  if (!joins) return false;
+  memset(joins + handle->joins_length, 0, (length - handle->joins_length) * sizeof *joins);
+  handle->joins = joins;
+  handle->joins_length = length;
+  return true;
 }
 
 /* [fd or null, hybrid, endpoint or null, connectMs, head or null] → 0, an errno, or -1 with an exception */
@@ -38,18 +50,20 @@ static int get_side(napi_env env, napi_value value, struct join *join, int which
   return join->head[which] ? 0 : ENOMEM;
 }
 
-/* (relay, id, a, b, idleMs, group or null, egress) → join handle; descriptors are duplicated, the caller keeps its own */
+/* (relay, id, a, b, idleMs, group or null, egress) → 0; descriptors are duplicated, the caller keeps its own. The id is free again once its end was told. */
 static napi_value relayJoin(napi_env env, napi_callback_info info) {
-  napi_value argv[7], result;
+  napi_value argv[7];
   struct relay_handle *handle;
   uint32_t id, idle_ms;
   bool egress;
   if (!get_args(env, info, 7, argv) || !get_relay(env, argv[0], &handle) || !get_u32(env, argv[1], &id) ||
       !get_u32(env, argv[4], &idle_ms) || !get_bool(env, argv[6], &egress))
     return NULL;
+  if (!make_room(handle, id)) return make_error(env, ENOMEM);
+  if (handle->joins[id]) return make_error(env, EEXIST);
   struct join *join = calloc(1, sizeof *join);
   if (!join) return make_error(env, ENOMEM);
-  atomic_init(&join->references, 1);
+  atomic_init(&join->references, 1); /* until its end is told */
   join->fd[0] = join->fd[1] = -1;
   join->idle_ms = idle_ms;
   join->egress = egress;
@@ -59,32 +73,31 @@ static napi_value relayJoin(napi_env env, napi_callback_info info) {
   join->group = get_group(env, argv[5], handle->relay);
   int error = join->group ? get_side(env, argv[2], join, 0) : -1;
   if (error == 0) error = get_side(env, argv[3], join, 1);
-  if (error == 0 && napi_create_external(env, join, on_join_finalize, NULL, &result) != napi_ok) error = ENOMEM;
-  if (error != 0) {
-    join_release(join);
-    return error < 0 ? NULL : make_error(env, error);
+  if (error == 0) {
+    struct relay *relay = handle->relay;
+    join->thread = &relay->threads[relay->next_thread++ % relay->thread_count];
+    handle->joins[id] = join;
+    const struct command command = {.type = COMMAND_JOIN, {.join = join}};
+    if (post_command(join->thread, &command)) return make_int(env, 0);
+    handle->joins[id] = NULL;
+    error = ENOMEM;
   }
-  struct relay *relay = handle->relay;
-  join->thread = &relay->threads[relay->next_thread++ % relay->thread_count];
-  atomic_fetch_add(&join->references, 1); /* for the event of its end */
-  const struct command command = {.type = COMMAND_JOIN, {.join = join}};
-  if (!post_command(join->thread, &command)) {
-    join_release(join);
-    return make_error(env, ENOMEM);
-  }
-  return result;
+  join_release(join);
+  return error < 0 ? NULL : make_error(env, error);
 }
 
-/* (relay, join) */
+/* (relay, id) → 0; nothing happens when it has ended already */
 static napi_value joinCancel(napi_env env, napi_callback_info info) {
   napi_value argv[2];
   struct relay_handle *handle;
-  void *data;
-  if (!get_args(env, info, 2, argv) || !get_relay(env, argv[0], &handle) || !get_external(env, argv[1], &data)) return NULL;
-  struct join *join = data;
-  const struct command command = {.type = COMMAND_CANCEL, {.join = join}};
-  atomic_fetch_add(&join->references, 1);
-  post_surely(join->thread, &command);
+  uint32_t id;
+  if (!get_args(env, info, 2, argv) || !get_relay(env, argv[0], &handle) || !get_u32(env, argv[1], &id)) return NULL;
+  struct join *join = id < handle->joins_length ? handle->joins[id] : NULL;
+  if (join) {
+    const struct command command = {.type = COMMAND_CANCEL, {.join = join}};
+    atomic_fetch_add(&join->references, 1);
+    post_surely(join->thread, &command);
+  }
   return make_int(env, 0);
 }
 

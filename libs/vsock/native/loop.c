@@ -125,6 +125,7 @@ static void free_gone(struct thread *thread) {
 
 static int wait_ms(const struct thread *thread) {
   if (thread->round_first || thread->stop) return 0;
+  if (thread->told) return 1;
   if (thread->heap_length == 0) return -1;
   const uint64_t when = thread->heap[0]->when, now = clock_ns() / NS_PER_MS;
   if (when <= now) return 0;
@@ -151,38 +152,24 @@ static void *thread_main(void *argument) {
       lanes_reap(thread);
     }
     free_gone(thread);
+    tell_in_time(thread);
   } while (!thread->stop || thread->round_first);
   run_commands(thread); /* whatever came after the stop is told so */
   lanes_reap(thread);
   free_gone(thread);
-  if (atomic_fetch_sub(&thread->relay->running, 1) == 1) relay_post(thread->relay, &thread->relay->stopped);
+  tell_now(thread); /* before the last thread says that nothing more comes */
+  if (atomic_fetch_sub(&thread->relay->running, 1) == 1) {
+    tell(thread, &thread->relay->stopped);
+    tell_now(thread);
+  }
   return NULL;
-}
-
-void relay_post(struct relay *relay, struct event *event) {
-  event->next = NULL;
-  pthread_mutex_lock(&relay->lock);
-  const bool first = !relay->events;
-  *relay->events_end = event;
-  relay->events_end = &event->next;
-  /* Inside the lock: after EVENT_STOPPED is taken the receiver may free everything. */
-  if (first) relay->notify(relay);
-  pthread_mutex_unlock(&relay->lock);
-}
-
-struct event *relay_take_events(struct relay *relay) {
-  pthread_mutex_lock(&relay->lock);
-  struct event *events = relay->events;
-  relay->events = NULL;
-  relay->events_end = &relay->events;
-  pthread_mutex_unlock(&relay->lock);
-  return events;
 }
 
 static bool thread_start(struct relay *relay, struct thread *thread, size_t buffer_size, size_t pending_limit) {
   thread->relay = relay;
   thread->epoll = thread->wake = -1;
   thread->commands_end = &thread->commands;
+  thread->told_end = &thread->told;
   thread->buffer_size = buffer_size;
   thread->pending_limit = pending_limit;
   thread->now = clock_ns() / NS_PER_MS;

@@ -172,7 +172,7 @@ static bool bury(struct thread *thread, struct conn *conn, int which) {
   if (!(side->flags & SIDE_CLOSED) || !(side->flags & SIDE_EOF) || (side->flags & SIDE_DEAD)) return true;
   int error = 0;
   socklen_t length = sizeof error;
-  if (getsockopt(side->fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0) error = errno;
+  if ((side->flags & SIDE_FAILED) && getsockopt(side->fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0) error = errno;
   if (error && (side->flags & (SIDE_TCP | SIDE_VSOCK))) {
     conn_close(thread, conn, REASON_RESET, error);
     return false;
@@ -214,6 +214,7 @@ void conn_event(struct thread *thread, struct conn *conn, int which, uint32_t ev
   if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) side->flags |= SIDE_HUNG;
   if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) side->flags &= ~(uint32_t)SIDE_BLOCKED;
   if (events & (EPOLLHUP | EPOLLERR)) side->flags |= SIDE_CLOSED;
+  if (events & EPOLLERR) side->flags |= SIDE_FAILED;
   conn_queue(thread, conn);
 }
 

@@ -5,9 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Words per event in the array given to JavaScript: type, id, reason, errno, bytes A→B, bytes B→A. */
-#define EVENT_WORDS 6
-
 static void release(struct relay_handle *handle) {
   if (--handle->holders == 0) free(handle);
 }
@@ -26,41 +23,30 @@ static void on_close(uv_handle_t *uv) {
 
 static void notify(struct relay *relay) { uv_async_send(&((struct relay_handle *)relay->owner)->async); }
 
-static struct screening *screening_of(struct event *event) {
-  return (struct screening *)((char *)event - offsetof(struct screening, event));
+static void drop_references(napi_env env, struct relay_handle *handle) {
+  if (handle->callback) napi_delete_reference(env, handle->callback);
+  if (handle->words_owner) napi_delete_reference(env, handle->words_owner);
 }
 
-static struct report *report_of(struct event *event) {
-  return (struct report *)((char *)event - offsetof(struct report, event));
-}
-
-/* The event's owner loses the reference that was held for this delivery. */
-static void release_event(struct event *event) {
-  if (event->type == EVENT_JOIN_DONE) join_release((struct join *)((char *)event - offsetof(struct join, done)));
-  if (event->type == EVENT_SCREEN) screening_release(screening_of(event));
-  if (event->type == EVENT_ROUTE_CLOSED) route_release((struct route *)((char *)event - offsetof(struct route, closed)));
-  if (event->type == EVENT_CONN_CLOSED) {
-    struct report *report = report_of(event);
-    atomic_fetch_sub(&report->relay->unread_reports, 1);
-    free(report);
-  }
-}
-
-static void end(struct relay_handle *handle) {
+/* Once its threads have been told to stop. */
+void relay_handle_end(struct relay_handle *handle) {
   struct instance *instance = handle->instance;
   if (handle->closing) return;
   handle->closing = true;
   relay_wait(handle->relay);
   for (struct event *event = relay_take_events(handle->relay), *next; event; event = next) {
     next = event->next;
-    release_event(event);
+    release_event(handle, event);
   }
   relay_destroy(handle->relay);
   handle->relay = NULL;
+  free(handle->joins);
+  handle->joins = NULL;
+  handle->joins_length = 0;
   if (handle->prev) handle->prev->next = handle->next;
   else instance->relays = handle->next;
   if (handle->next) handle->next->prev = handle->prev;
-  napi_delete_reference(instance->env, handle->callback);
+  drop_references(instance->env, handle);
   instance->closing++;
   uv_close((uv_handle_t *)&handle->async, on_close);
 }
@@ -68,103 +54,50 @@ static void end(struct relay_handle *handle) {
 void relays_end(struct instance *instance) {
   while (instance->relays) {
     relay_stop(instance->relays->relay);
-    end(instance->relays);
+    relay_handle_end(instance->relays);
   }
-}
-
-/* Tells a screening's thread what JavaScript said: [skip, head or null] at its place in the list. No answer refuses. */
-static void post_verdict(napi_env env, struct screening *screening, napi_value verdicts, uint32_t index) {
-  napi_value value;
-  int32_t skip = -1;
-  void *data;
-  size_t length;
-  struct pending *head = NULL;
-  if (!verdicts || napi_get_element(env, verdicts, index, &value) != napi_ok ||
-      napi_get_value_int32(env, value, &skip) != napi_ok)
-    skip = -1;
-  if (skip > 0 && napi_get_element(env, verdicts, index + 1, &value) == napi_ok && !is_nullish(env, value)) {
-    if (napi_get_buffer_info(env, value, &data, &length) == napi_ok && length <= UINT32_MAX / 2) head = pending_copy(data, length);
-    if (!head) skip = -1;
-  }
-  const struct command command = {.type = COMMAND_VERDICT, {.screening = screening, .skip = skip, .head = head}};
-  post_surely(screening->thread, &command);
 }
 
 static void on_async(uv_async_t *async) {
   struct relay_handle *handle = async->data;
-  if (handle->closing) return;
-  napi_env env = handle->instance->env;
   napi_handle_scope scope;
-  napi_value argv[3], bytes, verdicts, peer;
-  if (napi_open_handle_scope(env, &scope) != napi_ok) return;
-  if (napi_create_array(env, &argv[0]) != napi_ok || napi_create_array(env, &argv[1]) != napi_ok ||
-      napi_create_array(env, &argv[2]) != napi_ok) {
-    napi_close_handle_scope(env, scope);
-    return;
-  }
-  uint32_t length = 0, count = 0, reports = 0;
-  bool stopped = false;
-  struct event *asked = NULL, **asked_end = &asked;
-  for (struct event *event = relay_take_events(handle->relay), *next; event; event = next) {
+  if (handle->closing || napi_open_handle_scope(handle->instance->env, &scope) != napi_ok) return;
+  handle->holders++;
+  struct event *event = relay_take_events(handle->relay), *next;
+  while (event && !handle->closing) event = call_events(handle, event);
+  for (; event; event = next) {
     next = event->next;
-    const int64_t words[EVENT_WORDS] = {(int64_t)event->type, event->id, event->reason, event->error,
-                                        (int64_t)event->bytes[0], (int64_t)event->bytes[1]};
-    for (int i = 0; i < EVENT_WORDS; i++) napi_set_element(env, argv[0], length++, make_int(env, words[i]));
-    stopped |= event->type == EVENT_STOPPED;
-    if (event->type == EVENT_CONN_CLOSED) {
-      if (napi_create_string_utf8(env, report_of(event)->peer, NAPI_AUTO_LENGTH, &peer) == napi_ok)
-        napi_set_element(env, argv[2], reports, peer);
-      napi_set_element(env, argv[2], reports + 1, make_int(env, (int64_t)report_of(event)->opened));
-      napi_set_element(env, argv[2], reports + 2, make_int(env, report_of(event)->lead));
-      reports += 3;
-    }
-    if (event->type != EVENT_SCREEN) {
-      release_event(event);
-      continue;
-    }
-    const struct screening *screening = screening_of(event);
-    if (napi_create_buffer_copy(env, screening->length, screening->bytes, NULL, &bytes) == napi_ok)
-      napi_set_element(env, argv[1], count, bytes);
-    count++;
-    event->next = NULL;
-    *asked_end = event;
-    asked_end = &event->next;
+    release_event(handle, event);
   }
-  if (length > 0) {
-    handle->holders++; /* the call may close this very handle */
-    verdicts = call_back(env, handle->callback, 3, argv);
-    uint32_t index = 0;
-    for (struct event *event = asked, *next; event; event = next, index += 2) {
-      next = event->next;
-      if (handle->relay) post_verdict(env, screening_of(event), verdicts, index);
-      else screening_release(screening_of(event));
-    }
-    if (stopped) end(handle);
-    release(handle);
-  }
-  napi_close_handle_scope(env, scope);
+  napi_close_handle_scope(handle->instance->env, scope);
+  release(handle);
 }
 
-/* (threads, bufferSize, pendingLimit, callback(events, firsts, reports)) → handle */
+/* (threads, bufferSize, pendingLimit, Float64Array for EVENTS_PER_CALL events, callback(count of events, firsts, reports)) → handle */
 static napi_value relayCreate(napi_env env, napi_callback_info info) {
-  napi_value argv[4], result;
+  napi_value argv[5], result;
+  void *words;
   uint32_t threads, buffer_size, pending_limit;
   struct instance *instance = instance_of(env);
-  if (!get_args(env, info, 4, argv) || !get_u32(env, argv[0], &threads) || !get_u32(env, argv[1], &buffer_size) ||
+  if (!get_args(env, info, 5, argv) || !get_u32(env, argv[0], &threads) || !get_u32(env, argv[1], &buffer_size) ||
       !get_u32(env, argv[2], &pending_limit))
     return NULL;
+  if (!get_array(env, argv[3], napi_float64_array, EVENTS_PER_CALL * EVENT_WORDS, &words)) return make_error(env, EINVAL);
   struct relay_handle *handle = instance->ending ? NULL : calloc(1, sizeof *handle);
   if (!handle) return make_error(env, ENOMEM);
   handle->instance = instance;
   handle->async.data = handle;
-  if (napi_create_reference(env, argv[3], 1, &handle->callback) != napi_ok) {
+  handle->words = words;
+  if (napi_create_reference(env, argv[3], 1, &handle->words_owner) != napi_ok ||
+      napi_create_reference(env, argv[4], 1, &handle->callback) != napi_ok) {
+    drop_references(env, handle);
     free(handle);
     return make_error(env, EINVAL);
   }
   handle->relay = relay_create(threads, buffer_size, pending_limit, notify, handle);
   if (!handle->relay) {
     const int error = errno;
-    napi_delete_reference(env, handle->callback);
+    drop_references(env, handle);
     free(handle);
     return make_error(env, error);
   }
@@ -174,7 +107,7 @@ static napi_value relayCreate(napi_env env, napi_callback_info info) {
     relay_stop(handle->relay);
     relay_wait(handle->relay);
     relay_destroy(handle->relay);
-    napi_delete_reference(env, handle->callback);
+    drop_references(env, handle);
     free(handle);
     return make_int(env, error);
   }
@@ -186,7 +119,7 @@ static napi_value relayCreate(napi_env env, napi_callback_info info) {
   handle->holders = 1;
   if (napi_create_external(env, handle, on_finalize, NULL, &result) != napi_ok) {
     relay_stop(handle->relay);
-    end(handle);
+    relay_handle_end(handle);
     return make_error(env, ENOMEM);
   }
   handle->holders = 2;

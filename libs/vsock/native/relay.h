@@ -81,7 +81,8 @@ enum side_flag {
   SIDE_LISTED = 512,   /* in the epoll set */
   SIDE_HUNG = 1024,    /* the end was announced: read on after a short read */
   SIDE_CLOSED = 2048,  /* the peer is gone in both directions */
-  SIDE_GROWN = 4096    /* its send buffer is as large as it shall be */
+  SIDE_GROWN = 4096,   /* its send buffer is as large as it shall be */
+  SIDE_FAILED = 8192   /* it has an error that nobody has taken */
 };
 
 /* Index of the side that the relay dialled, or that the caller names second. */
@@ -312,6 +313,9 @@ struct thread {
   struct conn *gone, *joins;
   struct lane *lanes;
   uint64_t now; /* ms */
+  struct event *told, **told_end; /* gathered for JavaScript */
+  uint64_t told_at;               /* ms of the last delivery */
+  bool urgent;                    /* a connection waits for what was gathered */
   bool stop, reap;
 };
 
@@ -334,14 +338,18 @@ struct relay *relay_create(uint32_t threads, size_t buffer_size, size_t pending_
 void relay_destroy(struct relay *relay); /* after every thread has ended */
 void relay_stop(struct relay *relay);    /* asynchronous; EVENT_STOPPED follows */
 void relay_wait(struct relay *relay);    /* joins the threads */
-struct event *relay_take_events(struct relay *relay);
-void relay_post(struct relay *relay, struct event *event);
 bool post_command(struct thread *thread, const struct command *command); /* false: no memory */
 void post_surely(struct thread *thread, const struct command *command);  /* what must not get lost: waits for memory */
 void timer_set(struct thread *thread, struct timer *timer, uint64_t when);
 bool timer_reserve(struct thread *thread); /* room for one more; before its owner lives */
 void timer_clear(struct thread *thread, struct timer *timer);
 uint64_t clock_ns(void); /* monotonic */
+
+/* tell.c */
+void tell(struct thread *thread, struct event *event);
+void tell_now(struct thread *thread);
+void tell_in_time(struct thread *thread);
+struct event *relay_take_events(struct relay *relay);
 
 /* pump.c */
 void conn_move(struct thread *thread, struct conn *conn);
@@ -384,7 +392,7 @@ void shares_run(struct thread *thread);
 
 /* report.c */
 struct report *report_create(struct relay *relay, uint32_t id, uint32_t lead, uint64_t now, const struct sockaddr_storage *peer);
-void report_post(struct relay *relay, struct report *report, uint64_t now);
+void report_post(struct thread *thread, struct report *report);
 
 /* proxy-header.c */
 struct pending *proxy_header(int fd, const struct sockaddr_storage *peer);

@@ -43,8 +43,8 @@ struct report *report_create(struct relay *relay, uint32_t id, uint32_t lead, ui
 }
 
 /* It is JavaScript's from here on; `opened` becomes the time for which it was open. */
-void report_post(struct relay *relay, struct report *report, uint64_t now) {
-  report->opened = now - report->opened;
-  atomic_fetch_add(&relay->unread_reports, 1);
-  relay_post(relay, &report->event);
+void report_post(struct thread *thread, struct report *report) {
+  report->opened = thread->now - report->opened;
+  atomic_fetch_add(&thread->relay->unread_reports, 1);
+  tell(thread, &report->event);
 }

@@ -175,7 +175,8 @@ void lanes_reap(struct thread *thread) {
     else thread->lanes = next;
     if (next) next->prev = lane->prev;
     struct route *route = lane->route;
-    if (atomic_fetch_sub(&route->open, 1) == 1) relay_post(route->relay, &route->closed);
+    tell_now(thread); /* whatever is told of its connections comes before its end, which another thread may tell */
+    if (atomic_fetch_sub(&route->open, 1) == 1) tell(thread, &route->closed);
     route_release(route);
   }
 }

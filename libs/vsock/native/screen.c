@@ -38,7 +38,7 @@ static void look(struct thread *thread, struct conn *conn) {
   screening->length = (uint32_t)n;
   screening->asked = true;
   atomic_fetch_add(&screening->references, 1);
-  relay_post(thread->relay, &screening->event);
+  tell(thread, &screening->event);
 }
 
 void screen_start(struct thread *thread, struct conn *conn) {
@@ -64,6 +64,7 @@ void screen_event(struct thread *thread, struct conn *conn, uint32_t events) {
   struct side *side = &conn->side[0];
   if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) side->flags |= SIDE_HUNG;
   if (events & (EPOLLHUP | EPOLLERR)) side->flags |= SIDE_CLOSED;
+  if (events & EPOLLERR) side->flags |= SIDE_FAILED;
   look(thread, conn);
 }
 

@@ -5,13 +5,11 @@ import { VsockError } from './errors.ts';
 declare const pollHandle: unique symbol;
 declare const relayHandle: unique symbol;
 declare const routeHandle: unique symbol;
-declare const joinHandle: unique symbol;
 declare const groupHandle: unique symbol;
 export type PollHandle = { readonly [pollHandle]: true };
 export type RelayHandle = { readonly [relayHandle]: true };
 export type RouteHandle = { readonly [routeHandle]: true };
 export type GroupHandle = { readonly [groupHandle]: true };
-export type JoinHandle = { readonly [joinHandle]: true };
 
 /** [address, connectPort, hybrid] */
 export type NativeEndpoint = readonly [address: Buffer, connectPort: number | null, hybrid: boolean];
@@ -47,7 +45,9 @@ export interface Addon {
     threads: number,
     bufferSize: number,
     pendingLimit: number,
-    callback: (words: number[], firsts: Buffer[], reports: (string | number)[]) => (number | Buffer | null)[],
+    /** 256 events of 6: type, id, reason, errno, bytes A→B, bytes B→A */
+    words: Float64Array,
+    callback: (count: number, firsts: Buffer[], reports: (string | number)[]) => (number | Buffer | null)[],
   ): RelayHandle | number;
   relayRef(relay: RelayHandle, hold: boolean): number;
   relayClose(relay: RelayHandle): number;
@@ -87,8 +87,8 @@ export interface Addon {
     idleMs: number,
     group: GroupHandle | null,
     egress: boolean,
-  ): JoinHandle | number;
-  joinCancel(relay: RelayHandle, join: JoinHandle): number;
+  ): number;
+  joinCancel(relay: RelayHandle, id: number): number;
   channelListen(address: Buffer): number;
   channelConnect(address: Buffer): number;
   channelPeer(fd: number): number;

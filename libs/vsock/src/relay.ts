@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { type Addon, addon, type JoinHandle, type NativeSide, type RelayHandle } from './addon.ts';
+import { type Addon, addon, type NativeSide, type RelayHandle } from './addon.ts';
 import { describeAddress, type Endpoint, type ListenAddress, nativeEndpoint, sockaddr } from './address.ts';
 import { listenError, VsockError } from './errors.ts';
 import { limits } from './limits.ts';
@@ -53,8 +53,8 @@ export interface JoinOptions {
 }
 
 interface Join {
-  readonly handle: JoinHandle;
-  readonly taken: readonly Taken[];
+  /** While an address is being dialled the stream is kept, unread, for an answer in case that fails. */
+  readonly kept: Taken | undefined;
   readonly resolve: (result: RelayResult) => void;
 }
 
@@ -65,6 +65,8 @@ const STOPPED = 3;
 const SCREEN = 4;
 const CONN_CLOSED = 5;
 const EVENT_WORDS = 6;
+const EVENTS_PER_CALL = 256;
+const NOTHING = Buffer.alloc(0);
 const CANCELLED: RelayResult = { bytesAToB: 0, bytesBToA: 0, reason: 'cancelled' };
 
 /**
@@ -74,11 +76,16 @@ const CANCELLED: RelayResult = { bytesAToB: 0, bytesBToA: 0, reason: 'cancelled'
 export class Relay {
   readonly #addon: Addon;
   readonly #handle: RelayHandle;
-  readonly #joins = new Map<number, Join>();
+  readonly #words = new Float64Array(EVENTS_PER_CALL * EVENT_WORDS);
+  /** By their ids, of which those that are free again are used first: the addon has a table of them, too. */
+  readonly #joins: (Join | undefined)[] = [];
+  readonly #freeIds: number[] = [];
   readonly #routes = new Map<number, NativeRoute>();
   readonly #stopped = Promise.withResolvers<void>();
-  #nextId = 0;
+  #nextRoute = 0;
+  /** Pairs that wait for what JavaScript wrote to their streams. */
   #pending = 0;
+  #held = false;
   #closing = false;
 
   constructor(options: { threads?: number; bufferSize?: number } = {}) {
@@ -86,8 +93,13 @@ export class Relay {
     within('threads', threads, 1, limits.relayThreads);
     within('bufferSize', bufferSize, 4096, limits.relayBufferMaxBytes);
     this.#addon = addon();
-    const handle = this.#addon.relayCreate(threads, bufferSize, limits.relayPendingBytes, (words, firsts, reports) =>
-      this.#onEvents(words, firsts, reports),
+    const { relayPendingBytes } = limits;
+    const handle = this.#addon.relayCreate(
+      threads,
+      bufferSize,
+      relayPendingBytes,
+      this.#words,
+      (count, firsts, reports) => this.#onEvents(count, firsts, reports),
     );
     if (typeof handle === 'number') throw systemError('starting the relay threads', -handle);
     this.#handle = handle;
@@ -100,7 +112,7 @@ export class Relay {
   async listen(address: ListenAddress, target: Endpoint, bounds: RelayLimits): Promise<RelayRoute> {
     this.#check();
     checkLimits(bounds);
-    const id = this.#id();
+    const id = this.#nextRoute++;
     const handle = this.#addon.relayListen(
       this.#handle,
       id,
@@ -155,7 +167,7 @@ export class Relay {
     this.#check();
     const { idleTimeoutMs = 0 } = options;
     within('idleTimeoutMs', idleTimeoutMs, 0, limits.timeoutMaxMs);
-    if (this.#joins.size + this.#pending >= limits.relayJoins)
+    if (this.#open + this.#pending >= limits.relayJoins)
       throw new VsockError('RELAY_FULL', `the relay has ${limits.relayJoins} pairs already`);
     const sideA = prepare(a);
     let sideB: Prepared;
@@ -165,23 +177,13 @@ export class Relay {
       sideA.taken?.giveBack();
       throw error;
     }
-    const taken = [sideA.taken, sideB.taken].filter((side) => side !== undefined);
-    if (taken.some((side) => side.flushed)) {
-      this.#pending++;
-      try {
-        await Promise.all(taken.map((side) => side.flushed));
-      } catch (error) {
-        for (const side of taken) side.release();
-        throw error;
-      } finally {
-        this.#pending--;
-      }
-    }
+    if (sideA.taken?.flushed || sideB.taken?.flushed) await this.#flush(sideA.taken, sideB.taken);
     if (options.signal?.aborted || this.#closing) {
-      for (const side of taken) side.release();
+      sideA.taken?.release();
+      sideB.taken?.release();
       return { ...CANCELLED };
     }
-    return await this.#start(sideA, sideB, taken, options);
+    return await this.#start(sideA, sideB, options);
   }
 
   /** Cuts everything, ends the threads. */
@@ -194,62 +196,69 @@ export class Relay {
     await this.#stopped.promise;
   }
 
-  async #start(
-    a: Prepared,
-    b: Prepared,
-    taken: readonly Taken[],
-    { idleTimeoutMs = 0, signal, group, egress = false }: JoinOptions,
-  ): Promise<RelayResult> {
-    const id = this.#id();
-    const shared = group?.handle ?? null;
-    const handle = this.#addon.relayJoin(this.#handle, id, a.side, b.side, idleTimeoutMs, shared, egress);
-    if (typeof handle === 'number') {
-      for (const side of taken) side.release();
-      throw systemError('handing the streams to the relay', -handle);
-    }
-    const done = Promise.withResolvers<RelayResult>();
-    // While an address is being dialled the streams are kept, unread, for an answer in case that fails.
-    const dialling = taken.length < 2;
-    if (!dialling) for (const side of taken) side.release();
-    this.#joins.set(id, { handle, taken: dialling ? taken : [], resolve: done.resolve });
-    this.#hold();
-    const cancel = (): void => {
-      if (this.#joins.has(id) && !this.#closing) this.#addon.joinCancel(this.#handle, handle);
-    };
-    signal?.addEventListener('abort', cancel, { once: true });
+  async #flush(...taken: (Taken | undefined)[]): Promise<void> {
+    this.#pending++;
     try {
-      return await done.promise;
+      await Promise.all(taken.map((side) => side?.flushed));
+    } catch (error) {
+      for (const side of taken) side?.release();
+      throw error;
     } finally {
-      signal?.removeEventListener('abort', cancel);
+      this.#pending--;
+    }
+  }
+
+  #start(a: Prepared, b: Prepared, options: JoinOptions): Promise<RelayResult> {
+    const { idleTimeoutMs = 0, signal, group, egress = false } = options;
+    const id = this.#freeIds.at(-1) ?? this.#joins.length;
+    const shared = group?.handle ?? null;
+    const errno = -this.#addon.relayJoin(this.#handle, id, a.side, b.side, idleTimeoutMs, shared, egress);
+    const whole = a.taken !== undefined && b.taken !== undefined;
+    if (errno !== 0 || whole) {
+      a.taken?.release();
+      b.taken?.release();
+    }
+    if (errno !== 0) throw systemError('handing the streams to the relay', errno);
+    this.#freeIds.pop();
+    const { promise, resolve } = Promise.withResolvers<RelayResult>();
+    const join: Join = { kept: whole ? undefined : (a.taken ?? b.taken), resolve };
+    this.#joins[id] = join;
+    this.#hold();
+    return signal ? this.#untilAborted(id, join, promise, signal) : promise;
+  }
+
+  async #untilAborted(id: number, join: Join, ended: Promise<RelayResult>, signal: AbortSignal): Promise<RelayResult> {
+    const cancel = (): void => {
+      if (this.#joins[id] === join && !this.#closing) this.#addon.joinCancel(this.#handle, id);
+    };
+    signal.addEventListener('abort', cancel, { once: true });
+    try {
+      return await ended;
+    } finally {
+      signal.removeEventListener('abort', cancel);
     }
   }
 
   /** Gives what was decided on each of `firsts`, in two places each: bytes to take away (-1 refuses, 0 waits), bytes in their place. */
-  #onEvents(words: number[], firsts: Buffer[], reports: (string | number)[]): Told[number][] {
+  #onEvents(count: number, firsts: Buffer[], reports: (string | number)[]): Told[number][] {
     const verdicts: Told[number][] = [];
+    const words = this.#words;
     let told = 0;
-    for (let i = 0; i < words.length; i += EVENT_WORDS) {
-      const [type, id, reason, errno, bytesAToB, bytesBToA] = words.slice(i, i + EVENT_WORDS) as [
-        number,
-        number,
-        number,
-        number,
-        number,
-        number,
-      ];
+    for (let i = 0; i < count * EVENT_WORDS; i += EVENT_WORDS) {
+      const [type, id, errno] = [words[i] as number, words[i + 1] as number, words[i + 3] as number];
+      const reason = END_REASONS[words[i + 2] as number] ?? 'reset';
+      const [bytesAToB, bytesBToA] = [words[i + 4] as number, words[i + 5] as number];
       if (type === JOIN_CONNECTED) {
-        for (const side of this.#joins.get(id)?.taken ?? []) side.release();
+        this.#joins[id]?.kept?.release();
       } else if (type === JOIN_DONE) {
-        const result: RelayResult = { bytesAToB, bytesBToA, reason: END_REASONS[reason] ?? 'reset' };
-        if (errno !== 0) result.errno = errno;
-        this.#onDone(id, result);
+        this.#onDone(id, { bytesAToB, bytesBToA, reason, ...(errno === 0 ? {} : { errno }) });
       } else if (type === ROUTE_CLOSED) {
         this.#routes.get(id)?.onClosed();
         this.#routes.delete(id);
       } else if (type === CONN_CLOSED) {
         const [peer, ms, lead] = reports.slice(told, told + 3) as [string, number, number];
         told += 3;
-        const how = { reason: END_REASONS[reason] ?? 'reset', ...(errno === 0 ? {} : { errno }) };
+        const how = { reason, ...(errno === 0 ? {} : { errno }) };
         this.#routes.get(id)?.ended(lead, { peer, ms, bytesIn: bytesAToB, bytesOut: bytesBToA, ...how });
       } else if (type === SCREEN) {
         const first = firsts[verdicts.length / 2];
@@ -263,23 +272,24 @@ export class Relay {
   }
 
   #onDone(id: number, result: RelayResult): void {
-    const join = this.#joins.get(id);
-    this.#joins.delete(id);
-    for (const side of join?.taken ?? []) {
-      if (result.reason === 'connect-failed') side.giveBack();
-      else side.release();
-    }
-    join?.resolve(result);
+    const join = this.#joins[id];
+    if (!join) return;
+    this.#joins[id] = undefined;
+    this.#freeIds.push(id);
+    if (result.reason === 'connect-failed') join.kept?.giveBack();
+    else join.kept?.release();
+    join.resolve(result);
   }
 
-  #id(): number {
-    do this.#nextId = (this.#nextId + 1) >>> 0;
-    while (this.#joins.has(this.#nextId) || this.#routes.has(this.#nextId));
-    return this.#nextId;
+  get #open(): number {
+    return this.#joins.length - this.#freeIds.length;
   }
 
   #hold(): void {
-    this.#addon.relayRef(this.#handle, this.#joins.size + this.#routes.size > 0);
+    const hold = this.#open + this.#routes.size > 0;
+    if (hold === this.#held) return;
+    this.#held = hold;
+    this.#addon.relayRef(this.#handle, hold);
   }
 
   #check(): void {
@@ -298,7 +308,7 @@ interface Prepared {
 }
 
 function prepare(peer: RelayPeer): Prepared {
-  const head = peer.head ?? Buffer.alloc(0);
+  const head = peer.head ?? NOTHING;
   if ('stream' in peer) {
     const taken = takeOver(peer.stream, head);
     return { side: [taken.fd, taken.hybrid, null, 0, taken.head], taken };

@@ -12,17 +12,49 @@ interface SocketHandle {
   readStop(): number;
 }
 
-/** A stream that JavaScript no longer reads: its descriptor, and what had been read already. */
-export interface Taken {
+/** What stops and starts JavaScript's reading of a descriptor. */
+interface Source {
   readonly fd: number;
-  readonly hybrid: boolean;
+  stop(): void;
+  start(): void;
+}
+
+/** A stream that JavaScript no longer reads: its descriptor, and what had been read already. */
+export class Taken {
   readonly head: Buffer;
   /** Bytes JavaScript wrote are still on their way: the relay must not write before this is settled. */
   readonly flushed: Promise<void> | undefined;
+  readonly #stream: Duplex;
+  readonly #source: Source;
+  readonly #unread: Buffer | null;
+
+  constructor(stream: Duplex, source: Source, before: Buffer, unread: Buffer | null) {
+    this.#stream = stream;
+    this.#source = source;
+    this.#unread = unread;
+    this.head = unread ? Buffer.concat([before, unread]) : before;
+    this.flushed = stream.writableLength > 0 ? flush(stream) : undefined;
+  }
+
+  get fd(): number {
+    return this.#source.fd;
+  }
+
+  get hybrid(): boolean {
+    return this.#stream instanceof VsockStream && !this.#stream.halfClose;
+  }
+
   /** Destroys the JavaScript stream; a duplicate of the descriptor lives on. */
-  release(): void;
+  release(): void {
+    this.#stream.destroy();
+  }
+
   /** Gives the stream back to JavaScript as it was. */
-  giveBack(): void;
+  giveBack(): void {
+    if (this.#stream.destroyed) return;
+    if (this.#unread) this.#stream.unshift(this.#unread);
+    this.#source.start();
+  }
 }
 
 /**
@@ -37,12 +69,13 @@ export function takeOver(stream: Duplex, before: Buffer): Taken {
     throw new VsockError('STREAM_CLOSED', 'the stream to be handed to the relay is closed or was ended');
   if (stream.readableEncoding !== null)
     throw new VsockError('STREAM_UNSUPPORTED', 'a stream with setEncoding() gives no bytes to hand over');
-  const source = stream instanceof Socket ? stopSocket(stream) : stopVsock(stream);
+  const source = stream instanceof Socket ? new SocketSource(stream) : new VsockSource(stream);
+  source.stop();
   stream.removeAllListeners('data');
   stream.pause();
-  const buffered = stream.readableLength > 0 ? (stream.read() as Buffer | null) : null;
+  const unread = stream.readableLength > 0 ? (stream.read() as Buffer | null) : null;
   source.stop(); // read() starts reading anew
-  const length = before.length + (buffered?.length ?? 0);
+  const length = before.length + (unread?.length ?? 0);
   if (length > limits.headBytes) {
     stream.destroy();
     throw new VsockError(
@@ -50,65 +83,66 @@ export function takeOver(stream: Duplex, before: Buffer): Taken {
       `${length} bytes were read before the hand-over; ${limits.headBytes} are allowed`,
     );
   }
-  return {
-    fd: source.fd,
-    hybrid: stream instanceof VsockStream && !stream.halfClose,
-    head: buffered ? Buffer.concat([before, buffered]) : before,
-    flushed: stream.writableLength > 0 ? flush(stream) : undefined,
-    release: () => {
-      stream.destroy();
-    },
-    giveBack: () => {
-      if (stream.destroyed) return;
-      if (buffered) stream.unshift(buffered);
-      source.start();
-    },
-  };
+  return new Taken(stream, source, before, unread);
 }
 
-interface Source {
+class SocketSource implements Source {
   readonly fd: number;
-  stop(): void;
-  start(): void;
+  readonly #socket: Socket;
+  readonly #handle: SocketHandle;
+  readonly #allowHalfOpen: boolean;
+
+  constructor(socket: Socket) {
+    if ('encrypted' in socket)
+      throw new VsockError(
+        'STREAM_UNSUPPORTED',
+        'a TLS socket cannot be handed over: its bytes on the wire are encrypted',
+      );
+    if (socket.connecting)
+      throw new VsockError('STREAM_BUSY', 'the socket to be handed to the relay is still connecting');
+    const handle = (socket as unknown as { _handle?: Partial<SocketHandle> | null })._handle;
+    const fd = handle?.fd;
+    if (!handle || typeof fd !== 'number' || fd < 0 || !handle.readStop || !handle.readStart)
+      throw new VsockError('STREAM_UNSUPPORTED', 'this Node gives no descriptor for the socket to be handed over', {
+        remedy: 'run the Node version the project pins',
+      });
+    this.fd = fd;
+    this.#socket = socket;
+    this.#handle = handle as SocketHandle;
+    this.#allowHalfOpen = socket.allowHalfOpen;
+    // Neither Node's own end-of-stream handling nor a server's inactivity timer may touch the socket from here on.
+    socket.allowHalfOpen = true;
+    socket.setTimeout(0);
+  }
+
+  stop(): void {
+    this.#handle.reading = false;
+    this.#handle.readStop();
+  }
+
+  start(): void {
+    this.#socket.allowHalfOpen = this.#allowHalfOpen;
+    this.#handle.reading = true;
+    this.#handle.readStart();
+  }
 }
 
-function stopSocket(socket: Socket): Source {
-  if ('encrypted' in socket)
-    throw new VsockError(
-      'STREAM_UNSUPPORTED',
-      'a TLS socket cannot be handed over: its bytes on the wire are encrypted',
-    );
-  if (socket.connecting)
-    throw new VsockError('STREAM_BUSY', 'the socket to be handed to the relay is still connecting');
-  const handle = (socket as unknown as { _handle?: Partial<SocketHandle> | null })._handle;
-  if (!handle || typeof handle.fd !== 'number' || handle.fd < 0 || !handle.readStop || !handle.readStart)
-    throw new VsockError('STREAM_UNSUPPORTED', 'this Node gives no descriptor for the socket to be handed over', {
-      remedy: 'run the Node version the project pins',
-    });
-  const known = handle as SocketHandle;
-  const stop = (): void => {
-    known.reading = false;
-    known.readStop();
-  };
-  stop();
-  const { allowHalfOpen } = socket;
-  // Neither Node's own end-of-stream handling nor a server's inactivity timer may touch the socket from here on.
-  socket.allowHalfOpen = true;
-  socket.setTimeout(0);
-  return {
-    fd: known.fd,
-    stop,
-    start: () => {
-      socket.allowHalfOpen = allowHalfOpen;
-      known.reading = true;
-      known.readStart();
-    },
-  };
-}
+class VsockSource implements Source {
+  readonly fd: number;
+  readonly #stream: VsockStream;
 
-function stopVsock(stream: VsockStream): Source {
-  stream.freeze();
-  return { fd: stream.fd, stop: () => stream.freeze(), start: () => stream.thaw() };
+  constructor(stream: VsockStream) {
+    this.fd = stream.fd;
+    this.#stream = stream;
+  }
+
+  stop(): void {
+    this.#stream.freeze();
+  }
+
+  start(): void {
+    this.#stream.thaw();
+  }
 }
 
 async function flush(stream: Duplex): Promise<void> {
