@@ -4,7 +4,8 @@
  *                                            U = count what comes until the end, answer 8 bytes; D + 8 bytes = send so
  *                                            many bytes; E = echo
  *   load up|down PORT CONNECTIONS BYTES_EACH → bytes per second
- *   load rtt PORT CONNECTIONS SECONDS        → p50 and p99 in µs of 64-byte echoes, each connection one at a time
+ *   load rtt PORT CONNECTIONS SECONDS [BYTES] → p50, p99 and p99.9 in µs of echoes of so many bytes (64; at most 1024), each
+ *                                            connection one at a time
  *   load rate PORT CONNECTIONS TOTAL         → connections per second: connect, one 64-byte echo, close
  *   load idle PORT CONNECTIONS               opens them, says "open", holds them until stdin ends
  */
@@ -26,6 +27,7 @@
 
 #define BLOCK (256 * 1024)
 #define MESSAGE 64
+#define MESSAGE_MAX 1024
 
 static char block[BLOCK];
 static int port;
@@ -177,14 +179,14 @@ static int by_size(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-static void say(struct peer *peer, int first) {
-  char message[MESSAGE + 1] = {'E'};
+static void say(struct peer *peer, int first, size_t length) {
+  static const char message[MESSAGE_MAX + 1] = {'E'};
   peer->seen = 0;
   peer->began = now_ns();
-  if (send(peer->fd, message + !first, (size_t)(MESSAGE + first), MSG_NOSIGNAL) < 0) die("send");
+  if (send(peer->fd, message + !first, length + (size_t)first, MSG_NOSIGNAL) < 0) die("send");
 }
 
-static void round_trips(int connections, double seconds) {
+static void round_trips(int connections, double seconds, size_t length) {
   struct peer *peers = calloc((size_t)connections, sizeof *peers);
   uint32_t *times = malloc(sizeof *times * 4000000);
   size_t count = 0;
@@ -192,7 +194,7 @@ static void round_trips(int connections, double seconds) {
   for (int i = 0; i < connections; i++) {
     peers[i].fd = dial();
     watch(ep, &peers[i], EPOLLIN, EPOLL_CTL_ADD);
-    say(&peers[i], 1);
+    say(&peers[i], 1, length);
   }
   const uint64_t end = now_ns() + (uint64_t)(seconds * 1e9), warm = now_ns() + (uint64_t)(seconds * 1e8);
   while (now_ns() < end && count < 4000000) {
@@ -200,17 +202,17 @@ static void round_trips(int connections, double seconds) {
     const int n = epoll_wait(ep, events, 64, 1000);
     for (int i = 0; i < n; i++) {
       struct peer *peer = events[i].data.ptr;
-      const ssize_t got = recv(peer->fd, block, MESSAGE, MSG_DONTWAIT);
+      const ssize_t got = recv(peer->fd, block, length, MSG_DONTWAIT);
       if (got <= 0) die("recv");
-      if ((peer->seen += (uint64_t)got) < MESSAGE) continue;
+      if ((peer->seen += (uint64_t)got) < length) continue;
       const uint64_t at = now_ns();
       if (at > warm) times[count++] = (uint32_t)(at - peer->began);
-      say(peer, 0);
+      say(peer, 0, length);
     }
   }
   if (count == 0) die("no echo");
   qsort(times, count, sizeof *times, by_size);
-  printf("%.2f %.2f\n", times[count / 2] / 1e3, times[count * 99 / 100] / 1e3);
+  printf("%.2f %.2f %.2f\n", times[count / 2] / 1e3, times[count * 99 / 100] / 1e3, times[count * 999 / 1000] / 1e3);
 }
 
 static void rate(int connections, int total) {
@@ -221,7 +223,7 @@ static void rate(int connections, int total) {
   for (; started < connections; started++) {
     peers[started].fd = dial();
     watch(ep, &peers[started], EPOLLIN, EPOLL_CTL_ADD);
-    say(&peers[started], 1);
+    say(&peers[started], 1, MESSAGE);
   }
   while (finished < total) {
     struct epoll_event events[64];
@@ -237,7 +239,7 @@ static void rate(int connections, int total) {
       if (started++ >= total) continue;
       peer->fd = dial();
       watch(ep, peer, EPOLLIN, EPOLL_CTL_ADD);
-      say(peer, 1);
+      say(peer, 1, MESSAGE);
     }
   }
   printf("%.0f\n", total / ((double)(now_ns() - began) / 1e9));
@@ -254,7 +256,7 @@ int main(int argc, char **argv) {
   port = atoi(argv[2]);
   const int connections = atoi(argv[3]);
   if (!strcmp(mode, "up") || !strcmp(mode, "down")) bulk(mode[0] == 'u', connections, strtoull(argv[4], NULL, 10));
-  else if (!strcmp(mode, "rtt")) round_trips(connections, atof(argv[4]));
+  else if (!strcmp(mode, "rtt")) round_trips(connections, atof(argv[4]), argc > 5 ? (size_t)atoi(argv[5]) : MESSAGE);
   else if (!strcmp(mode, "rate")) rate(connections, atoi(argv[4]));
   else if (!strcmp(mode, "idle")) {
     for (int i = 0; i < connections; i++) dial();

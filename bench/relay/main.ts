@@ -1,6 +1,6 @@
 // One relay hop, TCP client → relay → Unix server, ours beside others: `node bench/relay/main.ts [rounds] [names, as a pattern]`.
 // Client, relay and server share one CPU, so that a figure is the total cost; rounds alternate between the relays, and
-// medians are compared within one run only. Prints a table in Markdown, with ratios, to stdout.
+// medians are compared within one run only. Prints tables in Markdown, the last with the goals, to stdout.
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
@@ -10,9 +10,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { compiled } from '../harness/compiled.ts';
 import { answers, CPU, Pinned, ready } from '../harness/pinned.ts';
 import { anonymousBytes, cpuSeconds } from '../harness/process-cost.ts';
-import { publish, type Result, roundsOf } from '../results.ts';
-import { summarize } from '../statistics.ts';
+import { publish, roundsOf } from '../results.ts';
+import { ECHOES, echoMetric, METRICS, type Measured, type Metric, PERCENTILES, results } from './metrics.ts';
 import { type Peer, peers } from './peers.ts';
+import { tables } from './table.ts';
 
 const BULK_1 = 1024 ** 3;
 const BULK_8 = 128 * 1024 ** 2;
@@ -22,25 +23,7 @@ const RATE_CONNECTIONS = 3000;
 const IDLE_CONNECTIONS = 2000;
 const FIRST_PORT = 21_000;
 
-const METRICS = [
-  'up1',
-  'down1',
-  'up8',
-  'down8',
-  'p50',
-  'p99',
-  'p50x64',
-  'p99x64',
-  'rate',
-  'cpuUp',
-  'cpuDown',
-  'cpuConn',
-] as const;
-type Metric = (typeof METRICS)[number];
-/** Metrics where less is better. */
-const LESS: readonly Metric[] = ['p50', 'p99', 'p50x64', 'p99x64', 'cpuUp', 'cpuDown', 'cpuConn'];
-interface Running {
-  readonly name: string;
+interface Running extends Measured {
   readonly port: number;
   readonly pid: number | undefined;
   readonly screens: boolean;
@@ -82,12 +65,14 @@ function measure(running: Running): void {
   };
   bulk('up');
   bulk('down');
-  const [p50, p99] = load(running, 'rtt', 1, RTT_SECONDS) as [number, number];
-  const [p50x64, p99x64] = load(running, 'rtt', 64, RTT_SECONDS) as [number, number];
+  for (const echo of ECHOES) {
+    const times = load(running, 'rtt', echo.connections, RTT_SECONDS, echo.bytes);
+    for (const [i, of] of PERCENTILES.entries()) add(echoMetric(echo, of), times[i] as number);
+  }
   const before = cpuOf(running.pid);
   const [rate] = load(running, 'rate', 16, RATE_CONNECTIONS) as [number];
   add('cpuConn', ((cpuOf(running.pid) - before) / RATE_CONNECTIONS) * 1e6);
-  for (const [metric, value] of Object.entries({ p50, p99, p50x64, p99x64, rate })) add(metric as Metric, value);
+  add('rate', rate);
 }
 
 /** Growth of the relay's own memory per open connection that does nothing. */
@@ -102,100 +87,6 @@ async function idle(running: Running): Promise<number> {
   await once(holder, 'exit');
   await sleep(300);
   return grown / IDLE_CONNECTIONS;
-}
-
-const median = (values: readonly number[]): number => summarize(values).median;
-
-function show(value: number, digits: number): string {
-  return Number.isFinite(value) ? value.toFixed(digits) : '–';
-}
-
-function table(runs: readonly Running[]): string {
-  const rows = runs.map((run) => {
-    const m = Object.fromEntries(METRICS.map((metric) => [metric, median(run.samples[metric])])) as Record<
-      Metric,
-      number
-    >;
-    const cells = [
-      `${show(m.up1, 2)} / ${show(m.down1, 2)}`,
-      `${show(m.up8, 2)} / ${show(m.down8, 2)}`,
-      `${show(m.cpuUp, 2)} / ${show(m.cpuDown, 2)}`,
-      `${show(m.p50, 1)} / ${show(m.p99, 1)}`,
-      `${show(m.p50x64, 0)} / ${show(m.p99x64, 0)}`,
-      `${show(m.rate / 1000, 1)} k`,
-      show(m.cpuConn, 0),
-      show(run.idleBytes, 0),
-    ];
-    return `| ${run.name} | ${cells.join(' | ')} |`;
-  });
-  return [
-    '| | 1 up / down, GB/s | 8 up / down, GB/s | relay CPU s per GB up / down | 1 conn p50 / p99 µs | 64 conn p50 / p99 µs | conn/s | relay CPU µs per connection | bytes per idle connection |',
-    '| --- | --- | --- | --- | --- | --- | --- | --- | --- |',
-    ...rows,
-  ].join('\n');
-}
-
-/** How many times better than each other the first is; 1.00 is a tie, and so is anything within 10 %. */
-function ratios(runs: readonly Running[]): string {
-  const [first, ...others] = runs.filter((run) => run.name !== 'direct');
-  if (!first) return '';
-  const shown = METRICS.filter((metric) => !metric.startsWith('cpu'));
-  const row = (run: Running): string => {
-    const cells = shown.map((metric) => {
-      const [mine, its] = [median(first.samples[metric]), median(run.samples[metric])];
-      return show(LESS.includes(metric) ? its / mine : mine / its, 2);
-    });
-    return `| ${run.name} | ${cells.join(' | ')} |`;
-  };
-  return [
-    `| ${first.name} against | ${shown.join(' | ')} |`,
-    `| --- |${' --- |'.repeat(shown.length)}`,
-    ...others.map(row),
-  ].join('\n');
-}
-
-/** Ours, accepted natively, beside the best of HAProxy and nginx, tuned or not. */
-const GOALS: readonly { metric: Metric; what: string; unit: string; ratio: number }[] = [
-  { metric: 'up1', what: 'bulk up, 1 stream', unit: 'GB/s', ratio: 1 },
-  { metric: 'down1', what: 'bulk down, 1 stream', unit: 'GB/s', ratio: 1 },
-  { metric: 'up8', what: 'bulk up, 8 streams', unit: 'GB/s', ratio: 1 },
-  { metric: 'down8', what: 'bulk down, 8 streams', unit: 'GB/s', ratio: 1 },
-  { metric: 'p50', what: 'median echo, 1 connection', unit: 'µs', ratio: 1 },
-  { metric: 'p99', what: 'p99 of echoes, 1 connection', unit: 'µs', ratio: 1 },
-  { metric: 'p99x64', what: 'p99 of echoes, 64 connections', unit: 'µs', ratio: 1 },
-  { metric: 'rate', what: 'new connections', unit: '1/s', ratio: 1.1 },
-];
-
-function results(runs: readonly Running[]): Result[] {
-  const relays = runs.filter(({ name }) => name !== 'direct');
-  const samplesOf = (metric: Metric, of: readonly Running[]): Result['samples'] =>
-    Object.fromEntries(of.map(({ name, samples }) => [name, samples[metric]]));
-  const [ours] = relays;
-  const native = relays.filter((run) => run === ours || !run.name.startsWith('ours'));
-  const peers = native.map(({ name }) => name).filter((name) => /^(HAProxy|nginx)/.test(name));
-  const decided = relays.find(({ name }) => name === 'ours, JavaScript decides');
-  return [
-    ...GOALS.map(
-      ({ metric, what, unit, ratio }): Result => ({
-        metric: what,
-        unit,
-        better: LESS.includes(metric) ? 'less' : 'more',
-        samples: samplesOf(metric, native),
-        goal: { ratio, beside: metric === 'rate' ? peers.filter((name) => name.startsWith('HAProxy')) : peers },
-      }),
-    ),
-    ...(decided === undefined
-      ? []
-      : [
-          {
-            metric: 'new connections, JavaScript decides',
-            unit: '1/s',
-            better: 'more',
-            samples: samplesOf('rate', [decided, ...native.filter((run) => run !== ours)]),
-            goal: { ratio: 0.8, beside: peers.filter((name) => name.startsWith('HAProxy')) },
-          } as const,
-        ]),
-  ];
 }
 
 function fresh(name: string, port: number, pid: number | undefined, screens = false): Running {
@@ -229,7 +120,7 @@ try {
     process.stderr.write(`round ${round} of ${rounds}\n`);
   }
   publish(results(runs));
-  process.stdout.write(`${table(runs)}\n\n${ratios(runs)}\n`);
+  process.stdout.write(`${tables(runs)}\n`);
   if (missing.length > 0) process.stdout.write(`\nNot measured, because not installed: ${missing.join(', ')}\n`);
 } finally {
   pinned[Symbol.dispose]();
