@@ -1,5 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { NODE } from '../harness/pinned.ts';
 
 /** A forward proxy under test: the processes it takes to listen at `port`. */
 export interface Peer {
@@ -23,8 +24,8 @@ const ours: Peer = {
     const socket = join(folder, 'parent_17002');
     const at = (room: string): string => join(import.meta.dirname, '../..', room, 'test/egress-process.ts');
     return [
-      [process.execPath, at('services/outer-proxy'), socket],
-      [process.execPath, at('odyn'), String(port), socket],
+      [...NODE, at('services/outer-proxy'), socket],
+      [...NODE, at('odyn'), String(port), socket],
     ];
   },
 };

@@ -7,6 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** The processor that all of a benchmark shares, so that a figure is the total cost; not the first, where most interrupts are. */
 export const CPU = String(Math.min(1, cpus().length - 1));
 
+/** Node as enclaves and services are run: `odyn/init/main.c`, `deploy/systemd`. */
+export const NODE = [process.execPath, '--max-semi-space-size=1'] as const;
+
 /** Processes on that processor, which end with the benchmark. */
 export class Pinned implements Disposable {
   readonly #children = new Set<ChildProcess>();

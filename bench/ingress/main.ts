@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compiled } from '../harness/compiled.ts';
-import { answers, CPU, Pinned, ready } from '../harness/pinned.ts';
+import { answers, CPU, NODE, Pinned, ready } from '../harness/pinned.ts';
 import { summaryTable } from '../harness/table.ts';
 import { type Goal, publish, type Result, roundsOf } from '../results.ts';
 
@@ -50,13 +50,13 @@ try {
   await ready(pinned([programs.http, 'server', String(HTTP_PORT)]));
   await ready(pinned([programs.bulk, 'server', join(folder, 'unused'), String(BULK_PORT)]));
   const odynPorts = [join(import.meta.dirname, 'odyn-ports.ts'), vsock, String(HTTP_PORT), String(BULK_PORT)];
-  await ready(pinned([process.execPath, ...odynPorts]));
+  await ready(pinned([...NODE, ...odynPorts]));
   const ours: Record<number, number> = {};
   const socat: Record<number, number> = {};
   for (const [index, port] of [HTTP_PORT, BULK_PORT].entries()) {
     ours[port] = OURS_PORT + index;
     const relay = join(import.meta.dirname, '../relay/relay-process.ts');
-    await ready(pinned([process.execPath, relay, 'native', String(ours[port]), `${vsock}_${port}`]));
+    await ready(pinned([...NODE, relay, 'native', String(ours[port]), `${vsock}_${port}`]));
     const between = join(folder, `socat-${port}`);
     socat[port] = SOCAT_PORT + index;
     pinned(['socat', `UNIX-LISTEN:${between},fork,backlog=1024`, `TCP:127.0.0.1:${port},nodelay`]);

@@ -11,6 +11,7 @@ import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import type { SignatureV4 } from '@smithy/signature-v4';
 import { signerFor } from '../../odyn/src/kms/signer.ts';
+import { NODE } from '../harness/pinned.ts';
 import { publish, roundsOf } from '../results.ts';
 import { summarize } from '../statistics.ts';
 
@@ -31,8 +32,9 @@ class Child {
   readonly #lines: Interface;
 
   constructor(file: string, ...args: string[]) {
+    const [node, ...flags] = NODE;
     const program = join(import.meta.dirname, file);
-    this.#process = spawn(process.execPath, [program, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#process = spawn(node, [...flags, program, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#lines = createInterface(this.#process.stdout);
   }
 

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compiled } from '../harness/compiled.ts';
-import { answers, CPU, Pinned, ready } from '../harness/pinned.ts';
+import { answers, CPU, NODE, Pinned, ready } from '../harness/pinned.ts';
 import { cpuSeconds } from '../harness/process-cost.ts';
 import { publish, roundsOf } from '../results.ts';
 import { summarize } from '../statistics.ts';
@@ -91,7 +91,7 @@ try {
   });
   writeFileSync(join(folder, 'small'), 'small\n');
   writeFileSync(join(folder, 'big'), Buffer.alloc(BIG_BYTES));
-  const program = (name: string): string[] => [process.execPath, join(import.meta.dirname, name)];
+  const program = (name: string): string[] => [...NODE, join(import.meta.dirname, name)];
   const sServer = ['openssl', 's_server', '-key', 'key.pem', '-cert', 'cert.pem', '-WWW', '-quiet'];
   const relay = (port: number, path: string): ChildProcess =>
     pinned(...program('../relay/relay-process.ts'), 'native', String(port), path);
