@@ -187,6 +187,19 @@ static int family_of(int fd) {
   return family;
 }
 
+/* What the kernel keeps for each of an enclave's many ways out. */
+void egress_narrow(const struct conn *conn, struct side *side, int family) {
+  if (!(conn->flags & CONN_EGRESS) || conn->share->egress <= EGRESS_WIDE) return;
+  const bool many = conn->share->egress > EGRESS_MANY;
+  const int bytes = many ? EGRESS_MANY_BYTES : EGRESS_RECEIVE_BYTES;
+  if (side->flags & SIDE_TCP) {
+    setsockopt(side->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+  } else if (many && family == AF_UNIX) {
+    setsockopt(side->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    side->flags |= SIDE_GROWN;
+  }
+}
+
 void join_start(struct thread *thread, struct join *join) {
   struct conn *conn = conn_create(thread, CONN_JOIN | (join->egress ? CONN_EGRESS : 0), join, join->group);
   if (!conn) {
@@ -197,24 +210,20 @@ void join_start(struct thread *thread, struct join *join) {
   }
   join->conn = conn;
   conn->idle_ms = join->idle_ms;
-  const bool narrow = join->egress && conn->share->egress > EGRESS_WIDE, many = narrow && conn->share->egress > EGRESS_MANY;
   for (int i = 0; i < 2; i++) {
     if (join->head[i]) {
       pending_put(thread, conn, !i, join->head[i]);
       join->head[i] = NULL;
     }
     if (join->fd[i] < 0) continue;
-    const int family = family_of(join->fd[i]), on = 1, bytes = many ? EGRESS_MANY_BYTES : EGRESS_RECEIVE_BYTES;
+    const int family = family_of(join->fd[i]), on = 1;
     side_adopt(&conn->side[i], join->fd[i], family, join->hybrid[i]);
     join->fd[i] = -1;
     if (conn->side[i].flags & SIDE_TCP) {
       setsockopt(conn->side[i].fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
       setsockopt(conn->side[i].fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-      if (narrow) setsockopt(conn->side[i].fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
-    } else if (many && family == AF_UNIX) {
-      setsockopt(conn->side[i].fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-      conn->side[i].flags |= SIDE_GROWN;
     }
+    egress_narrow(conn, &conn->side[i], family);
   }
   if (!join->to[0] && !join->to[1]) {
     conn_open(thread, conn);

@@ -127,6 +127,7 @@ static bool attempt(struct thread *thread, struct conn *conn, int which) {
       return false;
     }
     side_adopt(side, fd, to->address.ss_family, to->hybrid);
+    egress_narrow(conn, side, to->address.ss_family);
   }
   int result;
   do result = connect(side->fd, (const struct sockaddr *)&to->address, to->length);

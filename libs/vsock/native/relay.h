@@ -366,6 +366,7 @@ void side_adopt(struct side *side, int fd, int family, bool hybrid);
 struct pending *pending_copy(const void *data, size_t length); /* NULL: no memory */
 void pending_put(struct thread *thread, struct conn *conn, int which, struct pending *pending);
 void pending_drop(struct thread *thread, struct conn *conn, int which);
+void egress_narrow(const struct conn *conn, struct side *side, int family);
 void join_start(struct thread *thread, struct join *join);
 void join_release(struct join *join);
 

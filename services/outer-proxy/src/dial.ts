@@ -1,6 +1,7 @@
 import { type LookupAddress, lookup as systemLookup } from 'node:dns';
-import { connect, type LookupFunction, type Socket } from 'node:net';
+import { connect, isIP, type LookupFunction, type Socket } from 'node:net';
 import { constants } from 'node:os';
+import { getSystemErrorName } from 'node:util';
 import { type Destination, DestinationError, parseDestination } from '@enclaver/egress-policy';
 import { parseIpAddress } from '@enclaver/manifest';
 import type { EgressReply, EgressRequest } from '@enclaver/wire';
@@ -11,7 +12,12 @@ import { ParentPolicy } from './parent-policy.ts';
 const HOST_KEYWORD = 'host';
 const PARENT_ADDRESS = '127.0.0.1';
 
-export type Dialled = { socket: Socket; address: string } | { error: EgressReply };
+/** What the enclave is told in place of a connection. */
+export interface NotDialled {
+  error: EgressReply;
+}
+
+export type Dialled = { socket: Socket; address: string } | NotDialled;
 
 export interface DialOptions {
   /** Ends the dialling; it has nothing to do with the connection after that. */
@@ -23,14 +29,41 @@ export interface DialOptions {
 }
 
 /**
+ * The address that is asked for without a name, which the relay can dial by itself. Undefined for names, and for addresses with a
+ * zone. Only with `policy` can it be one that may not be reached.
+ */
+export function literalOf(
+  { host, port }: EgressRequest,
+  policy?: ParentPolicy,
+): { address: string } | NotDialled | undefined {
+  const target = targetOf(host);
+  if (isIP(target) === 0 || target.includes('%')) return undefined;
+  const refused = policy && refusalOf(policy, host, port).message;
+  return refused === undefined ? { address: target } : refusal(failure('EACCES', refused));
+}
+
+/** Of an address that the relay could not reach. */
+export function notReached(address: string, port: number, errno: number): NotDialled {
+  const code = getSystemErrorName(-errno);
+  if (code === 'ETIMEDOUT') return refusal(failure(code, noAnswer));
+  return refusal(failure(code, `connect ${code} ${address}:${port}`));
+}
+
+const noAnswer = `no connection within ${limits.egressConnectMs} ms`;
+
+/** Brackets belong to a URL's IPv6 literal, not to the address (fault B-11). */
+function targetOf(host: string): string {
+  const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
+  return bare.toLowerCase() === HOST_KEYWORD ? PARENT_ADDRESS : bare;
+}
+
+/**
  * Looks the name up and connects, all its addresses tried. What may be reached is decided inside, where the rules are
  * measured; `policy` is the parent's own. A failure is the reply that the enclave gets: errno, or 0 where there is none (names).
  */
 export async function dial({ host, port }: EgressRequest, options: DialOptions): Promise<Dialled> {
   const { signal, policy } = options;
-  // Brackets belong to a URL's IPv6 literal, not to the address (fault B-11)
-  const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
-  const target = bare.toLowerCase() === HOST_KEYWORD ? PARENT_ADDRESS : bare;
+  const target = targetOf(host);
   const refused = policy && refusalOf(policy, host, port);
   if (refused?.message !== undefined) return refusal(failure('EACCES', refused.message));
   const lookup = policy && refused?.destination ? allowed(policy, refused.destination, options.lookup) : options.lookup;
@@ -47,7 +80,7 @@ export async function dial({ host, port }: EgressRequest, options: DialOptions):
       resolve(refusal(error));
     };
     const timer = setTimeout(() => {
-      fail(failure('ETIMEDOUT', `no connection within ${limits.egressConnectMs} ms`));
+      fail(failure('ETIMEDOUT', noAnswer));
     }, limits.egressConnectMs);
     signal.addEventListener('abort', onAbort);
     if (signal.aborted) onAbort();
@@ -102,7 +135,7 @@ function failure(code: string, message: string): NodeJS.ErrnoException {
   return Object.assign(new Error(message), { code });
 }
 
-function refusal(error: NodeJS.ErrnoException): { error: EgressReply } {
+function refusal(error: NodeJS.ErrnoException): NotDialled {
   return { error: { Err: { os_code: errnoOf(error), message: messageOf(error) } } };
 }
 

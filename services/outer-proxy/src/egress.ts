@@ -1,10 +1,10 @@
 import type { ConnectionLimits } from '@enclaver/bus';
 import { bracketed } from '@enclaver/egress-policy';
-import type { Relay, StreamPort, VsockStream } from '@enclaver/vsock';
+import type { Relay, RelayPeer, StreamPort, VsockStream } from '@enclaver/vsock';
 import { EGRESS_PORT, type EgressReply, type EgressRequest, EgressRequestDecoder, encodeEgress } from '@enclaver/wire';
 import type { Logger } from 'pino';
 import type { AccessLine } from './access-log.ts';
-import { dial } from './dial.ts';
+import { dial, literalOf, type NotDialled, notReached } from './dial.ts';
 import type { Destination } from './ingress.ts';
 import { limits } from './limits.ts';
 import type { LookupQueue, Lookups } from './lookups.ts';
@@ -119,30 +119,55 @@ export class Egress {
   }
 
   async #serve(stream: VsockStream): Promise<void> {
-    const { lookups, policy, logger } = this.#options;
+    const { lookups, policy } = this.#options;
     const { signal } = this.#cut;
     const begun = performance.now();
     const { message: request, rest } = await readRequest(stream, signal);
-    const dialled = await dial(request, { signal, lookup: lookups.of(this.#lookups, signal), policy });
-    if ('error' in dialled) {
-      this.#stats.failed++;
-      logger.info({ host: request.host, port: request.port, reply: dialled.error }, 'egress target not reached');
-      const errno = errnoOf(dialled.error);
-      const end = policy !== undefined && errno === EACCES ? 'refused' : 'connect-failed';
-      this.#ended(request, begun, { bytesIn: 0, bytesOut: 0, end, ...(errno === 0 ? {} : { errno }) });
-      await lastWord(stream, encodeEgress(dialled.error));
+    const literal = literalOf(request, policy);
+    if (literal !== undefined && 'address' in literal) {
+      const to = {
+        connect: { type: 'tcp', host: literal.address, port: request.port },
+        timeoutMs: limits.egressConnectMs,
+      } as const;
+      const errno = await this.#join({ stream, head: rest }, to, literal.address, request, begun);
+      if (errno !== undefined)
+        await this.#refuse(stream, request, begun, notReached(literal.address, request.port, errno));
       return;
     }
-    const { socket, address } = dialled;
+    const dialled = literal ?? (await dial(request, { signal, lookup: lookups.of(this.#lookups, signal), policy }));
+    if ('error' in dialled) await this.#refuse(stream, request, begun, dialled);
+    else await this.#join({ stream, head: rest }, { stream: dialled.socket }, dialled.address, request, begun);
+  }
+
+  /** Until both directions have ended; the errno where the relay was to dial and could not, the stream being open still. */
+  async #join(
+    enclave: RelayPeer,
+    target: RelayPeer,
+    address: string,
+    request: EgressRequest,
+    begun: number,
+  ): Promise<number | undefined> {
     const reply = encodeEgress(request.report === true ? { Ok: { address } } : 'Ok');
-    const { bytesAToB, bytesBToA, reason, ...errno } = await this.#relay.join(
-      { stream, head: rest },
-      { stream: socket, head: reply },
-      { idleTimeoutMs: limits.idleMs, signal, group: this.#from.group, egress: true },
+    const { bytesAToB, bytesBToA, reason, ...how } = await this.#relay.join(
+      enclave,
+      { ...target, head: reply },
+      { idleTimeoutMs: limits.idleMs, signal: this.#cut.signal, group: this.#from.group, egress: true },
     );
+    if (reason === 'connect-failed') return how.errno ?? 0;
     // Our own word to the enclave is none of its bytes
     const bytesIn = Math.max(bytesBToA - reply.length, 0);
-    this.#ended(request, begun, { address, bytesIn, bytesOut: bytesAToB, end: reason, ...errno });
+    this.#ended(request, begun, { address, bytesIn, bytesOut: bytesAToB, end: reason, ...how });
+    return undefined;
+  }
+
+  async #refuse(stream: VsockStream, request: EgressRequest, begun: number, { error }: NotDialled): Promise<void> {
+    const { policy, logger } = this.#options;
+    this.#stats.failed++;
+    logger.info({ host: request.host, port: request.port, reply: error }, 'egress target not reached');
+    const errno = errnoOf(error);
+    const end = policy !== undefined && errno === EACCES ? 'refused' : 'connect-failed';
+    this.#ended(request, begun, { bytesIn: 0, bytesOut: 0, end, ...(errno === 0 ? {} : { errno }) });
+    await lastWord(stream, encodeEgress(error));
   }
 
   #ended({ host, port }: EgressRequest, begun: number, how: Omit<EgressEnd, 'target' | 'ms'>): void {
