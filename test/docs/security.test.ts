@@ -25,6 +25,10 @@ describe('threat-model.md', () => {
   it('finds a test, a file and a title that are not there', () => {
     assert.deepEqual(missingTests('`test/docs/docs.test.ts` `no such title`'), ['no test is called so: no such title']);
     assert.deepEqual(missingTests('`test/docs/none.test.ts` `x`'), ['there is no test/docs/none.test.ts']);
+    // A word in it, but no title
+    assert.deepEqual(missingTests('`test/bus/full-disk.test.ts` `stores nothing`'), [
+      'no test is called so: stores nothing',
+    ]);
     assert.deepEqual(missingTests('it is tested'), ['no test is named: it is tested']);
   });
 

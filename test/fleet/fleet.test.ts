@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { on } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -96,6 +96,13 @@ describe('fleet', function () {
     for (const subject of ['enclaver.v1.supervisor.stop', '$JS.API.STREAM.INFO.ENCLAVER_EVENTS']) {
       assert.equal(await ask(`host.red.${subject}`), 'PERMISSIONS_VIOLATION');
     }
+  });
+
+  it('opens its passwords to nobody else', async () => {
+    const hosts = parents.map((name) => `hub/hosts/${name}.json`);
+    const links = parents.map((name) => `${name}/bus/nats.conf`);
+    for (const file of ['hub/fleet.json', 'hub/nats.conf', ...hosts, ...links])
+      assert.equal((await stat(inWork(file))).mode & 0o777, 0o600, file);
   });
 
   it('does not listen off loopback without TLS', async () => {
