@@ -90,6 +90,7 @@ class SocketSource implements Source {
   readonly fd: number;
   readonly #socket: Socket;
   readonly #handle: SocketHandle;
+  readonly #readStart: SocketHandle['readStart'];
   readonly #allowHalfOpen: boolean;
 
   constructor(socket: Socket) {
@@ -109,6 +110,9 @@ class SocketSource implements Source {
     this.fd = fd;
     this.#socket = socket;
     this.#handle = handle as SocketHandle;
+    this.#readStart = this.#handle.readStart;
+    // After it has told of bytes a socket starts to read anew, in a turn of its own
+    this.#handle.readStart = () => 0;
     this.#allowHalfOpen = socket.allowHalfOpen;
     // Neither Node's own end-of-stream handling nor a server's inactivity timer may touch the socket from here on.
     socket.allowHalfOpen = true;
@@ -123,6 +127,7 @@ class SocketSource implements Source {
   start(): void {
     this.#socket.allowHalfOpen = this.#allowHalfOpen;
     this.#handle.reading = true;
+    this.#handle.readStart = this.#readStart;
     this.#handle.readStart();
   }
 }

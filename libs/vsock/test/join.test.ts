@@ -64,6 +64,25 @@ describe('relay: joined streams', () => {
     assert.equal((await result).reason, 'closed');
   });
 
+  it('leaves to the relay what comes while it dials, also after a hand-over in the very turn that told of bytes', async () => {
+    const a = await pair('a');
+    let got = '';
+    await bench.serve(bench.path('slow'), (socket) => {
+      socket.once('data', () => {
+        socket.on('data', (bytes) => {
+          got += bytes;
+        });
+        setTimeout(() => socket.write('OK 1\n'), 100);
+      });
+    });
+    const connect = { type: 'unix', path: bench.path('slow'), connectPort: 1 } as const;
+    a.near.on('data', (head) => void relay.join({ stream: a.near, head }, { connect, timeoutMs: 5_000 }));
+    a.far.write('first ');
+    await sleep(50);
+    a.far.write('second');
+    await until('all has come', () => got === 'first second');
+  });
+
   it('takes 2,000 HTTP CONNECTs over with early data, each byte-exact', async function () {
     this.timeout(60_000);
     const target = await echo();
