@@ -29,6 +29,7 @@ await Promise.all(
 
 /** What is wrong with the answer. */
 async function ask(): Promise<string> {
+  const begun = performance.now();
   const socket = connect(Number(port), host);
   socket.setTimeout(REQUEST_MS, () => socket.destroy(new Error('no answer')));
   socket.write('GET /blob HTTP/1.0\r\n\r\n');
@@ -43,5 +44,8 @@ async function ask(): Promise<string> {
   if (sha256(body) === expected) return '';
   // An end that came early is a failure that a client notices by the length; other bytes would be a fault
   const length = Number(/content-length: (\d+)/i.exec(answer.toString('latin1', 0, 500))?.[1]);
-  return body.length < length || answer.length === 0 ? 'cut short' : `wrong bytes (${body.length} of ${length})`;
+  const ms = Math.round(performance.now() - begun);
+  return body.length < length || answer.length === 0
+    ? `cut short ${ms} ms (${body.length} of ${length})`
+    : `wrong bytes (${body.length} of ${length})`;
 }

@@ -15,7 +15,7 @@ describe('wall clocks that jump, under load', function () {
 
   before(async () => {
     of = await MovedClocks.make(frameProcesses);
-    stack = await LoadedStack.start((name) => of.prefix(name));
+    stack = await LoadedStack.start({ prefix: (name) => of.prefix(name) });
   });
 
   after(async () => {

@@ -31,6 +31,14 @@ export interface FrameOptions {
   readonly prefix?: Prefix;
   /** Of nats-server. */
   readonly storeDir?: string;
+  /** Where the outer-proxies listen. */
+  readonly host?: string;
+  /** Of the ingress port, beside its number. */
+  readonly portManifest?: string;
+  /** What the app may reach. */
+  readonly allow?: string;
+  /** Where the outer-proxies find the bus, of where it is. */
+  readonly busOfProxies?: (url: string) => Promise<string>;
   /** Of the services, beside what they need. */
   readonly env?: (service: string) => Readonly<Record<string, string>>;
 }
@@ -50,7 +58,8 @@ export class Frame implements AsyncDisposable {
   record!: EnclaveRecord;
 
   /** Starts all of it; to be disposed of, also when this fails. */
-  async open({ app, proxies, prefix = () => [], storeDir, env = () => ({}) }: FrameOptions): Promise<void> {
+  async open({ app, proxies, prefix = () => [], storeDir, env = () => ({}), ...more }: FrameOptions): Promise<void> {
+    const { host: listen = '127.0.0.1', portManifest = '', allow = 'host', busOfProxies } = more;
     const parts = this.parts;
     const folder = await mkdtemp(join(tmpdir(), 'enclaver-frame-'));
     parts.defer(() => rm(folder, { recursive: true }));
@@ -59,10 +68,15 @@ export class Frame implements AsyncDisposable {
     this.bus = parts.adopt(await Bus.connect({ source: 'test', credentials: this.nats.credentials }), (bus) =>
       bus.close(),
     );
-    const busFile = join(folder, 'bus.json');
-    await writeFile(busFile, JSON.stringify(this.nats.credentials), { mode: 0o600 });
-    const service = (name: 'outer-proxy' | 'log-relay'): Outside =>
-      new Outside(name, { ENCLAVER_BUS: busFile, ENCLAVER_RUN_DIR: folder, ...env(name) }, prefix(name));
+    const { credentials } = this.nats;
+    const url = (await busOfProxies?.(credentials.url)) ?? credentials.url;
+    const files = { 'outer-proxy': { ...credentials, url }, 'log-relay': credentials };
+    for (const [name, file] of Object.entries(files))
+      await writeFile(join(folder, `${name}.json`), JSON.stringify(file), { mode: 0o600 });
+    const service = (name: keyof typeof files): Outside => {
+      const own = { ENCLAVER_BUS: join(folder, `${name}.json`), ENCLAVER_RUN_DIR: folder };
+      return new Outside(name, { ...own, ...env(name) }, prefix(name));
+    };
     this.proxies = Array.from({ length: proxies }, () => service('outer-proxy'));
     this.relay = service('log-relay');
     for (const one of [...this.proxies, this.relay]) await parts.adopt(one, () => one.end('SIGKILL')).start();
@@ -75,12 +89,12 @@ export class Frame implements AsyncDisposable {
     this.record = {
       ...sample,
       vsock: { type: 'unix', path: host },
-      ingress: [{ listenPort: port, host: '127.0.0.1', port: 0 }],
+      ingress: [{ listenPort: port, host: listen, port: 0 }],
     };
     const ingress = await this.#request();
     const spec = {
       ...(await app({ port, proxyPort }, join(parent.folder, 'rootfs'))),
-      manifest: `ingress: [{ listen_port: ${port} }]\negress: { allow: [host], proxy_port: ${proxyPort} }\n`,
+      manifest: `ingress: [{ listen_port: ${port}${portManifest} }]\negress: { allow: ["${allow}"], proxy_port: ${proxyPort} }\n`,
     };
     this.enclave = parts.use(await Enclave.start(parent, spec, prefix('odyn')));
     this.record = { ...this.record, state: 'ready', ingress };

@@ -1,17 +1,21 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Network } from '../stack/network.ts';
+import { BusTunnel } from './bus-tunnel.ts';
 import { Clients, sha256 } from './clients.ts';
 import { type AppPorts, Frame, type Prefix } from './frame.ts';
 import type { Outside } from './outside.ts';
 import { SlowDisk } from './slow-disk.ts';
 
 export const CLIENTS = 4;
+/** Without a byte for so long, a connection is cut; only where there is a network that can be. */
+export const IDLE_MS = 5_000;
 const BLOB = randomBytes(256 * 1024);
 
 /**
@@ -24,10 +28,11 @@ export class LoadedStack extends Frame {
   disks!: { readonly bus: SlowDisk; readonly logs: SlowDisk };
   clients!: Clients;
 
-  static async start(prefix: Prefix = () => []): Promise<LoadedStack> {
+  /** With a network the outer-proxies run on its hub, the clients on `client`, and what the app reaches on `server`. */
+  static async start({ prefix, network }: { prefix?: Prefix; network?: Network } = {}): Promise<LoadedStack> {
     const stack = new LoadedStack();
     try {
-      await stack.#start(prefix);
+      await stack.#start(prefix, network);
     } catch (error) {
       await stack[Symbol.asyncDispose]();
       throw error;
@@ -35,28 +40,44 @@ export class LoadedStack extends Frame {
     return stack;
   }
 
-  async #start(prefix: Prefix): Promise<void> {
-    const parts = this.parts;
+  async #start(prefix: Prefix | undefined, network: Network | undefined): Promise<void> {
+    const { parts } = this;
     this.disks = { bus: parts.use(await SlowDisk.make()), logs: parts.use(await SlowDisk.make()) };
-    const web = createServer((_request, response) => response.end(BLOB)).listen(0, '127.0.0.1');
-    parts.defer(() => void web.close());
-    await once(web, 'listening');
-    const webPort = (web.address() as AddressInfo).port;
+    const web = await this.#serve(network);
+    const at = network && {
+      host: network.hubAddress,
+      allow: web.host,
+      portManifest: `, idle_timeout_seconds: ${IDLE_MS / 1000}`,
+      busOfProxies: async (url: string) => parts.use(await BusTunnel.dig(network, url)).url,
+    };
     await this.open({
       proxies: 2,
-      prefix,
+      prefix: (name) => [...(name === 'outer-proxy' ? (network?.prefix('hub') ?? []) : []), ...(prefix?.(name) ?? [])],
       storeDir: this.disks.bus.path,
       env: () => ({ ENCLAVER_LOG_SINKS: `file:${this.disks.logs.path}/logs` }),
       app: (ports) => ({
         argv: ['/bin/sh', '/app.sh'],
-        files: { 'app.sh': appScript({ ...ports, webPort }), 'www/blob': BLOB },
+        files: { 'app.sh': appScript({ ...ports, url: `http://${web.host}:${web.port}/` }), 'www/blob': BLOB },
       }),
+      ...at,
     });
     void this.#follow();
-    this.clients = parts.adopt(new Clients({ port: this.port, expected: BLOB, count: CLIENTS }), (clients) =>
-      clients.stop(),
-    );
+    const to = { host: network?.hubAddress ?? '127.0.0.1', port: this.port, prefix: network?.prefix('client') ?? [] };
+    this.clients = parts.adopt(new Clients({ ...to, expected: BLOB, count: CLIENTS }), (clients) => clients.stop());
     await this.healthy();
+  }
+
+  /** What the app fetches from, by the name that it has inside. */
+  async #serve(network: Network | undefined): Promise<{ host: string; port: number }> {
+    if (network !== undefined) {
+      await writeFile(join(this.disks.logs.path, 'index.html'), BLOB);
+      network.start('server', ['busybox', 'httpd', '-f', '-p', '80', '-h', this.disks.logs.path]);
+      return { host: network.addressOf('server'), port: 80 };
+    }
+    const web = createServer((_request, response) => response.end(BLOB)).listen(0, '127.0.0.1');
+    this.parts.defer(() => void web.close());
+    await once(web, 'listening');
+    return { host: 'host', port: (web.address() as AddressInfo).port };
   }
 
   /** Follows the log through all faults, as `enclaver logs -f` does. */
@@ -104,7 +125,7 @@ export class LoadedStack extends Frame {
 }
 
 /** Writes a numbered line, then fetches from the parent's side, and says what it got, over and over. */
-const appScript = ({ port, proxyPort, webPort }: AppPorts & { webPort: number }): string => `
+const appScript = ({ port, proxyPort, url }: AppPorts & { url: string }): string => `
 # What is in the background reads from it, and this root has no devices
 : >/dev/null
 busybox httpd -f -p 127.0.0.1:${port} -h /www &
@@ -115,7 +136,7 @@ exec 3<>/tmp/requests
 i=0
 while :; do
   echo "line $i"
-  printf 'GET http://host:${webPort}/ HTTP/1.0\\r\\n\\r\\n' >&3
+  printf 'GET ${url} HTTP/1.0\\r\\n\\r\\n' >&3
   busybox nc -w 20 127.0.0.1 ${proxyPort} <&3 >/tmp/got 2>/dev/null
   if [ "$(busybox wc -c </tmp/got)" -ge ${BLOB.length} ]; then
     echo "egress $(busybox tail -c ${BLOB.length} /tmp/got | busybox sha256sum | busybox head -c 64)" >&2

@@ -1,14 +1,17 @@
 import { once } from 'node:events';
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import { parseConnectLine } from '@enclaver/vsock';
+import { createServer, type Server, type Socket } from 'node:net';
+import { parseConnectLine, Relay } from '@enclaver/vsock';
+
+const CONNECT_MS = 1_000;
 
 /**
  * In the place of vhost-device-vsock, for an odyn without a machine: two folders' ends of one vsock. Whoever dials at
- * `<end>` says `CONNECT <port>`, and meets what listens at `<other end>_<port>`.
+ * `<end>` says `CONNECT <port>`, and meets what listens at `<other end>_<port>`. As with a vsock, a peer that has closed is told from
+ * one that only says no more.
  */
 export class VsockDevice {
   readonly #ends: readonly [host: string, guest: string];
-  readonly #sockets = new Set<Socket>();
+  #relay = new Relay();
   #servers: Server[] = [];
 
   constructor(ends: { host: string; guest: string }) {
@@ -17,14 +20,16 @@ export class VsockDevice {
 
   async start(): Promise<void> {
     const [host, guest] = this.#ends;
+    this.#relay = new Relay();
     this.#servers = [this.#listen(host, guest), this.#listen(guest, host)];
     await Promise.all(this.#servers.map((server) => once(server, 'listening')));
   }
 
   /** All connections break, and none is taken. */
   async stop(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    await Promise.all(this.#servers.map((server) => once(server.close(), 'close')));
+    const closed = this.#servers.map((server) => once(server.close(), 'close'));
+    await this.#relay.close();
+    await Promise.all(closed);
   }
 
   #listen(from: string, to: string): Server {
@@ -32,7 +37,7 @@ export class VsockDevice {
   }
 
   #accept(socket: Socket, to: string): void {
-    this.#keep(socket);
+    socket.on('error', () => socket.destroy());
     let head = Buffer.alloc(0);
     const read = (chunk: Buffer): void => {
       head = Buffer.concat([head, chunk]);
@@ -40,22 +45,17 @@ export class VsockDevice {
       if (end === 0) return;
       socket.off('data', read).pause();
       const port = parseConnectLine(head.toString('latin1', 0, end));
-      const far = connect({ path: `${to}_${port}`, allowHalfOpen: true });
-      this.#keep(far);
-      far.once('close', () => far.errored && socket.destroy());
-      socket.once('close', () => socket.errored && far.destroy());
-      far.once('connect', () => {
-        socket.write('OK 1024\n');
-        far.write(head.subarray(end));
-        socket.pipe(far).pipe(socket);
-      });
+      const connect = { type: 'unix', path: `${to}_${port}` } as const;
+      this.#relay
+        .join(
+          { stream: socket, head: head.subarray(end) },
+          { connect, timeoutMs: CONNECT_MS, head: Buffer.from('OK 1024\n') },
+        )
+        .then(
+          ({ reason }) => reason === 'connect-failed' && socket.destroy(),
+          () => socket.destroy(),
+        );
     };
     socket.on('data', read);
-  }
-
-  #keep(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
-    socket.on('error', () => socket.destroy());
   }
 }

@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { enclaver as here } from '../stack/enclaver.ts';
-import { Network } from './network.ts';
+import { Network } from '../stack/network.ts';
 
 const checkout = resolve(import.meta.dirname, '../..');
 const enclaver = join(checkout, 'cli/bin/enclaver');

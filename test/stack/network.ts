@@ -5,45 +5,64 @@ import { promisify } from 'node:util';
 const execute = promisify(execFile);
 const ip = (...args: string[]): Promise<unknown> => execute('ip', args);
 
-/** A namespace each for a hub and some parents, on one wire. A parent's end can be cut: what it sends is then lost without a word. */
+/** A namespace each for a hub and some other machines, on one wire. A machine's end can be cut: what it sends is then lost without a word. */
 export class Network implements AsyncDisposable {
   readonly hubAddress = '10.213.0.1';
-  readonly #parents: readonly string[];
+  readonly #machines: readonly string[];
   readonly #processes: ChildProcess[] = [];
 
-  private constructor(parents: readonly string[]) {
-    this.#parents = parents;
+  private constructor(machines: readonly string[]) {
+    this.#machines = machines;
   }
 
-  static async make(parents: readonly string[]): Promise<Network> {
-    const network = new Network(parents);
+  static async make(machines: readonly string[]): Promise<Network> {
+    const network = new Network(machines);
     const hub = network.#namespace('hub');
     await ip('netns', 'add', hub);
     await ip('-n', hub, 'link', 'set', 'lo', 'up');
     await ip('-n', hub, 'link', 'add', 'wire', 'type', 'bridge');
     await ip('-n', hub, 'address', 'add', `${network.hubAddress}/24`, 'dev', 'wire');
     await ip('-n', hub, 'link', 'set', 'wire', 'up');
-    for (const [index, parent] of parents.entries()) {
-      const namespace = network.#namespace(parent);
+    for (const machine of machines) {
+      const namespace = network.#namespace(machine);
       await ip('netns', 'add', namespace);
-      await ip('-n', hub, 'link', 'add', parent, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace);
-      await ip('-n', hub, 'link', 'set', parent, 'master', 'wire', 'up');
-      await ip('-n', namespace, 'address', 'add', `10.213.0.${index + 2}/24`, 'dev', 'eth0');
+      await ip('-n', hub, 'link', 'add', machine, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace);
+      await ip('-n', hub, 'link', 'set', machine, 'master', 'wire', 'up');
+      await ip('-n', namespace, 'address', 'add', `${network.addressOf(machine)}/24`, 'dev', 'eth0');
       for (const device of ['lo', 'eth0']) await ip('-n', namespace, 'link', 'set', device, 'up');
     }
     return network;
   }
 
   #namespace(name: string): string {
-    return `enclaver-fleet-${process.pid}-${name}`;
+    return `enclaver-net-${process.pid}-${name}`;
   }
 
-  cut(parent: string): Promise<unknown> {
-    return ip('-n', this.#namespace('hub'), 'link', 'set', parent, 'down');
+  addressOf(machine: string): string {
+    return `10.213.0.${this.#machines.indexOf(machine) + 2}`;
   }
 
-  heal(parent: string): Promise<unknown> {
-    return ip('-n', this.#namespace('hub'), 'link', 'set', parent, 'up');
+  /** The link goes down at the other end. */
+  cut(machine: string): Promise<unknown> {
+    return ip('-n', this.#namespace('hub'), 'link', 'set', machine, 'down');
+  }
+
+  heal(machine: string): Promise<unknown> {
+    return ip('-n', this.#namespace('hub'), 'link', 'set', machine, 'up');
+  }
+
+  /** The link stays up, and nothing passes. */
+  swallow(machine: string): Promise<unknown> {
+    return this.run('hub', ['bridge', 'link', 'set', 'dev', machine, 'state', 'disabled']);
+  }
+
+  pass(machine: string): Promise<unknown> {
+    return this.run('hub', ['bridge', 'link', 'set', 'dev', machine, 'state', 'forwarding']);
+  }
+
+  /** Starts a program on a machine. */
+  prefix(machine: string): readonly string[] {
+    return ['ip', 'netns', 'exec', this.#namespace(machine)];
   }
 
   /** Runs a command on a machine; throws when it fails. */
@@ -72,6 +91,6 @@ export class Network implements AsyncDisposable {
       child.kill('SIGTERM');
       await gone;
     }
-    for (const name of ['hub', ...this.#parents]) await ip('netns', 'delete', this.#namespace(name));
+    for (const name of ['hub', ...this.#machines]) await ip('netns', 'delete', this.#namespace(name));
   }
 }
