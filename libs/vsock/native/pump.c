@@ -166,6 +166,13 @@ static bool pass_end(struct thread *thread, struct conn *conn, int from) {
   return true;
 }
 
+/* AF_VSOCK announces no HUP when its peer has closed: then even an empty write fails. */
+static void look_closed(struct side *side) {
+  if ((side->flags & (SIDE_VSOCK | SIDE_HUNG | SIDE_CLOSED | SIDE_SHUT)) != (SIDE_VSOCK | SIDE_HUNG)) return;
+  if (send(side->fd, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && (errno == EPIPE || errno == ENOTCONN))
+    side->flags |= SIDE_CLOSED;
+}
+
 /* A side that announced its end for good (HUP, ERR) hears nothing more once all it said is read. False when closed. */
 static bool bury(struct thread *thread, struct conn *conn, int which) {
   struct side *side = &conn->side[which];
@@ -183,7 +190,21 @@ static bool bury(struct thread *thread, struct conn *conn, int which) {
   return true;
 }
 
+/* What a side said before it was gone waits for one that does not take it. */
+static void strand(struct thread *thread, struct conn *conn) {
+  const struct side *side = conn->side;
+  conn->flags &= (uint16_t)~CONN_STRANDED;
+  for (int i = 0; i < 2; i++)
+    if ((side[i].flags & SIDE_CLOSED) && (side[!i].flags & SIDE_BLOCKED)) conn->flags |= CONN_STRANDED;
+  if (!(conn->flags & CONN_STRANDED)) return;
+  const uint64_t when = conn->last + HOLD_MS;
+  if (!conn->timer.slot || conn->timer.when > when) timer_set(thread, &conn->timer, when);
+}
+
 static void settle(struct thread *thread, struct conn *conn) {
+  look_closed(&conn->side[0]);
+  look_closed(&conn->side[1]);
+  strand(thread, conn);
   if (!bury(thread, conn, 0) || !bury(thread, conn, 1)) return;
   const struct side *side = conn->side;
   const bool done[2] = {(side[0].flags & SIDE_EOF) && !side[1].out, (side[1].flags & SIDE_EOF) && !side[0].out};
@@ -223,10 +244,13 @@ void conn_idle_timer(struct thread *thread, struct conn *conn) {
     finish(thread, conn);
     return;
   }
+  /* Bytes are lost then: no peer may take that for an end. */
+  const bool stranded = conn->flags & CONN_STRANDED;
   uint64_t idle = conn->idle_ms;
-  if ((conn->flags & CONN_HELD) && (idle == 0 || idle > HOLD_MS)) idle = HOLD_MS;
+  if ((stranded || (conn->flags & CONN_HELD)) && (idle == 0 || idle > HOLD_MS)) idle = HOLD_MS;
   if (idle == 0) return;
-  if (thread->now >= conn->last + idle) conn_close(thread, conn, REASON_IDLE, 0);
+  if (thread->now >= conn->last + idle)
+    conn_close(thread, conn, stranded ? REASON_RESET : REASON_IDLE, stranded ? ETIMEDOUT : 0);
   else timer_set(thread, &conn->timer, conn->last + idle);
 }
 

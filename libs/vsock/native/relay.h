@@ -51,7 +51,10 @@
 #define ACCEPT_PAUSE_MS 100
 /* After one side is gone for good: how long the other may still talk before it is cut. */
 #define LINGER_MS 2000
-/* A half-close that cannot be passed on is held this long without a byte in the other direction. */
+/*
+ * So long without a byte is held: a half-close that cannot be passed on; what a side that is gone said last for a peer that takes
+ * nothing of it, of which the kernel would try to rid itself for 15 minutes.
+ */
 #define HOLD_MS 60000
 /* First and longest wait before a Unix connect is tried again after EAGAIN (its queue is full and cannot be polled). */
 #define RETRY_FIRST_MS 1
@@ -88,7 +91,7 @@ enum side_flag {
 /* Index of the side that the relay dialled, or that the caller names second. */
 enum { DIALLED = 1 };
 
-enum conn_flag { CONN_DIALLING = 1, CONN_JOIN = 2, CONN_QUEUED = 4, CONN_GONE = 8, CONN_LINGER = 16, CONN_HELD = 32, CONN_LOST = 64, CONN_SCREENING = 128, CONN_EGRESS = 256 };
+enum conn_flag { CONN_DIALLING = 1, CONN_JOIN = 2, CONN_QUEUED = 4, CONN_GONE = 8, CONN_LINGER = 16, CONN_HELD = 32, CONN_LOST = 64, CONN_SCREENING = 128, CONN_EGRESS = 256, CONN_STRANDED = 512 };
 
 struct timer {
   uint64_t when; /* ms, monotonic */

@@ -112,6 +112,24 @@ async function relayed(): Promise<void> {
   echo.close();
 }
 
+/** A peer that has closed is told from one that only says no more: a client that stays is let go. */
+async function closedPeer(): Promise<void> {
+  const relay = new Relay();
+  const inside = await local.listen(PORT + 10, (stream) => stream.end('bye', () => stream.destroy()));
+  const at = { type: 'unix', path: join(folder, 'stays') } as const;
+  const route = await relay.listen(at, local.endpoint(PORT + 10), bounds);
+  const client = connect({ path: join(folder, 'stays'), allowHalfOpen: true });
+  equal('the last word', await text(client), 'bye');
+  // A client that only listens cannot see that it was let go
+  for (let left = 100; route.stats().active > 0; left--) {
+    if (left === 0) throw new Error('the client is kept');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  client.destroy();
+  await inside.close();
+  await relay.close();
+}
+
 /** What two outer-proxies of a host do: one gives its listening socket to the other, who goes on with it. */
 async function shared(): Promise<void> {
   const given = Promise.withResolvers<number>();
@@ -207,6 +225,7 @@ await check('abort', async () => {
   equal('aborted connect', code, 'CANCELLED');
 });
 await check('relay', relayed);
+await check('closed-peer', closedPeer);
 await check('shared-listener', shared);
 
 rmSync(folder, { recursive: true, force: true });
