@@ -88,10 +88,14 @@ export class Bus implements AsyncDisposable {
     this.warnings = new Warnings(source, connection, this.#jetStream, this.#writes);
     void this.onConnectionChange((connected) => {
       this.#connected = connected;
-      if (!connected) return;
+      if (!connected) {
+        this.#writes.disconnected();
+        return;
+      }
       this.#reconnects += 1;
-      this.#writes.countAnew();
+      this.#writes.reconnected();
     });
+    void connection.closed().then(() => this.#writes.reconnected());
     void this.#watchDenied();
   }
 

@@ -19,6 +19,10 @@ export function isPassing(error: unknown): boolean {
 /** What one process writes to the bus and has to have stored: state that was reached cannot be un-reached because the bus was away. */
 export class StoredWrites {
   readonly #connection: NatsConnection;
+  /** What rejects those that are on their way. */
+  readonly #onWay = new Set<(error: Error) => void>();
+  /** Pending while the connection is lost. */
+  #back: PromiseWithResolvers<void> | undefined;
   /** Those that were refused at least once, and since when. */
   readonly #waiting = new Map<object, number>();
   /** Writes sent again since the start. */
@@ -34,7 +38,8 @@ export class StoredWrites {
     try {
       for (;;) {
         try {
-          return await store();
+          await this.#back?.promise;
+          return await this.#unlessLost(store());
         } catch (error) {
           if (!isPassing(error) || this.#connection.isClosed() || this.#connection.isDraining()) throw error;
           this.retries += 1;
@@ -62,8 +67,31 @@ export class StoredWrites {
     return this.#waiting.size === 0 ? 0 : performance.now() - Math.min(...this.#waiting.values());
   }
 
+  /** No answer comes any more to what was asked; what is asked now would wait for one in vain, too. */
+  disconnected(): void {
+    this.#back ??= Promise.withResolvers();
+    for (const reject of this.#onWay) reject(NatsError.errorForCode(ErrorCode.Disconnect));
+  }
+
+  /** Also when the connection is closed for good: whoever waits finds that out. */
+  reconnected(): void {
+    this.#back?.resolve();
+    this.#back = undefined;
+    this.#countAnew();
+  }
+
   /** The server was away: what it did not store meanwhile says nothing against it. */
-  countAnew(): void {
+  #countAnew(): void {
     for (const write of this.#waiting.keys()) this.#waiting.set(write, performance.now());
+  }
+
+  async #unlessLost<T>(stored: Promise<T>): Promise<T> {
+    const lost = Promise.withResolvers<never>();
+    this.#onWay.add(lost.reject);
+    try {
+      return await Promise.race([stored, lost.promise]);
+    } finally {
+      this.#onWay.delete(lost.reject);
+    }
   }
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus, BusError, type EnclaveEvent, type LogMessage } from '../src/index.ts';
 import { publishLines } from './log-lines.ts';
 import { NatsProcess } from './nats-process.ts';
@@ -216,6 +217,16 @@ describe('bus', () => {
     while (seen.length < 2) await new Promise((resolve) => setImmediate(resolve));
     stop();
     assert.deepEqual(seen, ['flatten', 'package']);
+  });
+
+  it('stores what was on its way when the server was lost without waiting for an answer that is lost, too', async function () {
+    this.timeout(30_000);
+    process.kill(nats.pid, 'SIGSTOP');
+    const stored = other.publishEvent(record.id, 'booting', {}).then(() => 'stored');
+    await nats.crash();
+    await nats.restart();
+    // A request waits 5 s
+    assert.equal(await Promise.race([stored, sleep(4_000, 'waiting')]), 'stored');
   });
 
   it('tells a watch that saw nothing before the server was restarted what came then, and nothing older', async function () {
