@@ -90,9 +90,18 @@ interface Answer {
 }
 
 function answer(request: IncomingMessage, response: ServerResponse, options: HttpOptions): void {
-  const { status, body, type = 'text/plain; charset=utf-8' } = answerTo(request, options);
+  const { status, body, type = 'text/plain; charset=utf-8' } = answerOrWhyNot(request, options);
   response.writeHead(status, { 'Content-Type': type, 'Content-Length': Buffer.byteLength(body), Connection: 'close' });
   response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+/** What looks at the process needs file descriptors, and there may be none left: who asks then hears that, and the service goes on. */
+function answerOrWhyNot(request: IncomingMessage, options: HttpOptions): Answer {
+  try {
+    return answerTo(request, options);
+  } catch (error) {
+    return { status: 500, body: `not to be had now: ${(error as Error).message}\n` };
+  }
 }
 
 function answerTo({ method, url = '' }: IncomingMessage, { metrics, notReady }: HttpOptions): Answer {

@@ -46,6 +46,21 @@ describe('http listener', () => {
     missing = [];
   });
 
+  it('says why metrics are not to be had, and goes on', async () => {
+    const failing = new Metrics();
+    failing.onCollect(() => {
+      throw new Error('EMFILE: too many open files');
+    });
+    const at = join(dir, 'failing.sock');
+    const other = await HttpListener.open({ type: 'unix', path: at }, { metrics: failing, notReady: () => [] });
+    assert.deepEqual(await fetchFrom(at, '/metrics'), {
+      status: 500,
+      body: 'not to be had now: EMFILE: too many open files\n',
+    });
+    assert.equal((await fetchFrom(at, '/healthz')).status, 200);
+    await other.close();
+  });
+
   it('takes one request for a connection, and bounds heads and connections', async () => {
     const twice = connect(path);
     twice.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
