@@ -33,6 +33,7 @@ import { describeError } from './odyn-error.ts';
 import { enclaveFigures } from './status/figures.ts';
 import { StatusBoard } from './status/status-board.ts';
 import { StatusServer } from './status/status-server.ts';
+import { unlessOutOfDescriptors } from './system/descriptors.ts';
 import { checkEntropy } from './system/entropy.ts';
 import { ownMemory } from './system/own-memory.ts';
 import type { System } from './system/system.ts';
@@ -194,7 +195,10 @@ export class Odyn {
   /** Only where the manifest, which is measured, lets figures out. Returns what ends it. */
   #tellFigures({ metrics }: Manifest, figures: () => EnclaveFigures): () => void {
     if (metrics !== true) return () => undefined;
-    const tell = (): void => void this.#events.emit('figures', figures());
+    const tell = (): void => {
+      const told = unlessOutOfDescriptors(figures);
+      if (told !== undefined) this.#events.emit('figures', told);
+    };
     tell();
     const timer = setInterval(tell, limits.figuresEveryMs);
     return () => clearInterval(timer);

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { limits } from '../limits.ts';
 import type { OdynLog } from '../logs/odyn-log.ts';
+import { unlessOutOfDescriptors } from '../system/descriptors.ts';
 
 /**
  * How often a program has tried to go out past us, which fails with ENETUNREACH: what the kernel counts as without a
@@ -34,8 +35,8 @@ export class UnroutableLog {
   }
 
   #tell(): void {
-    const all = countUnroutable(this.#folder);
-    if (all === this.#told) return;
+    const all = unlessOutOfDescriptors(() => countUnroutable(this.#folder));
+    if (all === undefined || all === this.#told) return;
     const rule = 'no route: UDP, ICMP, and TCP that neither asks the proxy nor is transparent';
     this.#log.warn('egress refused', { rule, count: all - this.#told });
     this.#told = all;

@@ -8,6 +8,7 @@ import { signalNameOf } from '@enclaver/wire';
 import type { AppEnd } from '../events.ts';
 import { OdynError } from '../odyn-error.ts';
 import { addon } from '../system/addon.ts';
+import { unlessOutOfDescriptors } from '../system/descriptors.ts';
 import type { Account } from './accounts.ts';
 import type { AppCgroup } from './app-cgroup.ts';
 import { type EndCause, outOfMemory } from './end-cause.ts';
@@ -126,7 +127,7 @@ export class App {
     // As a signal, and as shells tell that one of their children got it
     if (codeOrSignal !== constants.signals.SIGKILL && codeOrSignal !== 128 + constants.signals.SIGKILL)
       return undefined;
-    return this.#graceOver ?? outOfMemory(this.#pid, this.#cgroup);
+    return this.#graceOver ?? unlessOutOfDescriptors(() => outOfMemory(this.#pid, this.#cgroup));
   }
 
   /** Ends whatever is left of the app and what it started; without a cgroup, what has not left its process group. */
