@@ -33,7 +33,7 @@ export const parts: readonly Part[] = [
   {
     name: 'memory',
     what: 'services and odyn, idle and with 10,000 idle connections, beside haproxy',
-    rounds: 3,
+    rounds: 2,
     quickRounds: 1,
   },
   { name: 'lifecycle', what: 'boot, notice of death, memory with an enclave', rounds: 8, quickRounds: 1 },
