@@ -6,6 +6,12 @@ const UNIX_GUEST_CID = 16;
 /** A guest's write of 60,000 bytes and more stalls with the default of 65,536 (seen with version 0.3). */
 const VHOST_TX_BUFFER_BYTES = 32_768;
 
+/**
+ * All that QEMU can emulate, but for the fast string instructions: Linux and the C library, told of them, move and clear memory by
+ * the byte, the ramdisks among it, and QEMU emulates that byte by byte. A boot takes a twelfth less processor time without.
+ */
+export const EMULATED_CPU = 'max,-erms,-fsrm';
+
 export interface HostTraits {
   accelerator: 'kvm' | 'tcg';
   tscKhz: number | undefined;
@@ -43,7 +49,7 @@ export function qemuArguments(request: MicrovmRequest, files: EnclaveFiles, trai
   const kvm = traits.accelerator === 'kvm';
   return [
     ...['-M', 'microvm,memory-backend=mem0,isa-serial=on,rtc=on'],
-    ...['-accel', kvm ? 'kvm' : 'tcg,thread=multi', '-cpu', kvm ? 'host' : 'max'],
+    ...['-accel', kvm ? 'kvm' : 'tcg,thread=multi', '-cpu', kvm ? 'host' : EMULATED_CPU],
     ...['-smp', String(cpuCount), '-m', `${memoryMb}M`],
     // Shared: vhost-device-vsock reads and writes the guest's memory
     ...['-object', `memory-backend-memfd,id=mem0,size=${memoryMb}M,share=on`],

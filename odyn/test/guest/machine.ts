@@ -5,6 +5,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { EMULATED_CPU } from '../../../libs/machine/src/command-line.ts';
 
 /** CID of the guest in its own vhost-device-vsock; two machines never share one, so any number does. */
 const GUEST_CID = 16;
@@ -81,6 +82,7 @@ export class Machine {
     const { kernel, cmdline, ramdisk, memoryMb = 512, heartbeat = true, withoutAcpi = false } = options;
     const acpi = withoutAcpi ? 'acpi=off,auto-kernel-cmdline=off,' : '';
     return Machine.boot({
+      cpu: EMULATED_CPU,
       memoryMb,
       heartbeat,
       arguments: (words) => [
