@@ -42,7 +42,7 @@ const FAULTS = [
 ];
 
 describe('faults inside an enclave, under load', function () {
-  this.timeout(240_000);
+  this.timeout(400_000);
 
   let work: string;
   let stack: TestStack;

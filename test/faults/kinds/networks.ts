@@ -75,7 +75,7 @@ export function networks(network: Network): readonly Fault[] {
         const stalled = await stall(stack, 3);
         await sleep(STALLED_MS);
         stalled.kill('SIGKILL');
-        await givenBack(stack, before, IDLE_MS);
+        await givenBack(stack, before, 3 * IDLE_MS);
       },
     },
     {
@@ -86,7 +86,7 @@ export function networks(network: Network): readonly Fault[] {
         const stalled = await stall(stack, LONG ? 3 : 2);
         await network.swallow('goner');
         stalled.kill('SIGKILL');
-        await givenBack(stack, before, 2 * IDLE_MS + (LONG ? HOLD_MS : 0));
+        await givenBack(stack, before, 3 * IDLE_MS + (LONG ? HOLD_MS : 0));
         await network.pass('goner');
       },
     },
