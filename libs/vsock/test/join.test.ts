@@ -230,6 +230,25 @@ describe('relay: joined streams', () => {
     await assert.rejects(relay.join({ stream: fine.near }, { ...to, timeoutMs: 0 }), { code: 'OPTION_INVALID' });
   });
 
+  it('tells the ends of more pairs than one call has room for, whose numbers were used before', async () => {
+    const target = await echo();
+    const accepted: Socket[] = [];
+    await bench.serve(bench.path('many'), (socket) => accepted.push(socket));
+    const join = async (count: number, signal?: AbortSignal): Promise<Promise<RelayResult>[]> => {
+      await Promise.all(Array.from({ length: count }, () => bench.dial(bench.path('many'))));
+      await until('all were accepted', () => accepted.length === count);
+      const to = { connect: target, timeoutMs: 5000 };
+      return accepted.splice(0).map((stream) => relay.join({ stream }, to, signal ? { signal } : {}));
+    };
+    const cut = new AbortController();
+    const first = await join(20, cut.signal);
+    cut.abort();
+    await Promise.all(first);
+    const second = await join(300);
+    await relay.close();
+    for (const end of [...first, ...second]) assert.equal((await end).reason, 'cancelled');
+  });
+
   it('goes on while the process starts children, whose descriptors share the sockets for a moment', async function () {
     this.timeout(30_000);
     const target = await echo();
