@@ -16,7 +16,8 @@ bool conn_open(struct thread *thread, struct conn *conn) {
 }
 void lane_exhausted(struct thread *thread, struct lane *lane, int error) { (void)thread, (void)lane, (void)error; }
 void timer_set(struct thread *thread, struct timer *timer, uint64_t when) { (void)thread, (void)timer, (void)when; }
-void relay_post(struct relay *relay, struct event *event) { (void)relay, (void)event; }
+void tell(struct thread *thread, struct event *event) { (void)thread, (void)event; }
+void egress_narrow(const struct conn *conn, struct side *side, int family) { (void)conn, (void)side, (void)family; }
 bool side_watch(struct thread *thread, struct conn *conn, int which, bool out) {
   (void)thread, (void)conn, (void)which, (void)out;
   return true;
