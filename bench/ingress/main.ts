@@ -51,14 +51,19 @@ const LOADS = {
   down: { metric: 'bulk down, 8 streams', unit: 'GB/s', port: BULK_PORT, http: undefined, words: [8, 128 * 2 ** 20] },
 } as const;
 type Load = keyof typeof LOADS;
-/** Two processes more on one CPU, which take in and give out each byte, cannot be as quick as none: no goal beside direct there. */
-const GOALS: Partial<Record<Load, Goal>> = { fresh: { ratio: 5, beside: ['socat, two in a row'] } };
+/**
+ * 0.8 times direct is asked of the ordinary app: two processes more on one CPU, which take in and give out each byte, cannot be as quick as
+ * none beside one that does nothing. For bulk there is no goal for the same reason.
+ */
+const GOALS: Partial<Record<Load, Goal>> = {
+  appKept: { ratio: 0.8, beside: ['direct'] },
+  fresh: { ratio: 5, beside: ['socat, two in a row'] },
+};
 /** What an enclave's own processors have to do: clients and the host have theirs, whatever the way. */
 const INSIDE = {
   metric: 'HTTP requests to node:http, for a second of processor time inside the enclave',
   unit: '1/s',
   better: 'more',
-  goal: { ratio: 0.8 },
 } as const;
 const NAMES = Object.keys(LOADS) as Load[];
 
