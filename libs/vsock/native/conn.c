@@ -169,6 +169,10 @@ void conn_close(struct thread *thread, struct conn *conn, enum reason reason, in
   }
 }
 
+void screening_release(struct screening *screening) {
+  if (atomic_fetch_sub(&screening->references, 1) == 1) free(screening);
+}
+
 void join_release(struct join *join) {
   if (atomic_fetch_sub(&join->references, 1) != 1) return;
   for (int i = 0; i < 2; i++) {
@@ -178,13 +182,6 @@ void join_release(struct join *join) {
   }
   if (join->group) group_release(join->group);
   free(join);
-}
-
-static int family_of(int fd) {
-  int family = AF_UNSPEC;
-  socklen_t length = sizeof family;
-  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0) return AF_UNSPEC;
-  return family;
 }
 
 /* What the kernel keeps for each of an enclave's many ways out. */
@@ -198,37 +195,4 @@ void egress_narrow(const struct conn *conn, struct side *side, int family) {
     setsockopt(side->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     side->flags |= SIDE_GROWN;
   }
-}
-
-void join_start(struct thread *thread, struct join *join) {
-  struct conn *conn = conn_create(thread, CONN_JOIN | (join->egress ? CONN_EGRESS : 0), join, join->group);
-  if (!conn) {
-    join->done.reason = REASON_RESET;
-    join->done.error = ENOMEM;
-    tell(thread, &join->done);
-    return;
-  }
-  join->conn = conn;
-  conn->idle_ms = join->idle_ms;
-  for (int i = 0; i < 2; i++) {
-    if (join->head[i]) {
-      pending_put(thread, conn, !i, join->head[i]);
-      join->head[i] = NULL;
-    }
-    if (join->fd[i] < 0) continue;
-    const int family = family_of(join->fd[i]), on = 1;
-    side_adopt(&conn->side[i], join->fd[i], family, join->hybrid[i]);
-    join->fd[i] = -1;
-    if (conn->side[i].flags & SIDE_TCP) {
-      setsockopt(conn->side[i].fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-      setsockopt(conn->side[i].fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    }
-    egress_narrow(conn, &conn->side[i], family);
-  }
-  if (!join->to[0] && !join->to[1]) {
-    conn_open(thread, conn);
-    return;
-  }
-  const struct endpoint *const to[2] = {join->to[0], join->to[1]};
-  dial_start(thread, conn, to, join->connect_ms);
 }

@@ -164,6 +164,13 @@ bool dial_start(struct thread *thread, struct conn *conn, const struct endpoint 
   return advance(thread, conn);
 }
 
+bool route_dial(struct thread *thread, struct conn *conn) {
+  struct route *route = conn->lane->route;
+  const struct endpoint *const to[2] = {NULL, &atomic_load(&route->lead)->target};
+  const uint32_t timeout_ms[2] = {0, route->connect_ms};
+  return dial_start(thread, conn, to, timeout_ms);
+}
+
 void dial_event(struct thread *thread, struct conn *conn, int which, uint32_t events) {
   struct dial *dial = conn->dial;
   struct side *side = &conn->side[which];

@@ -29,7 +29,7 @@ static void drop_references(napi_env env, struct relay_handle *handle) {
 }
 
 /* Once its threads have been told to stop. */
-void relay_handle_end(struct relay_handle *handle) {
+static void end(struct relay_handle *handle) {
   struct instance *instance = handle->instance;
   if (handle->closing) return;
   handle->closing = true;
@@ -54,7 +54,7 @@ void relay_handle_end(struct relay_handle *handle) {
 void relays_end(struct instance *instance) {
   while (instance->relays) {
     relay_stop(instance->relays->relay);
-    relay_handle_end(instance->relays);
+    end(instance->relays);
   }
 }
 
@@ -69,6 +69,7 @@ static void on_async(uv_async_t *async) {
     next = event->next;
     release_event(handle, event);
   }
+  if (handle->stopped) end(handle);
   napi_close_handle_scope(handle->instance->env, scope);
   release(handle);
 }
@@ -119,7 +120,7 @@ static napi_value relayCreate(napi_env env, napi_callback_info info) {
   handle->holders = 1;
   if (napi_create_external(env, handle, on_finalize, NULL, &result) != napi_ok) {
     relay_stop(handle->relay);
-    relay_handle_end(handle);
+    end(handle);
     return make_error(env, ENOMEM);
   }
   handle->holders = 2;

@@ -78,12 +78,11 @@ struct event *call_events(struct relay_handle *handle, struct event *event) {
   napi_value argv[3], bytes;
   struct event *asked = NULL, **asked_end = &asked;
   uint32_t count = 0, firsts = 0, reports = 0;
-  bool stopped = false;
   if (napi_create_array(env, &argv[1]) != napi_ok || napi_create_array(env, &argv[2]) != napi_ok) argv[1] = argv[2] = NULL;
   for (struct event *next; event && count < EVENTS_PER_CALL; event = next) {
     next = event->next;
     put_words(handle->words + count++ * EVENT_WORDS, event);
-    stopped |= event->type == EVENT_STOPPED;
+    handle->stopped |= event->type == EVENT_STOPPED;
     if (event->type == EVENT_CONN_CLOSED) {
       put_report(env, argv[2], reports, report_of(event));
       reports += 3;
@@ -109,6 +108,5 @@ struct event *call_events(struct relay_handle *handle, struct event *event) {
     if (handle->relay) post_verdict(env, screening_of(asked), verdicts, index);
     else screening_release(screening_of(asked));
   }
-  if (stopped) relay_handle_end(handle);
   return event;
 }

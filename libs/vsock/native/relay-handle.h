@@ -20,12 +20,12 @@ struct relay_handle {
   struct join **joins; /* by their numbers, until their ends are told */
   uint32_t joins_length;
   int holders;
+  bool stopped; /* JavaScript has heard the last */
   bool closing;
 };
 
 /* The handle behind an external, while its threads live; else an exception. */
 bool get_relay(napi_env env, napi_value value, struct relay_handle **result);
-void relay_handle_end(struct relay_handle *handle);
 struct event *call_events(struct relay_handle *handle, struct event *event);
 /* The event's owner loses the reference that was held for its delivery. */
 void release_event(struct relay_handle *handle, struct event *event);

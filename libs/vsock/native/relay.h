@@ -370,15 +370,14 @@ struct pending *pending_copy(const void *data, size_t length); /* NULL: no memor
 void pending_put(struct thread *thread, struct conn *conn, int which, struct pending *pending);
 void pending_drop(struct thread *thread, struct conn *conn, int which);
 void egress_narrow(const struct conn *conn, struct side *side, int family);
-void join_start(struct thread *thread, struct join *join);
 void join_release(struct join *join);
+void screening_release(struct screening *screening);
 
 /* screen.c */
 void screen_start(struct thread *thread, struct conn *conn);
 void screen_event(struct thread *thread, struct conn *conn, uint32_t events);
 void screen_timer(struct thread *thread, struct conn *conn);
 void screen_verdict(struct thread *thread, struct screening *screening, int32_t skip, struct pending *head);
-void screening_release(struct screening *screening);
 
 /* share.c */
 struct group *group_create(uint32_t threads);
@@ -392,6 +391,9 @@ struct share *share_of(struct thread *thread, struct group *group);
 void share_charge(struct thread *thread, struct share *share);
 bool share_in_debt(struct thread *thread, struct share *share);
 void share_timer(struct thread *thread, struct share *share);
+void round_add(struct thread *thread, struct share *share);
+
+/* rounds.c */
 void shares_run(struct thread *thread);
 
 /* report.c */
@@ -403,16 +405,22 @@ struct pending *proxy_header(int fd, const struct sockaddr_storage *peer);
 
 /* dial.c */
 bool dial_start(struct thread *thread, struct conn *conn, const struct endpoint *const to[2], const uint32_t timeout_ms[2]);
+bool route_dial(struct thread *thread, struct conn *conn);
 void dial_event(struct thread *thread, struct conn *conn, int which, uint32_t events);
 void dial_timer(struct thread *thread, struct conn *conn);
+
+/* lane-pause.c */
+void lane_pause(struct thread *thread, struct lane *lane, int error);
+void lane_exhausted(struct thread *thread, struct lane *lane, int error);
+
+/* join.c */
+void join_start(struct thread *thread, struct join *join);
 
 /* route.c */
 void lane_add(struct thread *thread, struct lane *lane);
 void lane_accept(struct thread *thread, struct lane *lane, unsigned limit);
 void lane_close(struct thread *thread, struct lane *lane, uint32_t drain_ms);
-void lane_exhausted(struct thread *thread, struct lane *lane, int error);
 void lane_timer(struct thread *thread, struct lane *lane);
-bool route_dial(struct thread *thread, struct conn *conn);
 void lanes_reap(struct thread *thread);
 void route_release(struct route *route);
 

@@ -17,27 +17,12 @@ static bool watch(struct thread *thread, struct lane *lane) {
   return epoll_ctl(thread->epoll, EPOLL_CTL_ADD, lane->route->fd, &event) == 0;
 }
 
-/* Also when there was enough for a connection, and not for the one that follows from it. */
-static void pause_accept(struct thread *thread, struct lane *lane, int error) {
-  atomic_fetch_add(&lane->route->accept_errors, 1);
-  atomic_store(&lane->route->accept_error, error);
-  epoll_ctl(thread->epoll, EPOLL_CTL_DEL, lane->route->fd, NULL);
-  timer_set(thread, &lane->timer, thread->now + ACCEPT_PAUSE_MS);
-}
-
 static bool peer_allowed(const struct route *route, const struct sockaddr_storage *peer) {
   if (route->peer_count == 0) return true;
   const uint32_t cid = ((const struct sockaddr_vm *)peer)->svm_cid;
   for (uint32_t i = 0; i < route->peer_count; i++)
     if (route->peers[i] == cid) return true;
   return false;
-}
-
-bool route_dial(struct thread *thread, struct conn *conn) {
-  struct route *route = conn->lane->route;
-  const struct endpoint *const to[2] = {NULL, &atomic_load(&route->lead)->target};
-  const uint32_t timeout_ms[2] = {0, route->connect_ms};
-  return dial_start(thread, conn, to, timeout_ms);
 }
 
 /* Counts it out again, and in where it belongs. */
@@ -105,13 +90,9 @@ void lane_accept(struct thread *thread, struct lane *lane, unsigned limit) {
     if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO || errno == ENETDOWN || errno == ENOPROTOOPT ||
         errno == EHOSTDOWN || errno == ENONET || errno == EHOSTUNREACH || errno == EOPNOTSUPP || errno == ENETUNREACH)
       continue;
-    if (!lane->closing) pause_accept(thread, lane, errno);
+    if (!lane->closing) lane_pause(thread, lane, errno);
     return;
   }
-}
-
-void lane_exhausted(struct thread *thread, struct lane *lane, int error) {
-  if (lane->listening && !lane->closing && !lane->timer.slot) pause_accept(thread, lane, error);
 }
 
 void lane_add(struct thread *thread, struct lane *lane) {
@@ -126,7 +107,7 @@ void lane_add(struct thread *thread, struct lane *lane) {
     lane_close(thread, lane, 0);
     return;
   }
-  if (!watch(thread, lane)) pause_accept(thread, lane, errno);
+  if (!watch(thread, lane)) lane_pause(thread, lane, errno);
 }
 
 /* The last thread to leave closes the listener, so that no other thread can meet a reused descriptor. */
@@ -162,7 +143,7 @@ void lane_close(struct thread *thread, struct lane *lane, uint32_t drain_ms) {
 
 void lane_timer(struct thread *thread, struct lane *lane) {
   if (lane->closing) lane_close(thread, lane, 0);
-  else if (!watch(thread, lane)) pause_accept(thread, lane, errno);
+  else if (!watch(thread, lane)) lane_pause(thread, lane, errno);
 }
 
 void lanes_reap(struct thread *thread) {

@@ -9,10 +9,6 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-void screening_release(struct screening *screening) {
-  if (atomic_fetch_sub(&screening->references, 1) == 1) free(screening);
-}
-
 static void undecided(struct thread *thread, struct conn *conn) {
   atomic_fetch_add(&conn->lane->route->undecided, 1);
   conn_close(thread, conn, REASON_CANCELLED, 0);
