@@ -117,8 +117,8 @@ describe('HTTP mode: bounds of an enclave', () => {
   });
 
   it('lets a body wait for --limit ingress-bytes for longer than one that stands still', async () => {
-    harness = await HttpHarness.start({ httpBodyMs: 200, httpAnswerMs: 200 });
-    const { published } = await harness.publish('a', {}, { limits: { ingressBytesPerSecond: 192 * 1024 } });
+    harness = await HttpHarness.start({ httpBodyMs: 600, httpAnswerMs: 600 });
+    const { published } = await harness.publish('a', {}, { limits: { ingressBytesPerSecond: 96 * 1024 } });
     harness.serve('a', (incoming, response) => {
       let received = 0;
       incoming.on('data', (chunk: Buffer) => {
@@ -129,11 +129,11 @@ describe('HTTP mode: bounds of an enclave', () => {
     const folder = await mkdtemp(join(tmpdir(), 'enclaver-body-'));
     after(async () => await rm(folder, { recursive: true }));
     const body = join(folder, 'body');
-    await writeFile(body, Buffer.alloc(448 * 1024));
+    await writeFile(body, Buffer.alloc(384 * 1024));
     for (const version of VERSIONS) {
       const url = `http://127.0.0.1:${published.port}/`;
       const answer = await curl(version, '-H', 'Host: a', '-H', 'Expect:', '--data-binary', `@${body}`, url);
-      assert.match(answer, / 200 [\s\S]*<458752>/);
+      assert.match(answer, / 200 [\s\S]*<393216>/);
     }
   });
 

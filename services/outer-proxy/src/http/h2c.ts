@@ -89,10 +89,12 @@ export class H2c {
           if (!stream.writableFinished || stream.rstCode !== constants.NGHTTP2_NO_ERROR) running.abort();
         });
         if (asked.body !== undefined) {
-          stream.setTimeout(this.#front.limits.httpBodyMs, () => {
-            if (!stream.readableEnded) {
-              running.abort(new RequestError(408, 'REQUEST_TIMEOUT', 'the body of the request stands still'));
-            }
+          const { httpBodyMs } = this.#front.limits;
+          stream.setTimeout(httpBodyMs);
+          stream.on('timeout', () => {
+            if (stream.readableEnded) return;
+            const hasBytes = stream.readableLength > 0 || stream.state.remoteClose === 1;
+            if (running.stoodStill(hasBytes)) stream.setTimeout(httpBodyMs);
           });
         }
         await reply(stream, asked.method, await running.ask(asked), running);

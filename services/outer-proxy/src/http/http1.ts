@@ -96,7 +96,7 @@ async function serveRequest(
     const asked = askedOf(front, request, entry, onContinue);
     await front.find(entry, hostOf(asked.authority), asked.target).run(entry, async (running) => {
       endWithClient(response, running);
-      if (asked.body !== undefined) cutStandstill(front, request, running);
+      if (asked.body !== undefined) cutStandstill(front, request, response, running);
       await reply(front, await running.ask(asked), response, running);
     });
   } catch (error) {
@@ -184,13 +184,18 @@ function endWithClient(response: ServerResponse, running: Running): void {
   });
 }
 
-/** While a body is on its way, something has to move. Node tells of it by `timeout`, before the request is complete. */
-function cutStandstill({ limits }: Front, request: IncomingMessage, running: Running): void {
-  request.socket.setTimeout(limits.httpBodyMs);
-  request.once('timeout', () =>
-    running.abort(new RequestError(408, 'REQUEST_TIMEOUT', 'the body of the request stands still')),
-  );
-  request.once('end', () => request.socket.setTimeout(limits.httpIdleMs));
+/** While a body is on its way, something has to move. Node tells the response of it also when all of the body has arrived here. */
+function cutStandstill({ limits }: Front, request: IncomingMessage, response: ServerResponse, running: Running): void {
+  const { socket } = request;
+  const onTimeout = (): void => {
+    if (running.stoodStill(request.complete || request.readableLength > 0)) socket.setTimeout(limits.httpBodyMs);
+  };
+  socket.setTimeout(limits.httpBodyMs);
+  response.on('timeout', onTimeout);
+  request.once('end', () => {
+    response.off('timeout', onTimeout);
+    socket.setTimeout(limits.httpIdleMs);
+  });
 }
 
 async function reply(front: Front, answer: Answer, response: ServerResponse, running: Running): Promise<void> {

@@ -52,6 +52,13 @@ export class Running implements Cancel {
     for (const listener of this.#onAbort) listener();
   }
 
+  /** Nothing of the request's body has moved for as long as it may; true when that is the bound on bytes, which it waits for. */
+  stoodStill(hasBytes: boolean): boolean {
+    if (hasBytes && this.share.isHeld) return true;
+    this.abort(new RequestError(408, 'REQUEST_TIMEOUT', 'the body of the request stands still'));
+    return false;
+  }
+
   /** The answer broke off. */
   failed(): void {
     this.#outcome ??= 'failed';
@@ -74,6 +81,8 @@ export class Running implements Cancel {
     let timer: NodeJS.Timeout | undefined;
     const start = (): void => {
       timer = setTimeout(() => {
+        // Its last bytes may not have reached the enclave
+        if (this.share.isHeld) return start();
         this.abort(new RequestError(504, 'ENCLAVE_TIMEOUT', 'the enclave did not answer in time'));
       }, this.#answerMs);
     };

@@ -23,6 +23,11 @@ export class Share implements StreamGate {
     this.#tokens = this.#burst;
   }
 
+  /** Whether something waits for its turn, which a bound on bytes in a second may make long. */
+  get isHeld(): boolean {
+    return this.#waiting.length > 0;
+  }
+
   /** Counts a request in, until `leave`. */
   admit(): Admission {
     return this.group.admit();
