@@ -12,6 +12,7 @@ static jmp_buf left;
 #define _exit(code) longjmp(left, 1)
 #define main launch_main
 #include "../../../odyn/init/launch.c"
+#include "../../../odyn/init/fail.c"
 #undef main
 #undef _exit
 
