@@ -64,10 +64,10 @@ const beside = peers
   .filter(({ name, needs }) => needs === undefined && /^(ours, native|haproxy)/i.test(name))
   .slice(0, 2);
 const costs = new Map<string, Cost[][]>(beside.map(({ name }) => [name, OPEN.map(() => [])]));
-/** Boots are slow under emulation: of those a quarter of the rounds. */
+/** Boots are slow under emulation: of those a fifth of the rounds. */
 async function enclaveResults(): Promise<Result[]> {
   const all: EnclaveCost[][] = [];
-  for (let left = Math.ceil(rounds / 4); left > 0; left--) all.push(await measureEnclaves());
+  for (let left = Math.ceil(rounds / 5); left > 0; left--) all.push(await measureEnclaves());
   const row = (
     metric: string,
     unit: string,
