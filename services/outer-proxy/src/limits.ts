@@ -12,7 +12,7 @@ export const limits = {
   /** New egress connections of one enclave in a second: each costs this process a tenth of a millisecond, which all share. */
   egressPerSecond: 2_000,
   /** Refused ones in a second before its others wait in the kernel's queue: refusing costs time that all share, too. */
-  egressRefusalsPerSecond: 1_000,
+  egressRefusalsPerSecond: 100,
   /** Look-ups at a time, and those of one enclave; each holds one of `threads` until the resolver gives up, 10 s and more. */
   threads: 16,
   lookups: 14,
