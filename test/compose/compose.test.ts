@@ -93,7 +93,8 @@ describe('docker compose up', function () {
     return id;
   };
   const kill = async (service: string) => {
-    await stack.killProcess(await one(service));
+    const container = await one(service);
+    await load.betweenConnects(() => stack.killProcess(container));
     await stack.ready(service);
   };
   const stopAndStart = async (service: string) => {
@@ -204,8 +205,10 @@ describe('docker compose up', function () {
     assert.ok(first);
     let killed = 0;
     const seen = await change('outer-proxy, two of them: one killed', async () => {
-      killed = performance.now();
-      await stack.killProcess(first);
+      await load.betweenConnects(async () => {
+        killed = performance.now();
+        await stack.killProcess(first);
+      });
       await stack.ready('outer-proxy', 2);
     });
     for (const { startedMs, error } of seen.failed)
