@@ -335,7 +335,6 @@ void screen_verdict(struct thread *thread, struct screening *screening, int32_t 
 /* share.c */
 struct group *group_create(uint32_t threads);
 void group_release(struct group *group);
-void lead_release(struct lead *lead);
 void pace_set(struct pace *pace, uint32_t interval_ns, uint32_t burst);
 bool pace_take(struct pace *pace);
 enum admission group_admit(struct group *group);
@@ -375,6 +374,7 @@ void lane_accept(struct thread *thread, struct lane *lane, unsigned limit);
 void lane_close(struct thread *thread, struct lane *lane, uint32_t drain_ms);
 void lane_timer(struct thread *thread, struct lane *lane);
 void lanes_reap(struct thread *thread);
+void lead_release(struct lead *lead);
 void route_release(struct route *route);
 
 #endif
