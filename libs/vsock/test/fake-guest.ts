@@ -12,6 +12,9 @@ export class FakeGuest implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #handlers = new Map<number, GuestHandler>();
+  /** Connections so far. */
+  accepted = 0;
+  #deaf = false;
 
   private constructor(path: string) {
     this.path = path;
@@ -33,6 +36,11 @@ export class FakeGuest implements AsyncDisposable {
     this.#handlers.delete(port);
   }
 
+  /** Leaves whoever comes from now on without an answer, as a device whose worker is gone; what is open stays so. */
+  deafen(): void {
+    this.#deaf = true;
+  }
+
   /** Cuts every open connection, as a machine that dies does. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
@@ -46,9 +54,11 @@ export class FakeGuest implements AsyncDisposable {
   }
 
   #accept(socket: Socket): void {
+    this.accepted++;
     this.#sockets.add(socket);
     socket.on('close', () => this.#sockets.delete(socket));
     socket.on('error', () => socket.destroy());
+    if (this.#deaf) return;
     let head = Buffer.alloc(0);
     const onData = (chunk: Buffer): void => {
       head = Buffer.concat([head, chunk]);

@@ -33,6 +33,13 @@ export const limits = {
   statusRetryMs: 50,
   /** Silence of a status port that has spoken before: init reports a crash of odyn there for up to 5 s. */
   statusSilenceMs: 6_500,
+  /**
+   * While a status connection is open and says nothing: between two looks at whether the port still answers, for its first byte,
+   * and looks in vain in a row that make an enclave count as lost. A guest whose app takes all of its processors answers later.
+   */
+  statusProbePauseMs: 10_000,
+  statusAnswerMs: 10_000,
+  statusProbes: 3,
   /** When a machine is gone, its last status may still be on its way through this host; a death must be told at once. */
   lastStatusMs: 15,
   /** When a machine ends during its boot, its last console lines are on their way over the bus. */

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { STATUS_PORT } from '@enclaver/wire';
 import { publishLines } from '../../../libs/bus/test/log-lines.ts';
 import { limits } from '../src/limits.ts';
 import { TestHost } from './test-host.ts';
@@ -72,6 +74,45 @@ describe('end of an enclave', () => {
     host.machine.mute();
     const { result } = (await host.until('lost')).data;
     assert.equal(result.kind === 'lost' && result.error.code, 'STATUS_SILENT');
+  });
+
+  it('notices an enclave whose status connection is open, and that takes no other', async () => {
+    await host.restart({ statusProbePauseMs: 10, statusAnswerMs: 100 });
+    const { id } = await host.runTo('ready');
+    host.machine.guest.deafen();
+    const { result } = (await host.until('lost')).data;
+    assert.deepEqual(result.kind === 'lost' && result.error, {
+      code: 'STATUS_SILENT',
+      message: "the enclave's status port took no connection, or said nothing on it, 3 times for 100 ms",
+    });
+    await host.gone(id);
+    assert.ok(host.machine.killed);
+  });
+
+  it('does not wait for the first word of an enclave that takes connections and says nothing', async () => {
+    await host.restart({ statusProbePauseMs: 10, statusAnswerMs: 100 });
+    host.backend.onLaunch = (machine) => {
+      machine.guest.on(STATUS_PORT, () => undefined);
+      machine.boots();
+    };
+    await host.run();
+    const { result } = (await host.until('failed')).data;
+    assert.equal(result.kind === 'failed' && result.error.code, 'BOOT_TIMEOUT');
+  });
+
+  it('keeps an enclave that answers at its status port again and again, or refuses to', async () => {
+    await host.restart({ statusProbePauseMs: 1, statusAnswerMs: 10_000 });
+    await host.runTo('ready');
+    const { guest } = host.machine;
+    const asked = async (times: number): Promise<void> => {
+      for (const from = guest.accepted; guest.accepted < from + times; ) await sleep(1);
+    };
+    await asked(10);
+    guest.off(STATUS_PORT);
+    await asked(10);
+    host.machine.say({ status: 'running', phase: 'unhealthy', reason: 'on the first connection' });
+    await host.until('unhealthy');
+    assert.ok(!host.names().includes('lost'));
   });
 
   it('is told as an exit code once the last enclave has ended and none follows', async () => {

@@ -11,7 +11,6 @@ export class StatusFollower {
   readonly #life: Life;
   readonly #limits: Limits;
   readonly #link: StatusLink;
-  #closed = false;
   #figuresFrom = 0;
 
   constructor(life: Life, transport: VsockTransport, limits: Limits, logger: Logger) {
@@ -28,10 +27,9 @@ export class StatusFollower {
   /** Follows to the end of the enclave. Never rejects but for a fault of ours. */
   async follow(): Promise<void> {
     try {
-      if (await this.#link.follow((status) => this.#onStatus(status))) return;
-      if (this.#closed || this.#life.ended) return;
-      const waited = this.spoken ? this.#limits.statusSilenceMs : this.#limits.statusMs;
-      const message = `the enclave's status port was silent for ${waited} ms`;
+      const end = await this.#link.follow((status) => this.#onStatus(status));
+      if (end === 'final' || end === 'closed' || this.#life.ended) return;
+      const message = this.#describe(end);
       if (this.spoken) this.#life.lose(new SupervisorError('STATUS_SILENT', message));
       else this.#life.fail(new SupervisorError('BOOT_TIMEOUT', message));
     } catch (error) {
@@ -51,8 +49,14 @@ export class StatusFollower {
   }
 
   close(): void {
-    this.#closed = true;
     this.#link.close();
+  }
+
+  #describe(end: 'silent' | 'deaf'): string {
+    const { statusMs, statusSilenceMs, statusProbes, statusAnswerMs } = this.#limits;
+    return end === 'silent'
+      ? `the enclave's status port was silent for ${this.spoken ? statusSilenceMs : statusMs} ms`
+      : `the enclave's status port took no connection, or said nothing on it, ${statusProbes} times for ${statusAnswerMs} ms`;
   }
 
   async #onStatus(status: EnclaveStatus): Promise<void> {

@@ -10,6 +10,10 @@ import {
 } from '@enclaver/wire';
 import type { Logger } from 'pino';
 import type { Limits } from '../limits.ts';
+import { isDeaf } from './status-probe.ts';
+
+/** How following a status port ends: with a final status, without a port that speaks, without an enclave that answers, or by `close`. */
+export type FollowEnd = 'final' | 'silent' | 'deaf' | 'closed';
 
 /**
  * The connection to an enclave's status port: found as soon as it is there, taken up again when it breaks. Each status is
@@ -32,11 +36,8 @@ export class StatusLink {
     this.#logger = logger;
   }
 
-  /**
-   * Reads until a final status (true), or until the port has been silent for too long or `close` was called (false).
-   * Throws WireError when the enclave breaks the protocol.
-   */
-  async follow(onStatus: (status: EnclaveStatus) => Promise<void>): Promise<boolean> {
+  /** Throws WireError when the enclave breaks the protocol. */
+  async follow(onStatus: (status: EnclaveStatus) => Promise<void>): Promise<FollowEnd> {
     let deadline = performance.now() + this.#limits.statusMs;
     while (!this.#over.signal.aborted && performance.now() < deadline) {
       const stream = await this.#connect();
@@ -49,11 +50,12 @@ export class StatusLink {
       const reading = this.#read(stream, onStatus);
       // `settled` may only wait for it; its failure is ours
       this.#reading = reading.catch(() => undefined);
-      if (await reading) return true;
+      const end = await this.#unlessDeaf(stream, reading);
+      if (end !== undefined) return end;
       this.#stream = undefined;
       deadline = performance.now() + (this.spoken ? this.#limits.statusSilenceMs : this.#limits.statusMs);
     }
-    return false;
+    return this.#over.signal.aborted ? 'closed' : 'silent';
   }
 
   /** Sends a request now, or first thing when the connection is up again. */
@@ -82,6 +84,20 @@ export class StatusLink {
       this.#logger.trace({ err: error }, 'status port does not answer');
       return undefined;
     }
+  }
+
+  /** Undefined for a connection that has broken. */
+  async #unlessDeaf(stream: VsockStream, reading: Promise<boolean>): Promise<FollowEnd | undefined> {
+    const read = new AbortController();
+    const over = AbortSignal.any([read.signal, this.#over.signal]);
+    const probing = isDeaf(this.#transport, this.#limits, over);
+    void probing.then((deaf) => deaf && stream.destroy());
+    try {
+      if (await reading) return 'final';
+    } finally {
+      read.abort();
+    }
+    return (await probing) ? 'deaf' : undefined;
   }
 
   async #read(stream: VsockStream, onStatus: (status: EnclaveStatus) => Promise<void>): Promise<boolean> {
