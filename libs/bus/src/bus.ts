@@ -178,7 +178,11 @@ export class Bus implements AsyncDisposable {
 
   /** Lifecycle events from now on, or from the oldest kept with `replay`. Ends when the loop is left or the bus closes. */
   events(query: EventQuery = {}): AsyncIterable<EnclaveEvent> & { close(): Promise<void>; ready: Promise<void> } {
-    return watchEvents(this.#jetStream, this.#manager, query, (error) => this.#refused(error));
+    return watchEvents(this.#jetStream, this.#manager, query, {
+      refused: (error) => this.#refused(error),
+      // What is asked while the server is away is lost: the client drops it when it connects
+      persist: (open) => this.#writes.until(open),
+    });
   }
 
   /** The events that are kept, for one who must not lose any. */

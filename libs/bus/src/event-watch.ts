@@ -17,12 +17,18 @@ export interface EventQuery {
   follow?: boolean;
 }
 
-/** `refused` is told of each message under these subjects that is no event of ours; the watch goes on behind it. */
+export interface EventWatchTools {
+  /** Is told of each message under these subjects that is no event of ours; the watch goes on behind it. */
+  refused: (error: BusError) => void;
+  /** Repeats what the server's absence has made fail. */
+  persist: <T>(ask: () => Promise<T>) => Promise<T>;
+}
+
 export function watchEvents(
   jetStream: JetStreamClient,
   manager: JetStreamManager,
   query: EventQuery,
-  refused: (error: BusError) => void,
+  { refused, persist }: EventWatchTools,
 ): StreamWatch<EnclaveEvent> {
   let first = 1;
   const open = async () => {
@@ -47,7 +53,11 @@ export function watchEvents(
       return undefined;
     }
   };
-  return new StreamWatch(open, map, ({ info }) => query.follow === false && info.pending === 0);
+  return new StreamWatch(
+    () => persist(open),
+    map,
+    ({ info }) => query.follow === false && info.pending === 0,
+  );
 }
 
 /** Undefined for events that this version does not know: those of a newer supervisor are not for it. */

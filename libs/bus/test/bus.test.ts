@@ -241,4 +241,20 @@ describe('bus', () => {
       break;
     }
   });
+
+  it('opens a watch that is asked for while the server is away once it is back', async function () {
+    this.timeout(30_000);
+    const lost = Promise.withResolvers<void>();
+    void bus.onConnectionChange((connected) => connected || lost.resolve());
+    await nats.crash();
+    await lost.promise;
+    const watch = bus.events();
+    await nats.restart();
+    await watch.ready;
+    await other.publishEvent(record.id, 'booting', {});
+    for await (const { name } of watch) {
+      assert.equal(name, 'booting');
+      break;
+    }
+  });
 });
