@@ -28,7 +28,7 @@ export interface ManifestProblem {
 }
 
 /** Longest list of problems in a message: past that, a file is not a manifest and the rest says nothing new. */
-const SHOWN_PROBLEMS = 50;
+const SHOWN_PROBLEMS = 25;
 
 /** A manifest that was refused. `problems` holds all that is wrong, in the order of the file; the message lists them. */
 export class ManifestError extends Error {
