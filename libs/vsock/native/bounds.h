@@ -13,6 +13,13 @@
 #define ALONE_NS (1000 * 1000)
 #define CHARGE_MAX_NS (300 * 1000)
 /*
+ * What Node's thread has done for a connection that it hands over, which is on its group's account, too, though the relay cannot see it:
+ * for one that it has accepted, and for one that it has asked for a way out. docs/relay.md has both. Who opens them without end
+ * would else have Node's thread beside its share of ours.
+ */
+#define JOIN_NS (20 * 1000)
+#define JOIN_EGRESS_NS (200 * 1000)
+/*
  * Egress connections of a group whose buffers the kernel may size (6 MiB by default); those above that have what the kernel begins
  * with, and those above the second number half of it, towards the enclave, too. Thousands that are never read would take
  * what it has for all TCP of the host: 4,096 of 64 KiB need 530 MB, and a host of 4 GiB has 370. With less than 32 KiB a sender

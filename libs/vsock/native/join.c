@@ -21,6 +21,7 @@ void join_start(struct thread *thread, struct join *join) {
     tell(thread, &join->done);
     return;
   }
+  share_owe(thread, conn->share, join->egress ? JOIN_EGRESS_NS : JOIN_NS);
   join->conn = conn;
   conn->idle_ms = join->idle_ms;
   for (int i = 0; i < 2; i++) {

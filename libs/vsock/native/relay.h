@@ -341,6 +341,7 @@ enum admission group_admit(struct group *group);
 void conn_queue(struct thread *thread, struct conn *conn);
 struct share *share_of(struct thread *thread, struct group *group);
 void share_charge(struct thread *thread, struct share *share);
+void share_owe(struct thread *thread, struct share *share, uint32_t ns);
 bool share_in_debt(struct thread *thread, struct share *share);
 void share_timer(struct thread *thread, struct share *share);
 void round_add(struct thread *thread, struct share *share);

@@ -95,6 +95,12 @@ void share_charge(struct thread *thread, struct share *share) {
   thread->charged = now;
 }
 
+/* For what another thread did. */
+void share_owe(struct thread *thread, struct share *share, uint32_t ns) {
+  if (!share->listed) share_settle(thread, share);
+  share->credit -= ns;
+}
+
 /* Whether it waits for what it had. One whose bytes wait for their rate does not: their timer may be long. */
 bool share_in_debt(struct thread *thread, struct share *share) {
   if (!share->listed) share_settle(thread, share);
