@@ -11,6 +11,11 @@ export const limits = {
   /** A service finishes what runs; the supervisor stops its enclaves, whose apps have 10 s by default. */
   serviceStopMs: 30_000,
   busStopMs: 5_000,
+  /**
+   * nice(1) of log-relay and nats-server: a tenth of the outer-proxy's weight where processors are scarce, as in deploy/. What they do for one
+   * enclave's flood of log would else be taken from the others' connections.
+   */
+  logNiceness: 10,
   /** The disk of the bus: looked at so often; full, where not two of the largest messages (4 MiB) fit; with room, where it will do for a while. */
   diskLookMs: 1_000,
   diskFullBytes: 8 * 1024 * 1024,

@@ -10,6 +10,8 @@ export interface ChildSpec {
   env: NodeJS.ProcessEnv;
   /** File descriptor for the child's stdout and stderr. */
   log: number;
+  /** How far it stands behind the others where processors are scarce (nice(1), 0 to 19). */
+  niceness: number;
 }
 
 /**
@@ -49,8 +51,9 @@ export class Child {
   }
 
   async #runOnce(): Promise<string> {
-    const { command, args, env, log } = this.spec;
-    const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', command, ...args], {
+    const { command, args, env, log, niceness } = this.spec;
+    const words = ['--pdeathsig', 'TERM', '--', 'nice', '-n', `${niceness}`, command, ...args];
+    const child = spawn('setpriv', words, {
       env,
       stdio: ['ignore', log, log],
       // Ctrl-C in a terminal goes to the whole foreground group; we decide who stops when

@@ -25,7 +25,14 @@ export async function startNatsServer(options: NatsServerOptions): Promise<Child
   const { config, users } = await writeServerConfig({ ...options, portsDir: dir });
   const failure: { cause?: string } = {};
   const child = new Child(
-    { name: 'nats-server', command: 'nats-server', args: ['-c', config], env: process.env, log: options.log },
+    {
+      name: 'nats-server',
+      command: 'nats-server',
+      args: ['-c', config],
+      env: process.env,
+      log: options.log,
+      niceness: limits.logNiceness,
+    },
     (name, cause) => {
       failure.cause = cause;
       options.onRestart(name, cause);

@@ -77,7 +77,9 @@ export class Stack {
         ...(stopEnclaves ? { ENCLAVER_STOP_ON_EXIT: '1' } : {}),
       };
       const main = fileURLToPath(import.meta.resolve(`@enclaver/${name}/main`));
-      const child = new Child({ name, command: process.execPath, args: [main], env, log }, onRestart);
+      // Lines of a log wait for bytes of connections: one enclave's flood shall not slow the others' traffic
+      const niceness = name === 'log-relay' ? limits.logNiceness : 0;
+      const child = new Child({ name, command: process.execPath, args: [main], env, log, niceness }, onRestart);
       child.start();
       this.#services.push(child);
     }
