@@ -3,17 +3,15 @@
  * small requests while the others download. It is the outer-proxy that shall share, so it has to be what all wait for, as where
  * clients, enclaves and servers have processors of their own: it has one CPU, of which another program takes nine tenths
  * while bytes are counted, and they are counted by the processor time that it has had; all the rest has the other CPU.
- * `node bench/fairness/main.ts [ROUNDS]`, default 3; prints tables in Markdown. In a network of its own, since there the loopback
- * device can have packets as AWS's: those of 64 KiB make the kernel's buffers larger than they are on a network.
+ * `node bench/fairness/main.ts [ROUNDS]`, default 3; prints tables in Markdown.
  */
-import { spawnSync } from 'node:child_process';
 import { publish, roundsOf } from '../results.ts';
 import { summarize } from '../statistics.ts';
 import { kinds, Neighbours, named, type Pair } from './neighbours.ts';
+import { inOwnNetwork } from './own-network.ts';
 
 /** Two hold for the smallest host, four are what a host of Nitro takes at most. */
 const ENCLAVES = [2, 4];
-const INSIDE = 'ENCLAVER_BENCH_NETWORK';
 const rounds = roundsOf(process.argv[2], 3);
 
 function show(figures: number[], digits: number): string {
@@ -49,17 +47,4 @@ async function measure(enclaves: number): Promise<void> {
   }
 }
 
-if (process.env[INSIDE] === undefined) {
-  const words = [
-    '-n',
-    'sh',
-    '-c',
-    'ip link set lo mtu 9001 up && exec "$0" "$@"',
-    process.execPath,
-    ...process.argv.slice(1),
-  ];
-  const { status } = spawnSync('unshare', words, { stdio: 'inherit', env: { ...process.env, [INSIDE]: 'true' } });
-  process.exitCode = status ?? 1;
-} else {
-  for (const enclaves of ENCLAVES) await measure(enclaves);
-}
+if (inOwnNetwork()) for (const enclaves of ENCLAVES) await measure(enclaves);

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 export class Processes implements Disposable {
   readonly #children = new Set<ChildProcess>();
 
-  start(cpu: number, nice: number, ...command: (string | number)[]): ChildProcess {
+  start(cpu: number | string, nice: number, ...command: (string | number)[]): ChildProcess {
     const words = ['-c', cpu, 'nice', '-n', nice, ...command].map(String);
     const child = spawn('taskset', words, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#children.add(child);

@@ -23,46 +23,58 @@ export interface AppPorts {
   readonly proxyPort: number;
 }
 
-export interface FrameOptions {
+export interface InsideOptions {
   /** With one port for ingress and the parent's host for egress; `root` is where its files will be. */
   readonly app: (ports: AppPorts, root: string) => Omit<AppSpec, 'manifest'> | Promise<Omit<AppSpec, 'manifest'>>;
-  /** Outer-proxies beside one another. */
-  readonly proxies: number;
-  readonly prefix?: Prefix;
-  /** Of nats-server. */
-  readonly storeDir?: string;
   /** Where the outer-proxies listen. */
   readonly host?: string;
   /** Of the ingress port, beside its number. */
   readonly portManifest?: string;
   /** What the app may reach. */
   readonly allow?: string;
+  /** A program, with its arguments, that starts odyn. */
+  readonly prefix?: readonly string[];
+}
+
+export interface OutsideOptions {
+  /** Outer-proxies beside one another. */
+  readonly proxies: number;
+  readonly prefix?: Prefix;
+  /** Of nats-server. */
+  readonly storeDir?: string;
   /** Where the outer-proxies find the bus, of where it is. */
   readonly busOfProxies?: (url: string) => Promise<string>;
   /** Of the services, beside what they need. */
   readonly env?: (service: string) => Readonly<Record<string, string>>;
 }
 
-/**
- * odyn with its app, and everything outside but the supervisor, each as the process that it is; only the machine is missing: a
- * stand-in for the vsock device joins odyn's Unix sockets with those outside.
- */
+/** odyn with its app, whose Unix sockets a stand-in for the vsock device joins with those outside. */
+export interface Inside {
+  readonly device: VsockDevice;
+  readonly enclave: Enclave;
+  readonly record: EnclaveRecord;
+  /** Where clients find the app. */
+  readonly port: number;
+}
+
+/** Enclaves, and everything outside but the supervisor, each as the process that it is; only the machines are missing. */
 export class Frame implements AsyncDisposable {
   readonly parts = new AsyncDisposableStack();
   nats!: NatsProcess;
   bus!: Bus;
   proxies: readonly Outside[] = [];
   relay!: Outside;
-  device!: VsockDevice;
-  enclave!: Enclave;
-  record!: EnclaveRecord;
+  #folder = '';
+  #prefix: Prefix = () => [];
+  #enclaves = 0;
 
-  /** Starts all of it; to be disposed of, also when this fails. */
-  async open({ app, proxies, prefix = () => [], storeDir, env = () => ({}), ...more }: FrameOptions): Promise<void> {
-    const { host: listen = '127.0.0.1', portManifest = '', allow = 'host', busOfProxies } = more;
+  /** Starts what is outside; to be disposed of, also when this fails. */
+  async open({ proxies, prefix = () => [], storeDir, env = () => ({}), busOfProxies }: OutsideOptions): Promise<void> {
     const parts = this.parts;
     const folder = await mkdtemp(join(tmpdir(), 'enclaver-frame-'));
     parts.defer(() => rm(folder, { recursive: true }));
+    this.#folder = folder;
+    this.#prefix = prefix;
     const store = storeDir === undefined ? {} : { storeDir };
     this.nats = parts.use(await NatsProcess.start(store, undefined, prefix('nats-server')));
     this.bus = parts.adopt(await Bus.connect({ source: 'test', credentials: this.nats.credentials }), (bus) =>
@@ -80,31 +92,35 @@ export class Frame implements AsyncDisposable {
     this.proxies = Array.from({ length: proxies }, () => service('outer-proxy'));
     this.relay = service('log-relay');
     for (const one of [...this.proxies, this.relay]) await parts.adopt(one, () => one.end('SIGKILL')).start();
+  }
 
+  /** Starts an enclave. */
+  async add({ app, prefix = this.#prefix('odyn'), ...more }: InsideOptions): Promise<Inside> {
+    const { host: listen = '127.0.0.1', portManifest = '', allow = 'host' } = more;
+    const { parts } = this;
+    const number = this.#enclaves++;
     const parent = await FakeParent.make();
-    const host = join(folder, 'vsock');
-    this.device = parts.adopt(new VsockDevice({ host, guest: parent.path }), (device) => device.stop());
-    await this.device.start();
+    const host = join(this.#folder, `vsock-${number}`);
+    const device = parts.adopt(new VsockDevice({ host, guest: parent.path }), (one) => one.stop());
+    await device.start();
     const [port, proxyPort] = [await freePort(), await freePort()];
-    this.record = {
+    const requested: EnclaveRecord = {
       ...sample,
+      id: `${sample.id.slice(0, -1)}${number}`,
+      name: `${sample.name}-${number}`,
       vsock: { type: 'unix', path: host },
       ingress: [{ listenPort: port, host: listen, port: 0 }],
     };
-    const ingress = await this.#request();
+    const ingress = await this.#request(requested);
     const spec = {
       ...(await app({ port, proxyPort }, join(parent.folder, 'rootfs'))),
       manifest: `ingress: [{ listen_port: ${port}${portManifest} }]\negress: { allow: ["${allow}"], proxy_port: ${proxyPort} }\n`,
     };
-    this.enclave = parts.use(await Enclave.start(parent, spec, prefix('odyn')));
-    this.record = { ...this.record, state: 'ready', ingress };
-    await this.bus.enclaves.put(this.record);
-    await this.bus.publishEvent(this.record.id, 'launching', { enclave: this.record });
-  }
-
-  /** Where clients find the app. */
-  get port(): number {
-    return this.record.ingress[0]?.port ?? 0;
+    const enclave = parts.use(await Enclave.start(parent, spec, prefix));
+    const record: EnclaveRecord = { ...requested, state: 'ready', ingress };
+    await this.bus.enclaves.put(record);
+    await this.bus.publishEvent(record.id, 'launching', { enclave: record });
+    return { device, enclave, record, port: ingress[0]?.port ?? 0 };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -112,12 +128,12 @@ export class Frame implements AsyncDisposable {
   }
 
   /** Asks the outer-proxies for the listeners, and gives what they listen at. */
-  async #request(): Promise<EnclaveRecord['ingress']> {
-    const { id } = this.record;
+  async #request(record: EnclaveRecord): Promise<EnclaveRecord['ingress']> {
+    const { id } = record;
     const events = this.bus.events({ id });
     await events.ready;
-    await this.bus.enclaves.put(this.record);
-    await this.bus.publishEvent(id, 'requested', { enclave: this.record });
+    await this.bus.enclaves.put(record);
+    await this.bus.publishEvent(id, 'requested', { enclave: record });
     for await (const event of events) {
       if (event.name === 'egress-ready') return event.data.ingress;
       assert.notEqual(event.name, 'proxy-failed', JSON.stringify(event.data));

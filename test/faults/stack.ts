@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Network } from '../stack/network.ts';
 import { BusTunnel } from './bus-tunnel.ts';
 import { Clients, sha256 } from './clients.ts';
-import { type AppPorts, Frame, type Prefix } from './frame.ts';
+import { type AppPorts, Frame, type Inside, type Prefix } from './frame.ts';
 import type { Outside } from './outside.ts';
 import { SlowDisk } from './slow-disk.ts';
 
@@ -24,6 +24,7 @@ const BLOB = randomBytes(256 * 1024);
  */
 export class LoadedStack extends Frame {
   declare proxies: readonly [Outside, Outside];
+  inside!: Inside;
   #followed = 0;
   disks!: { readonly bus: SlowDisk; readonly logs: SlowDisk };
   clients!: Clients;
@@ -44,25 +45,30 @@ export class LoadedStack extends Frame {
     const { parts } = this;
     this.disks = { bus: parts.use(await SlowDisk.make()), logs: parts.use(await SlowDisk.make()) };
     const web = await this.#serve(network);
-    const at = network && {
-      host: network.hubAddress,
-      allow: web.host,
-      portManifest: `, idle_timeout_seconds: ${IDLE_MS / 1000}`,
-      busOfProxies: async (url: string) => parts.use(await BusTunnel.dig(network, url)).url,
-    };
     await this.open({
       proxies: 2,
       prefix: (name) => [...(name === 'outer-proxy' ? (network?.prefix('hub') ?? []) : []), ...(prefix?.(name) ?? [])],
       storeDir: this.disks.bus.path,
       env: () => ({ ENCLAVER_LOG_SINKS: `file:${this.disks.logs.path}/logs` }),
+      ...(network && { busOfProxies: async (url) => parts.use(await BusTunnel.dig(network, url)).url }),
+    });
+    this.inside = await this.add({
       app: (ports) => ({
         argv: ['/bin/sh', '/app.sh'],
         files: { 'app.sh': appScript({ ...ports, url: `http://${web.host}:${web.port}/` }), 'www/blob': BLOB },
       }),
-      ...at,
+      ...(network && {
+        host: network.hubAddress,
+        allow: web.host,
+        portManifest: `, idle_timeout_seconds: ${IDLE_MS / 1000}`,
+      }),
     });
     void this.#follow();
-    const to = { host: network?.hubAddress ?? '127.0.0.1', port: this.port, prefix: network?.prefix('client') ?? [] };
+    const to = {
+      host: network?.hubAddress ?? '127.0.0.1',
+      port: this.inside.port,
+      prefix: network?.prefix('client') ?? [],
+    };
     this.clients = parts.adopt(new Clients({ ...to, expected: BLOB, count: CLIENTS }), (clients) => clients.stop());
     await this.healthy();
   }
@@ -82,7 +88,8 @@ export class LoadedStack extends Frame {
 
   /** Follows the log through all faults, as `enclaver logs -f` does. */
   async #follow(): Promise<void> {
-    for await (const { lines } of this.bus.logs({ id: this.record.id, follow: true })) this.#followed += lines.length;
+    for await (const { lines } of this.bus.logs({ id: this.inside.record.id, follow: true }))
+      this.#followed += lines.length;
   }
 
   /** Resolves when clients have their answers, and new lines have come to the bus. */
@@ -99,7 +106,7 @@ export class LoadedStack extends Frame {
   async settle(): Promise<{ readonly lines: number; readonly egressFailed: number }> {
     await this.clients.stop();
     const texts: Record<'stdout' | 'stderr', string[]> = { stdout: [], stderr: [] };
-    for await (const { lines, lost } of this.bus.logs({ id: this.record.id, streams: ['stdout', 'stderr'] })) {
+    for await (const { lines, lost } of this.bus.logs({ id: this.inside.record.id, streams: ['stdout', 'stderr'] })) {
       assert.equal(lost, undefined);
       for (const { stream, text } of lines) texts[stream as 'stdout' | 'stderr'].push(text);
     }
@@ -115,7 +122,7 @@ export class LoadedStack extends Frame {
 
   /** The app's numbered lines in the files; some are there twice when the log-relay was killed. */
   async #sunk(): Promise<Set<string>> {
-    const text = await readFile(join(this.disks.logs.path, 'logs', `${this.record.name}.log`), 'utf8');
+    const text = await readFile(join(this.disks.logs.path, 'logs', `${this.inside.record.name}.log`), 'utf8');
     const entries: { stream: string; text: string }[] = text
       .trimEnd()
       .split('\n')

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
-import { cp, mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AppSpec } from '../../odyn/test/harness.ts';
-import { type AppPorts, Frame } from '../faults/frame.ts';
+import { Frame } from '../faults/frame.ts';
+import { nodeRoot } from '../faults/node-root.ts';
 import { randomFrom } from '../faults/random.ts';
 import { bytesServer } from './bytes.ts';
 import { NumberedLines } from './numbered-lines.ts';
@@ -63,17 +62,22 @@ export async function soak(options: SoakOptions): Promise<Outcome> {
     prefix: (process) => (process === 'odyn' ? ['env', `NODE_OPTIONS=${ODYN_HEAP}`] : []),
     // As `enclaver up` and the images start them
     env: (name) => ({ ENCLAVER_HTTP: `unix:${sockets}/${name}`, NODE_OPTIONS: '--max-semi-space-size=1' }),
-    app: (ports, root) => appIn(root, ports, (world.address() as AddressInfo).port),
+  });
+  const inside = await frame.add({
+    app: async ({ port, proxyPort }, root) => {
+      const words = await nodeRoot(root, join(import.meta.dirname, 'app.ts'), join(import.meta.dirname, 'bytes.ts'));
+      return { argv: [...words, ...[port, proxyPort, (world.address() as AddressInfo).port].map(String)] };
+    },
   });
   const watched = [
     new Watched('nats-server', frame.nats.pid),
     ...[...frame.proxies, frame.relay].map(({ name, pid }) => new Watched(name, pid, join(sockets, name))),
-    new Watched('odyn', frame.enclave.pid),
+    new Watched('odyn', inside.enclave.pid),
     ...Object.entries(options.beside ?? {}).map(([name, pid]) => new Watched(name, pid)),
   ];
-  const lines = new NumberedLines(frame.bus, frame.record.id);
+  const lines = new NumberedLines(frame.bus, inside.record.id);
   const random = randomFrom(options.seed);
-  const trial = new Traffic(frame.port, random);
+  const trial = new Traffic(inside.port, random);
   parts.defer(() => trial.close());
   await capacity(trial, WARM_MS);
   const bears = await capacity(trial, CAPACITY_MS);
@@ -89,7 +93,7 @@ export async function soak(options: SoakOptions): Promise<Outcome> {
 
   const csv = join(options.folder, 'samples.csv');
   writeFileSync(csv, `${SAMPLE_HEADER}\n`);
-  const traffic = new Traffic(frame.port, random);
+  const traffic = new Traffic(inside.port, random);
   parts.defer(() => traffic.close());
   const begun = performance.now();
   const seconds = (): number => (performance.now() - begun) / 1000;
@@ -134,15 +138,4 @@ async function settled(watched: readonly Watched[]): Promise<number[]> {
     last = now;
   }
   return last;
-}
-
-/** Node, its libraries and the app, in the root of an enclave. */
-async function appIn(root: string, { port, proxyPort }: AppPorts, worldPort: number): Promise<AppSpec> {
-  const libraries = [...execFileSync('ldd', [process.execPath], { encoding: 'utf8' }).matchAll(/(\/\S+) \(/g)];
-  await mkdir(join(root, 'usr/local/bin'), { recursive: true });
-  await mkdir(join(root, 'app'));
-  await cp(process.execPath, join(root, 'usr/local/bin/node'));
-  execFileSync('cp', ['-L', '--parents', ...libraries.map(([, path = '']) => path), root]);
-  for (const file of ['app.ts', 'bytes.ts']) await cp(join(import.meta.dirname, file), join(root, 'app', file));
-  return { argv: ['/usr/local/bin/node', '/app/app.ts', ...[port, proxyPort, worldPort].map(String)] };
 }

@@ -1,10 +1,11 @@
-// An app that serves, and that turns against its host when a request tells it to.
+// An app that serves, and that turns against its host when a request tells it to, until another one ends that.
+const { spawn } = require('node:child_process');
 const http = require('node:http');
 const net = require('node:net');
 
 const proxy = new URL(process.env.http_proxy);
 /** What has become of its connections by the proxy: open and never read from, or not let through. */
-const state = { open: 0, failed: 0 };
+const state = { open: 0, failed: 0, hostile: false, flood: undefined };
 const kept = [];
 
 /** A tunnel by the proxy, and a request through it. */
@@ -43,7 +44,7 @@ function fetchText(target) {
 function openConnections(target, count) {
   let begun = 0;
   const next = () => {
-    if (begun++ >= count) return;
+    if (!state.hostile || begun++ >= count) return;
     const open = (socket) => {
       state.open++;
       // Never read again; what is kept cannot be collected
@@ -59,11 +60,11 @@ function openConnections(target, count) {
   for (let i = 0; i < 64; i++) next();
 }
 
+/** A program of its own, which is not kept from it by what else this one does. */
 function floodLog() {
-  const line = `${'flood '.repeat(100)}\n`;
-  const write = () =>
-    process.stdout.write(line.repeat(20)) ? setImmediate(write) : process.stdout.once('drain', write);
-  write();
+  const script =
+    "const lines = ('flood '.repeat(100) + '\\n').repeat(100); for (;;) try { fs.writeSync(1, lines); } catch {}";
+  state.flood = spawn(process.execPath, ['-e', script], { stdio: 'inherit' });
 }
 
 http
@@ -72,7 +73,7 @@ http
     const target = url.searchParams.get('to');
     const count = Number(url.searchParams.get('count'));
     if (url.pathname === '/fetch') return response.end(await fetchText(target));
-    if (url.pathname === '/state') return response.end(JSON.stringify(state));
+    if (url.pathname === '/state') return response.end(JSON.stringify({ open: state.open, failed: state.failed }));
     if (url.pathname === '/endless') {
       const block = Buffer.alloc(65536);
       const write = () => {
@@ -86,9 +87,15 @@ http
       for (let line = 0; line < count; line++) console.log(`${prefix} ${line} of ${count}`);
     }
     if (url.pathname === '/hostile') {
+      state.hostile = true;
       openConnections(target, count);
       floodLog();
     }
+    if (url.pathname === '/calm') {
+      state.hostile = false;
+      state.flood.kill();
+      for (const socket of kept.splice(0)) socket.destroy();
+    }
     response.end('done');
   })
-  .listen(8000, '127.0.0.1');
+  .listen(Number(process.argv[2] ?? 8000), '127.0.0.1');

@@ -36,13 +36,13 @@ export const descriptors: readonly Fault[] = [
     name: 'odyn has no descriptor left for 1.5 s',
     mayFail: 0,
     lastsMs: LASTS_MS,
-    strike: ({ enclave }) => withoutDescriptors(enclave.pid),
+    strike: ({ inside: { enclave } }) => withoutDescriptors(enclave.pid),
   },
   {
     name: 'log-relay has no descriptor left for 1.5 s, and the vsock device is killed',
     mayFail: CLIENTS,
     lastsMs: LASTS_MS,
-    strike: ({ relay, device }) =>
+    strike: ({ relay, inside: { device } }) =>
       withoutDescriptors(relay.pid, async () => {
         await device.stop();
         await device.start();

@@ -25,7 +25,7 @@ export function networks(network: Network): readonly Fault[] {
     return stdout.split('\n').filter((line) => line.includes('users:')).length;
   };
 
-  const stall = async ({ port }: LoadedStack, kinds: number) => {
+  const stall = async ({ inside: { port } }: LoadedStack, kinds: number) => {
     const script = new URL('../stalled-process.ts', import.meta.url).pathname;
     const args = [network.hubAddress, `${port}`, `${STALLED}`, `${kinds}`];
     const child = network.start('goner', [process.execPath, script, ...args]);
@@ -93,6 +93,6 @@ export function networks(network: Network): readonly Fault[] {
   ];
 }
 
-async function descriptorsOf({ enclave }: LoadedStack): Promise<number> {
+async function descriptorsOf({ inside: { enclave } }: LoadedStack): Promise<number> {
   return (await readdir(`/proc/${enclave.pid}/fd`)).length;
 }

@@ -52,7 +52,7 @@ export const processes: readonly Fault[] = [
   {
     name: 'vsock device killed',
     mayFail: CLIENTS,
-    strike: async ({ device }) => {
+    strike: async ({ inside: { device } }) => {
       await device.stop();
       await device.start();
     },
