@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { limits } from '../../cli/src/limits.ts';
 import { writeSmallImage } from '../../services/supervisor/test/small-image.ts';
 import { start } from '../stack/enclaver.ts';
 import { freePort } from '../stack/free-port.ts';
+import { familyOf, nameOf } from '../stack/processes.ts';
+import { TestStack } from '../stack/stack.ts';
 
 /** Processes whose command line names a folder, other than this one. */
 async function processesOf(folder: string): Promise<string[]> {
@@ -42,6 +45,22 @@ describe('a private stack', function () {
       (await privateStacks()).filter((name) => !before.has(name)),
       [],
     );
+  });
+
+  it('lets log-relay and bus stand behind the others where processors are scarce, with all their threads', async () => {
+    await using stack = await TestStack.start();
+    const seen = new Map<string, Set<number>>();
+    for (const pid of familyOf(stack.pid)) {
+      const threads = (await readdir(`/proc/${pid}/task`)).map((thread) => getPriority(Number(thread)) - getPriority());
+      seen.set(nameOf(pid), new Set(threads));
+    }
+    const { logNiceness } = limits;
+    for (const [name, niceness] of [
+      ['log-relay', logNiceness],
+      ['nats-server', logNiceness],
+      ['outer-proxy', 0],
+    ] as const)
+      assert.deepEqual(seen.get(name), new Set([niceness]), name);
   });
 
   it('says that it forgets what an enclave keeps outside', async () => {

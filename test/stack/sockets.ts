@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { familyOf, nameOf, read } from './processes.ts';
 
 /** Where a process listens. */
 export interface Listening {
@@ -8,30 +9,6 @@ export interface Listening {
   readonly by: string;
   /** `127.0.0.1:80` with the protocol before it, or the path of a Unix socket. */
   readonly at: string;
-}
-
-const read = (path: string): string => {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
-};
-
-/** A process and all that it has started. */
-function familyOf(root: number): number[] {
-  const parents = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((name) => [Number(name), Number(/\) . (\d+)/.exec(read(`/proc/${name}/stat`))?.[1])] as const);
-  const family = [root];
-  for (const pid of family) for (const [child, parent] of parents) if (parent === pid) family.push(child);
-  return family;
-}
-
-function nameOf(pid: number): string {
-  const words = read(`/proc/${pid}/cmdline`).split('\0');
-  const service = /services\/([a-z-]+)\//.exec(words.join(' '))?.[1];
-  return service ?? words[0]?.split('/').at(-1) ?? '';
 }
 
 const LISTEN = '0A';

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { getPriority, setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { limits } from '../limits.ts';
 
@@ -52,14 +53,15 @@ export class Child {
 
   async #runOnce(): Promise<string> {
     const { command, args, env, log, niceness } = this.spec;
-    const words = ['--pdeathsig', 'TERM', '--', 'nice', '-n', `${niceness}`, command, ...args];
-    const child = spawn('setpriv', words, {
+    const child = spawn('setpriv', ['--pdeathsig', 'TERM', '--', command, ...args], {
       env,
       stdio: ['ignore', log, log],
       // Ctrl-C in a terminal goes to the whole foreground group; we decide who stops when
       detached: true,
     });
     this.#process = child;
+    // Now, before it has threads: each has a priority of its own. Below ours, which only the privileged may raise
+    if (child.pid !== undefined && niceness > 0) setPriority(child.pid, Math.min(19, getPriority() + niceness));
     try {
       const [code, signal] = await once(child, 'exit');
       return signal === null ? `ended with code ${code}` : `was killed by ${signal}`;
