@@ -1,17 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
+import { limits } from '../../cli/src/limits.ts';
 import { Frame } from '../../test/faults/frame.ts';
 import { nodeRoot } from '../../test/faults/node-root.ts';
-import { Processes } from './processes.ts';
+import { Processes, REST_CPU, SHARED_CPU } from './processes.ts';
 import type { Quota } from './quota.ts';
 import type { SharedHost } from './shared-host.ts';
 
 /** As `enclaver up` starts them. */
-const priorityOf = (name: string): number => (name === 'log-relay' ? 10 : name === 'nats-server' ? 10 : 0);
-/** The rest, this process with clients and devices among it, has the other. */
-export const [REST_CPU, SERVICES_CPU] = [0, 1];
-/** Of what takes most of the services' CPU, by the weights that the kernel gives to priorities. */
-const BUSY = -10;
+const nicenessOf = (name: string): number => (/^(log-relay|nats-server)$/.test(name) ? limits.logNiceness : 0);
 const APP = new URL('../../test/e2e/hostile/server.js', import.meta.url).pathname;
 
 /**
@@ -35,10 +32,10 @@ export async function startAll(
   const metricsOf = (service: string): string => join(folder, `${service}.sock`);
   await frame.open({
     proxies: 1,
-    prefix: (name) => ['taskset', '-c', `${SERVICES_CPU}`, 'nice', '-n', `${priorityOf(name)}`],
+    prefix: (name) => ['taskset', '-c', `${SHARED_CPU}`, 'nice', '-n', `${nicenessOf(name)}`],
     env: (name) => ({ ENCLAVER_HTTP: `unix:${metricsOf(name)}` }),
   });
-  parts.use(new Processes()).start(SERVICES_CPU, BUSY, 'sh', '-c', 'while :; do :; done');
+  parts.use(new Processes()).keepBusy();
   const ports: number[] = [];
   let lastName = '';
   for (const [index, quota] of quotas.entries()) {

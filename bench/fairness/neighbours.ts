@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compiled } from '../harness/compiled.ts';
 import { summarize } from '../statistics.ts';
-import { line, Processes, prioritize, scheduled } from './processes.ts';
+import { line, Processes, prioritize, REST_CPU, SHARED_CPU, scheduled } from './processes.ts';
 
 /** As many as a busy client has. */
 const CONNECTIONS = 8;
@@ -18,11 +18,8 @@ const SETTLE_MS = 400;
 const FIRST_PORT = 22_000;
 const SERVER_PORT = 22_100;
 const HOSTILE_PORT = 22_200;
-/** The outer-proxy has one; and priorities on the other: a hostile enclave has what the others leave. */
-const [REST_CPU, PROXY_CPU] = [0, 1];
+/** Priorities beside the outer-proxy: a hostile enclave has what the others leave. */
 const [ALIKE, HOSTILE] = [-10, 10];
-/** Of what takes nine tenths of the outer-proxy's CPU, by the weights that the kernel gives to priorities. */
-const BUSY = -10;
 
 /** What the last enclave does instead of downloading like the others. */
 export const kinds = ['downloads', 'manyDownloads', 'churn', 'egress'] as const;
@@ -81,7 +78,7 @@ export class Neighbours implements Disposable {
   async measure(kind: Kind): Promise<Pair> {
     const program = join(import.meta.dirname, 'relay-process.ts');
     const command = [process.execPath, program, this.#folder, FIRST_PORT, this.#last + 1];
-    const proxy = this.#processes.start(PROXY_CPU, 0, ...command);
+    const proxy = this.#processes.start(SHARED_CPU, 0, ...command);
     await line(proxy);
     const others = Array.from({ length: this.#last - 1 }, (_, index) => this.#downloads(index + 1));
     prioritize(this.#servers[this.#last], ALIKE);
@@ -116,7 +113,7 @@ export class Neighbours implements Disposable {
     const rtt = this.#processes.start(REST_CPU, -20, this.#load, 'rtt', FIRST_PORT, 1, RTT_SECONDS);
     const [p50 = NaN, p99 = NaN] = (await line(rtt)).split(' ').map(Number);
     const first = this.#downloads(0);
-    const busy = this.#processes.start(PROXY_CPU, BUSY, 'sh', '-c', 'while :; do :; done');
+    const busy = this.#processes.keepBusy();
     await sleep(SETTLE_MS);
     const shares = await this.#count(proxy);
     await this.#processes.end(first);

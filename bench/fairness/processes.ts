@@ -3,16 +3,26 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
+/** What shall share has one CPU, all the rest the other. */
+export const [REST_CPU, SHARED_CPU] = [0, 1];
+/** Of what takes nine tenths of a CPU from a process, by the weights that the kernel gives to priorities. */
+const BUSY = -10;
+
 /** Processes, each on a CPU and with a priority, that end with this object. */
 export class Processes implements Disposable {
   readonly #children = new Set<ChildProcess>();
 
-  start(cpu: number | string, nice: number, ...command: (string | number)[]): ChildProcess {
+  start(cpu: number, nice: number, ...command: (string | number)[]): ChildProcess {
     const words = ['-c', cpu, 'nice', '-n', nice, ...command].map(String);
     const child = spawn('taskset', words, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#children.add(child);
     child.once('exit', () => this.#children.delete(child));
     return child;
+  }
+
+  /** Takes most of what there is of the CPU that is shared. */
+  keepBusy(): ChildProcess {
+    return this.start(SHARED_CPU, BUSY, 'sh', '-c', 'while :; do :; done');
   }
 
   async end(child: ChildProcess): Promise<void> {

@@ -19,9 +19,9 @@ import { compiled } from '../harness/compiled.ts';
 import { roundsOf } from '../results.ts';
 import { summarize } from '../statistics.ts';
 import { bootAll } from './booted-host.ts';
-import { REST_CPU, startAll } from './native-host.ts';
+import { startAll } from './native-host.ts';
 import { inOwnNetwork } from './own-network.ts';
-import { line, Processes } from './processes.ts';
+import { line, Processes, REST_CPU } from './processes.ts';
 import { Quota } from './quota.ts';
 import { measure, type Sample, type SharedHost } from './shared-host.ts';
 

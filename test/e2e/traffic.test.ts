@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { Bus } from '@enclaver/bus';
-import { transportTo, type VsockError } from '@enclaver/vsock';
+import { transportTo } from '@enclaver/vsock';
 import { LOG_PORT, STATUS_PORT } from '@enclaver/wire';
 import { OtlpCollector } from '../observe/otlp-collector.ts';
 import { readMetrics } from '../observe/read-metrics.ts';
@@ -19,10 +19,9 @@ import { TestStack } from '../stack/stack.ts';
 import { busPasswords, secretsOpenToOthers, tracesOf } from '../stack/traces.ts';
 import { buildEnclave } from './build-image.ts';
 import { CANARIES, spreadCanaries } from './canaries.ts';
+import { openPorts } from './vsock-ports.ts';
 
 const MIB = 1024 * 1024;
-/** As many as there are of TCP; of vsock there are 2^32, too many to try. */
-const VSOCK_PORTS = 65_535;
 
 /** The bytes that the app's /blob gives: a 64 KiB block that counts. */
 function* blob(bytes: number): Generator<Buffer> {
@@ -360,25 +359,7 @@ describe('traffic through a booted enclave', function () {
       await using bus = await Bus.connect({ source: 'test', credentials: stack.busFile });
       const record = (await bus.enclaves.list()).find(({ state }) => state === 'ready');
       assert.ok(record !== undefined);
-      const transport = transportTo(record.vsock);
-      const open: number[] = [];
-      let next = 1;
-      const scan = async (): Promise<void> => {
-        while (next <= VSOCK_PORTS) {
-          const port = next++;
-          const stream = await transport.connect(port).catch(({ code }: VsockError) => {
-            assert.equal(code, 'CONNECT_REFUSED', String(port));
-          });
-          if (stream === undefined) continue;
-          open.push(port);
-          stream.destroy();
-        }
-      };
-      await Promise.all(Array.from({ length: 32 }, scan));
-      assert.deepEqual(
-        open.sort((a, b) => a - b),
-        [8080, 8081, STATUS_PORT, LOG_PORT],
-      );
+      assert.deepEqual(await openPorts(transportTo(record.vsock)), [8080, 8081, STATUS_PORT, LOG_PORT]);
     });
   });
 

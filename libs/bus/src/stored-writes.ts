@@ -25,14 +25,14 @@ export class StoredWrites {
   #back: PromiseWithResolvers<void> | undefined;
   /** Those that were refused at least once, and since when. */
   readonly #waiting = new Map<object, number>();
-  /** Writes sent again since the start. */
+  /** Sent again since the start. */
   retries = 0;
 
   constructor(connection: NatsConnection) {
     this.#connection = connection;
   }
 
-  /** Repeats `store` until the server has acknowledged it. Fails when the connection is closed for good or the server refuses. */
+  /** Repeats `store`, a write or the opening of a watch, until the server has acknowledged it. Fails when the connection is closed for good or the server refuses. */
   async until<T>(store: () => Promise<T>): Promise<T> {
     const write = {};
     try {

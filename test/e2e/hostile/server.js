@@ -62,8 +62,10 @@ function openConnections(target, count) {
 
 /** A program of its own, which is not kept from it by what else this one does. */
 function floodLog() {
-  const script =
-    "const lines = ('flood '.repeat(100) + '\\n').repeat(100); for (;;) try { fs.writeSync(1, lines); } catch {}";
+  // A pipe that is full is tried again; one that nobody reads ends it
+  const script = `
+    const lines = ('flood '.repeat(100) + '\\n').repeat(100);
+    for (;;) try { fs.writeSync(1, lines); } catch (error) { if (error.code !== 'EAGAIN') throw error; }`;
   state.flood = spawn(process.execPath, ['-e', script], { stdio: 'inherit' });
 }
 
