@@ -35,7 +35,7 @@ export const limits = {
   statusSilenceMs: 6_500,
   /**
    * While a status connection is open and says nothing: between two looks at whether the port still answers, for its first byte,
-   * and looks in vain in a row that make an enclave count as lost. A guest whose app takes all of its processors answers later.
+   * and looks in vain in a row that make an enclave count as lost. One whose app keeps its only processor busy answers in 0.1 s.
    */
   statusProbePauseMs: 10_000,
   statusAnswerMs: 10_000,
