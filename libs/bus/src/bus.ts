@@ -208,7 +208,7 @@ export class Bus implements AsyncDisposable {
 
   /** Log lines of one enclave, the kept ones first; with `follow` it goes on. */
   logs(query: LogQuery): LogWatch {
-    return new LogWatch(this.#connection, this.#manager, query);
+    return new LogWatch(this.#connection, this.#manager, this.#writes, query);
   }
 
   publishBuildProgress(buildId: string, progress: BuildProgress): void {

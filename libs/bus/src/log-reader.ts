@@ -72,19 +72,16 @@ export class LogReader {
     const consumer = this.#connection.jetstream().consumers.getPullConsumerFor(info);
     let delivered = 0;
     // Nobody deletes a consumer (`permissions.ts`): the server forgets it
-    try {
-      while (!this.#isOver()) {
-        this.#batch = await consumer.fetch({ max_messages: limits.logReaderMessages, expires: limits.logReaderWaitMs });
-        if (this.#closed) break;
-        for await (const message of this.#batch) {
-          delivered += 1;
-          // One was lost on its way: the next consumer begins with it
-          if (message.info.deliverySequence !== delivered) return;
-          this.#start = { position: message.seq + 1 };
-          yield message;
-        }
+    while (!this.#isOver()) {
+      this.#batch = await consumer.fetch({ max_messages: limits.logReaderMessages, expires: limits.logReaderWaitMs });
+      if (this.#closed) break;
+      for await (const message of this.#batch) {
+        delivered += 1;
+        // One was lost on its way: the next consumer begins with it
+        if (message.info.deliverySequence !== delivered) return;
+        this.#start = { position: message.seq + 1 };
+        yield message;
       }
-    } finally {
     }
   }
 }

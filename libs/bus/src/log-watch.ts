@@ -11,6 +11,7 @@ import {
   type StreamLine,
   streamLines,
 } from './logs.ts';
+import type { StoredWrites } from './stored-writes.ts';
 import { LOG_STREAM, subjects } from './subjects.ts';
 
 export interface LogQuery {
@@ -36,6 +37,8 @@ export class LogWatch implements AsyncIterable<LogMessage> {
   tailed = 0;
   readonly #connection: NatsConnection;
   readonly #manager: JetStreamManager;
+  /** Asks again what is asked while the server is away: the client drops it when it connects. */
+  readonly #writes: StoredWrites;
   readonly #query: LogQuery;
   readonly #filter: string;
   #begin: Beginning = { start: { position: 1 }, skip: 0 };
@@ -45,9 +48,10 @@ export class LogWatch implements AsyncIterable<LogMessage> {
   #last = Number.POSITIVE_INFINITY;
   #closed = false;
 
-  constructor(connection: NatsConnection, manager: JetStreamManager, query: LogQuery) {
+  constructor(connection: NatsConnection, manager: JetStreamManager, writes: StoredWrites, query: LogQuery) {
     this.#connection = connection;
     this.#manager = manager;
+    this.#writes = writes;
     this.#query = query;
     // Of `records` also the lines of schema 1.0, a subject for each stream
     const isConsole = query.streams?.every((stream) => stream === 'console') ?? false;
@@ -106,8 +110,8 @@ export class LogWatch implements AsyncIterable<LogMessage> {
    * what is read is in proportion to what is asked for, not to what is kept.
    */
   async #tail(wanted: number, since: Date | undefined): Promise<Beginning> {
-    const { state } = await this.#manager.streams.info(LOG_STREAM);
-    const end = (await lastMessage(this.#manager, this.#filter))?.seq ?? 0;
+    const { state } = await this.#writes.until(() => this.#manager.streams.info(LOG_STREAM));
+    const end = (await this.#lastMessage())?.seq ?? 0;
     if (end === 0 || wanted === 0) return { start: { position: state.last_seq + 1 }, skip: 0 };
     for (let reach = 64; ; reach *= 4) {
       const from = Math.max(state.first_seq, end - reach + 1);
@@ -143,11 +147,15 @@ export class LogWatch implements AsyncIterable<LogMessage> {
 
   /** Position of the last message kept of those that the watch is about, 0 for none. */
   async #lastPosition(): Promise<number> {
-    const last = await lastMessage(this.#manager, this.#filter);
+    const last = await this.#lastMessage();
     const { start } = this.#begin;
     if (last === undefined) return 0;
     const isBefore = 'time' in start ? last.time < start.time : last.seq < start.position;
     return isBefore ? 0 : last.seq;
+  }
+
+  #lastMessage(): Promise<StoredMsg | undefined> {
+    return this.#writes.until(() => lastMessage(this.#manager, this.#filter));
   }
 
   #read(start: LogStart): LogReader {

@@ -32,7 +32,7 @@ export class StoredWrites {
     this.#connection = connection;
   }
 
-  /** Repeats `store`, a write or the opening of a watch, until the server has acknowledged it. Fails when the connection is closed for good or the server refuses. */
+  /** Repeats `store`, a write, or what a watch begins with, until the server has acknowledged it. Fails when the connection is closed for good or the server refuses. */
   async until<T>(store: () => Promise<T>): Promise<T> {
     const write = {};
     try {

@@ -242,12 +242,32 @@ describe('bus', () => {
     }
   });
 
-  it('opens a watch that is asked for while the server is away once it is back', async function () {
-    this.timeout(30_000);
+  const crash = async (): Promise<void> => {
     const lost = Promise.withResolvers<void>();
     void bus.onConnectionChange((connected) => connected || lost.resolve());
     await nats.crash();
     await lost.promise;
+  };
+
+  it('reads a log that is asked for while the server is away once it is back', async function () {
+    this.timeout(30_000);
+    const id = 'e-0000000000cc';
+    const line = (sequence: number) => ({ sequence, time: '2026-01-01T00:00:00.000Z', text: `line ${sequence}` });
+    await publishLines(other, id, 'stdout', [line(0), line(1)]);
+    await crash();
+    const read = async (query: object): Promise<string[]> => {
+      const texts: string[] = [];
+      for await (const { lines } of bus.logs({ id, ...query })) texts.push(...lines.map(({ text }) => text));
+      return texts;
+    };
+    const reading = Promise.all([read({}), read({ tail: 1 })]);
+    await nats.restart();
+    assert.deepEqual(await reading, [['line 0', 'line 1'], ['line 1']]);
+  });
+
+  it('opens a watch that is asked for while the server is away once it is back', async function () {
+    this.timeout(30_000);
+    await crash();
     const watch = bus.events();
     await nats.restart();
     await watch.ready;
