@@ -37,6 +37,7 @@ export function plot(results: ReadonlyMap<string, readonly Result[]>): string {
     ].join('');
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="11">
+<title>How much of each goal is reached</title>
 <rect width="${WIDTH}" height="${height}" fill="#fff"/>
 ${[...lines, ...bars].join('\n')}
 </svg>
