@@ -4,6 +4,7 @@ import { mkdtemp, open, rm, statfs } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
+import { SERVICE_ENV } from '../../test/stack/service-env.ts';
 import { publish, roundsOf } from '../results.ts';
 import { summarize } from '../statistics.ts';
 import type { BuildFigures } from './build-process.ts';
@@ -23,12 +24,7 @@ const runs = roundsOf(positionals[0], 5);
 const run = promisify(execFile);
 const runtime = new URL('../../dist/runtime', import.meta.url).pathname;
 const buildProcess = new URL('./build-process.ts', import.meta.url).pathname;
-// As the command does for its services
-const env = {
-  NODE_COMPILE_CACHE: new URL('../../dist/compile-cache', import.meta.url).pathname,
-  NODE_OPTIONS: '--max-semi-space-size=1',
-  ...process.env,
-};
+const env = { ...SERVICE_ENV, ...process.env };
 const runtimeFiles = ['kernel', 'ramdisk0.cpio'].map((name) => join(runtime, 'x86_64', name));
 
 const MB = 1_000_000;

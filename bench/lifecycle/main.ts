@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@enclaver/bus';
 import { TestStack } from '../../test/stack/stack.ts';
 import { summaryTable } from '../harness/table.ts';
@@ -9,7 +10,7 @@ import { type Goal, publish, type Result, roundsOf } from '../results.ts';
 import { bootAndKill, type Life } from './boot.ts';
 import { type BareBoot, bootBusybox } from './busybox-boot.ts';
 import { buildIdleImage } from './idle-image.ts';
-import { OUTSIDE, odynMemory, stackMemory } from './process-memory.ts';
+import { OUTSIDE, odynMemory, SETTLE_MS, stackMemory } from './process-memory.ts';
 
 /**
  * Boot time beside that of the same kernel with busybox, notice of death, and memory, of an enclave that does nothing, on this machine.
@@ -28,6 +29,7 @@ function row(metric: string, unit: string, samples: Result['samples'], goal?: Go
 
 /** Of the stack, and of odyn in the guest. */
 async function memory(bus: Bus, id: string): Promise<Result[]> {
+  await sleep(SETTLE_MS);
   const processes = await stackMemory(stack.dir);
   for (const { name, rss, pss, anonymous } of processes) {
     const figures = [rss, pss, anonymous].map((value) => value.toFixed(1).padStart(8)).join('');

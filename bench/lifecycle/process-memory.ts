@@ -4,6 +4,9 @@ import type { Bus } from '@enclaver/bus';
 /** Of what runs outside of enclaves, for all of them together. */
 export const OUTSIDE = ['nats-server', 'log-relay', 'outer-proxy', 'builder', 'supervisor'];
 
+/** V8 gives back within that what a start took. */
+export const SETTLE_MS = 10_000;
+
 export interface ProcessMemory {
   name: string;
   pid: number;

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@enclaver/bus';
 import { NatsProcess } from '../../libs/bus/test/nats-process.ts';
 import { enclaveRecord } from '../../services/log-relay/test/records.ts';
+import { SERVICE_ENV } from '../../test/stack/service-env.ts';
 import { compiled } from '../harness/compiled.ts';
 
 /** What the app writes. */
@@ -54,7 +55,7 @@ export async function ours(name: string, { file }: { file: boolean }): Promise<C
   writeFileSync(join(folder, 'bus.json'), JSON.stringify(nats.as('log-relay')), { mode: 0o600 });
   const env = {
     ...process.env,
-    NODE_OPTIONS: '--max-semi-space-size=1',
+    ...SERVICE_ENV,
     ENCLAVER_BUS: join(folder, 'bus.json'),
     ENCLAVER_LOG_LEVEL: 'error',
     ...(file ? { ENCLAVER_LOG_SINKS: `file:${folder}/logs?format=text&size=100G&count=1` } : {}),

@@ -6,22 +6,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ProxyProcesses } from '../../services/outer-proxy/test/proxy-processes.ts';
+import { SERVICE_ENV } from '../../test/stack/service-env.ts';
 import { TestStack } from '../../test/stack/stack.ts';
 import { compiled } from '../harness/compiled.ts';
 import { MOST_CONNECTIONS } from '../harness/connections.ts';
 import { answers, Pinned, ready } from '../harness/pinned.ts';
 import { anonymousBytes, residentBytes } from '../harness/process-cost.ts';
 import { summaryTable } from '../harness/table.ts';
-import { OUTSIDE, stackMemory } from '../lifecycle/process-memory.ts';
+import { OUTSIDE, SETTLE_MS, stackMemory } from '../lifecycle/process-memory.ts';
 import { NativeOdyn } from '../odyn/native-odyn.ts';
 import { peers } from '../relay/peers.ts';
 import { type Goal, publish, type Result, roundsOf } from '../results.ts';
 
 const [SERVER_PORT, RELAY_PORT] = [22_600, 22_601];
 const OPEN = [0, 1_000, MOST_CONNECTIONS] as const;
-/** V8 gives back within that what a start took ... */
-const SETTLE_MS = 10_000;
-/** ... and the relay has all connections within that. */
+/** The relay has all connections within that. */
 const OPEN_MS = 2_000;
 const MIB = 2 ** 20;
 
@@ -107,18 +106,10 @@ async function measureHaproxy(target: string): Promise<void> {
   await processes.end(child);
 }
 
-/** As `cli/bin/enclaver` starts services. */
-const SERVICE_ENV = {
-  NODE_COMPILE_CACHE: join(import.meta.dirname, '../../dist/compile-cache'),
-  NODE_OPTIONS: '--max-semi-space-size=1',
-};
-
 try {
   const target = join(folder, 'server.sock');
   await ready(processes.start([program, 'server', target, String(SERVER_PORT)]));
   await using odyn = await NativeOdyn.make();
-  // After a change of sources services hold the compiler in memory until the next start, for which Node keeps what came of it
-  await (await TestStack.start())[Symbol.asyncDispose]();
   for (let round = 1; round <= rounds; round++) {
     await measureStack();
     await measureProxy();

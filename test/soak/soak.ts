@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Frame } from '../faults/frame.ts';
 import { nodeRoot } from '../faults/node-root.ts';
 import { randomFrom } from '../faults/random.ts';
+import { SERVICE_ENV } from '../stack/service-env.ts';
 import { bytesServer } from './bytes.ts';
 import { NumberedLines } from './numbered-lines.ts';
 import { capacity, steadily } from './pace.ts';
@@ -60,8 +61,7 @@ export async function soak(options: SoakOptions): Promise<Outcome> {
     proxies: 1,
     // As V8 decides by itself in an enclave of 512 MB
     prefix: (process) => (process === 'odyn' ? ['env', `NODE_OPTIONS=${ODYN_HEAP}`] : []),
-    // As `enclaver up` and the images start them
-    env: (name) => ({ ENCLAVER_HTTP: `unix:${sockets}/${name}`, NODE_OPTIONS: '--max-semi-space-size=1' }),
+    env: (name) => ({ ENCLAVER_HTTP: `unix:${sockets}/${name}`, ...SERVICE_ENV }),
   });
   const inside = await frame.add({
     app: async ({ port, proxyPort }, root) => {
