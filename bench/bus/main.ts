@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { Bus } from '@enclaver/bus';
-import { connect } from 'nats';
+import { connect, type NatsConnection } from 'nats';
 import { NatsProcess } from '../../libs/bus/test/nats-process.ts';
 import { record } from '../../libs/bus/test/record.ts';
 import { summaryTable } from '../harness/table.ts';
@@ -18,7 +18,7 @@ const SEQUENTIAL = 2_000;
 const AT_ONCE = 32;
 const TOTAL = 8_000;
 const SUBSCRIBERS = 100;
-const EVENTS = 50;
+const EVENTS = 400;
 
 type Who = 'ours' | 'bare client';
 type Samples = Record<Who, number[]>;
@@ -68,6 +68,15 @@ async function fanOut(subscribers: Interface, tell: () => Promise<unknown>): Pro
   return (EVENTS * SUBSCRIBERS) / ((performance.now() - begun) / 1000);
 }
 
+/** What is published under a subject. */
+async function bytesOf(connection: NatsConnection, subject: string, tell: () => Promise<void>): Promise<Uint8Array> {
+  const subscription = connection.subscribe(subject, { max: 1 });
+  await connection.flush();
+  await tell();
+  for await (const { data } of subscription) return data;
+  throw new Error(`nothing came under ${subject}`);
+}
+
 const server = await NatsProcess.start();
 try {
   const credentials = JSON.stringify(server.credentials);
@@ -77,13 +86,15 @@ try {
   const bare = await connect({ servers: url, user, pass: password });
   const jetStream = bare.jetstream();
   const payload = Buffer.from(JSON.stringify({ data: { enclave: record } }));
+  const publishEvent = (): Promise<void> => bus.publishEvent(record.id, 'ready', { ingress: [] });
+  const event = await bytesOf(bare, 'enclaver.v1.enclave.>', publishEvent);
   const asks = {
     ours: () => bus.request('supervisor', 'describe', { id: record.id }),
     'bare client': async () => JSON.parse((await bare.request(RAW_SUBJECT, payload)).string()),
   };
   const tells = {
-    ours: () => bus.publishEvent(record.id, 'ready', { ingress: [] }),
-    'bare client': () => jetStream.publish(`enclaver.v1.enclave.${record.id}.bench`, payload),
+    ours: publishEvent,
+    'bare client': () => jetStream.publish(`enclaver.v1.enclave.${record.id}.bench`, event),
   };
   const trip: Samples = { ours: [], 'bare client': [] };
   const busy: Samples = { ours: [], 'bare client': [] };

@@ -51,10 +51,10 @@ describe('commands of the documentation', function () {
   });
 
   after(async () => {
-    await docker(['rmi', '--force', `${registry.host}/payments:enclave`]);
     await stack[Symbol.asyncDispose]();
     await registry[Symbol.asyncDispose]();
     await rm(work, { recursive: true });
+    await docker(['rmi', '--force', `${registry.host}/payments:enclave`]);
   });
 
   async function publish(name: string, architecture: string): Promise<void> {

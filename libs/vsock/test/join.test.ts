@@ -250,7 +250,7 @@ describe('relay: joined streams', () => {
   });
 
   it('goes on while the process starts children, whose descriptors share the sockets for a moment', async function () {
-    this.timeout(30_000);
+    this.timeout(90_000);
     const target = await echo();
     const server = await bench.serve(0, (socket) => {
       relay.join({ stream: socket }, { connect: target, timeoutMs: 5000 }).catch(() => socket.destroy());
