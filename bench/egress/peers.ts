@@ -1,6 +1,7 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NODE } from '../harness/pinned.ts';
+import { missingPackage } from '../harness/programs.ts';
 
 /** A forward proxy under test: the processes it takes to listen at `port`. */
 export interface Peer {
@@ -39,7 +40,7 @@ function peer(
 ): Peer {
   return {
     name: hops === 1 ? name : `${name}, two in a row`,
-    needs: existsSync(program) ? undefined : name,
+    needs: missingPackage({ [name]: program }),
     says: false,
     commands: (port, folder) =>
       hops === 1 ? [command(port, folder)] : [command(port + BEHIND, folder), command(port, folder, port + BEHIND)],

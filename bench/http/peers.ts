@@ -1,5 +1,6 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { HAPROXY, missingPackage, NGINX } from '../harness/programs.ts';
 
 /** A reverse proxy under test. */
 export interface Peer {
@@ -8,9 +9,6 @@ export interface Peer {
   /** Listens at `port` for what a server at `server` answers. */
   command(port: number, server: number, folder: string): string[];
 }
-
-const HAPROXY = '/usr/sbin/haproxy';
-const NGINX = '/usr/sbin/nginx';
 
 const ours = (mode: 'http' | 'tcp'): Peer => ({
   name: `ours, ${mode.toUpperCase()} mode`,
@@ -23,7 +21,7 @@ const ours = (mode: 'http' | 'tcp'): Peer => ({
 
 const haproxy: Peer = {
   name: 'HAProxy, http',
-  needs: existsSync(HAPROXY) ? undefined : 'haproxy',
+  needs: missingPackage({ haproxy: HAPROXY }),
   command: (port, server, folder) => {
     const file = join(folder, 'haproxy.cfg');
     writeFileSync(
@@ -50,7 +48,7 @@ backend back
 
 const nginx: Peer = {
   name: 'nginx, proxy_pass',
-  needs: existsSync(NGINX) ? undefined : 'nginx',
+  needs: missingPackage({ nginx: NGINX }),
   command: (port, server, folder) => {
     const file = join(folder, 'nginx.conf');
     writeFileSync(

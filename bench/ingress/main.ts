@@ -3,12 +3,13 @@
 // cost; rounds alternate. There are two apps for HTTP: one in C that costs next to nothing, which shows what the way costs, and an
 // ordinary one, which shows what it takes from an app. Prints tables in Markdown to stdout.
 import { type ChildProcess, execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compiled } from '../harness/compiled.ts';
 import { answers, CPU, NODE, Pinned, ready } from '../harness/pinned.ts';
 import { cpuSeconds } from '../harness/process-cost.ts';
+import { missingPackage, SOCAT } from '../harness/programs.ts';
 import { summaryTable } from '../harness/table.ts';
 import { type Goal, publish, type Result, roundsOf } from '../results.ts';
 
@@ -68,7 +69,7 @@ const INSIDE = {
 const NAMES = Object.keys(LOADS) as Load[];
 
 const rounds = roundsOf(process.argv[2], 5);
-if (!existsSync('/usr/bin/socat')) throw new Error('socat is missing; install socat');
+if (missingPackage({ socat: SOCAT }) !== undefined) throw new Error('socat is missing; install socat');
 const folder = mkdtempSync(join(tmpdir(), 'enclaver-bench-'));
 const vsock = join(folder, 'vsock');
 const processes = new Pinned();
@@ -98,9 +99,9 @@ try {
     await ready(pinned([...NODE, relay, 'native', String(ours[port]), `${vsock}_${port}`]));
     const between = join(folder, `socat-${port}`);
     socat[port] = SOCAT_PORT + index;
-    pinned(['socat', `UNIX-LISTEN:${between},fork,backlog=1024`, `TCP:127.0.0.1:${port},nodelay`]);
+    pinned([SOCAT, `UNIX-LISTEN:${between},fork,backlog=1024`, `TCP:127.0.0.1:${port},nodelay`]);
     const listen = `TCP-LISTEN:${socat[port]},bind=127.0.0.1,reuseaddr,fork,backlog=1024,nodelay`;
-    pinned(['socat', listen, `UNIX-CONNECT:${between}`]);
+    pinned([SOCAT, listen, `UNIX-CONNECT:${between}`]);
     await answers(socat[port]);
   }
   const ways: Record<string, Record<number, number>> = {

@@ -1,6 +1,7 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MOST_CONNECTIONS } from '../harness/connections.ts';
+import { HAPROXY, missingPackage, NGINX, NGINX_STREAM, SOCAT } from '../harness/programs.ts';
 
 /** A relay under test: how it is started, listening at `port`, relaying to the Unix socket at `target`. */
 export interface Peer {
@@ -16,24 +17,15 @@ const SCREENING = ` accept-proxy
   tcp-request session reject if { src 10.0.0.0/8 }
   tcp-request session reject if !{ src 127.0.0.0/8 }`;
 
-const NGINX_STREAM = '/usr/lib/nginx/modules/ngx_stream_module.so';
-
-function found(program: string): string | undefined {
-  return ['/usr/sbin', '/usr/bin', '/usr/local/bin']
-    .map((folder) => join(folder, program))
-    .find((path) => existsSync(path));
-}
-
 function ours(name: string, kind: string): Peer {
   const program = join(import.meta.dirname, 'relay-process.ts');
   return { name, needs: undefined, command: (port, target) => [process.execPath, program, kind, String(port), target] };
 }
 
 function haproxy(name: string, bufferBytes: number, screens = false): Peer {
-  const program = found('haproxy');
   return {
     name,
-    needs: program ? undefined : 'haproxy',
+    needs: missingPackage({ haproxy: HAPROXY }),
     screens,
     command: (port, target, folder) => {
       const file = join(folder, `haproxy-${port}.cfg`);
@@ -53,16 +45,15 @@ listen l
   server s unix@${target}
 `,
       );
-      return [program as string, '-db', '-q', '-f', file];
+      return [HAPROXY, '-db', '-q', '-f', file];
     },
   };
 }
 
 function nginx(name: string, bufferBytes: number): Peer {
-  const program = found('nginx');
   return {
     name,
-    needs: !program ? 'nginx' : existsSync(NGINX_STREAM) ? undefined : 'libnginx-mod-stream',
+    needs: missingPackage({ nginx: NGINX, 'libnginx-mod-stream': NGINX_STREAM }),
     command: (port, target, folder) => {
       const file = join(folder, `nginx-${port}.conf`);
       // Without proxy_half_close nginx cuts an upload when its client has ended it.
@@ -89,18 +80,17 @@ stream {
 }
 `,
       );
-      return [program as string, '-c', file, '-p', folder];
+      return [NGINX, '-c', file, '-p', folder];
     },
   };
 }
 
 function socat(): Peer {
-  const program = found('socat');
   return {
     name: 'socat fork, 64 k',
-    needs: program ? undefined : 'socat',
+    needs: missingPackage({ socat: SOCAT }),
     command: (port, target) => [
-      program as string,
+      SOCAT,
       '-b65536',
       '-t30',
       `TCP-LISTEN:${port},bind=127.0.0.1,fork,reuseaddr,nodelay,backlog=4096`,

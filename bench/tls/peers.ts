@@ -1,5 +1,6 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { HAPROXY, missingPackage, NGINX, NGINX_STREAM } from '../harness/programs.ts';
 
 /** What ends TLS at a Unix socket, `key.pem` and `cert.pem` being in `folder`, and gives the plain bytes to the port `app`. */
 export interface Peer {
@@ -8,13 +9,9 @@ export interface Peer {
   command(path: string, app: number, folder: string): string[];
 }
 
-const HAPROXY = '/usr/sbin/haproxy';
-const NGINX = '/usr/sbin/nginx';
-const NGINX_STREAM = '/usr/lib/nginx/modules/ngx_stream_module.so';
-
 const haproxy: Peer = {
   name: 'haproxy behind the same relay',
-  needs: existsSync(HAPROXY) ? undefined : 'haproxy',
+  needs: missingPackage({ haproxy: HAPROXY }),
   command: (path, app, folder) => {
     const [file, pair] = [join(folder, 'haproxy.cfg'), join(folder, 'pair.pem')];
     writeFileSync(pair, `${readFileSync(join(folder, 'cert.pem'))}${readFileSync(join(folder, 'key.pem'))}`);
@@ -40,7 +37,7 @@ listen l
 
 const nginx: Peer = {
   name: 'nginx behind the same relay',
-  needs: existsSync(NGINX_STREAM) ? undefined : 'libnginx-mod-stream',
+  needs: missingPackage({ nginx: NGINX, 'libnginx-mod-stream': NGINX_STREAM }),
   command: (path, app, folder) => {
     const file = join(folder, 'nginx.conf');
     writeFileSync(
