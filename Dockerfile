@@ -62,4 +62,5 @@ ENTRYPOINT ["/opt/enclaver/node_modules/.bin/node", "/opt/enclaver/services/supe
 
 # Base of release images: `enclaver build` adds /enclave/application.eif and /enclave/enclaver.yaml
 FROM runtime AS enclaver
+RUN node_modules/.bin/node scripts/compile-cache.ts
 ENTRYPOINT ["/opt/enclaver/cli/bin/enclaver", "run", "--publish-all", "/enclave/application.eif"]
