@@ -2,28 +2,25 @@
  * Benchmarks beside what one would take instead, on this machine; `--help` says how. Progress goes to stderr, tables to stdout.
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Checkout } from './harness/checkout.ts';
 import { comparePart, comparisonTable } from './harness/compare.ts';
+import { writePage } from './harness/page.ts';
 import { type Part, parts } from './harness/parts.ts';
-import { plot } from './harness/plot.ts';
 import { runPart } from './harness/run-part.ts';
 import { summaryTable } from './harness/table.ts';
 import type { Result } from './results.ts';
 
 const HELP = `npm run bench -- [PART…] [--quick]              the table of all parts, or of those named
-npm run bench -- [PART…] --write                also into docs/performance.md, with its plot: all parts, on a quiet machine
+npm run bench -- [PART…] --write                also into docs/performance.md, with its plot; on a quiet machine
 npm run bench -- [PART…] --against REV [--pairs N]
                                                 each part here and in REV in turns (default 5 pairs); ends with 1 where here is worse
 
 ${parts.map(({ name, what }) => `  ${name.padEnd(10)} ${what}`).join('\n')}
 `;
 const ROOT = join(import.meta.dirname, '..');
-const PAGE = join(ROOT, 'docs/performance.md');
-const [BEGIN, END] = ['<!-- begin: npm run bench -- --write -->', '<!-- end -->'];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -59,17 +56,6 @@ async function measureAll(chosen: readonly Part[], quick: boolean): Promise<Map<
   return results;
 }
 
-function writePage(table: string, results: ReadonlyMap<string, readonly Result[]>): void {
-  const page = readFileSync(PAGE, 'utf8');
-  const [before, rest] = page.split(BEGIN) as [string, string];
-  const after = rest.slice(rest.indexOf(END));
-  writeFileSync(
-    PAGE,
-    `${before}${BEGIN}\n${machine()}; medians with the range.\n\n${table}\n\n![How much of each goal is reached](performance.svg)\n${after}`,
-  );
-  writeFileSync(join(ROOT, 'docs/performance.svg'), plot(results));
-}
-
 async function against(chosen: readonly Part[], revision: string, pairs: number): Promise<boolean> {
   await using other = await Checkout.of(ROOT, revision);
   let worse = false;
@@ -85,14 +71,13 @@ try {
   const chosen = chosenParts(positionals);
   const pairs = Number(values.pairs);
   if (!Number.isInteger(pairs) || pairs < 1) throw new Error(`--pairs is ${values.pairs}; it is a whole number from 1`);
-  if (values.write && (positionals.length > 0 || values.quick)) throw new Error('--write is of all parts in full');
+  if (values.write && values.quick) throw new Error('--write takes all rounds; leave --quick out');
   if (values.help) process.stdout.write(HELP);
   else if (values.against !== undefined) process.exitCode = (await against(chosen, values.against, pairs)) ? 1 : 0;
   else {
     const results = await measureAll(chosen, values.quick);
-    const table = summaryTable(results);
-    process.stdout.write(`${machine()}\n\n${table}\n`);
-    if (values.write) writePage(table, results);
+    process.stdout.write(`${machine()}\n\n${summaryTable(results)}\n`);
+    if (values.write) writePage(join(ROOT, 'docs'), machine(), results);
   }
 } catch (error) {
   process.stderr.write(`${(error as Error).message}\n`);

@@ -22,7 +22,7 @@ describe('npm run bench', function () {
     for (const [words, message] of [
       [['bus', '--pairs', 'many'], /^--pairs is many; it is a whole number from 1\n$/],
       [['bus', '--against', 'no-such-branch'], /^no-such-branch is no revision of this repository/],
-      [['bus', '--write'], /^--write is of all parts in full\n$/],
+      [['bus', '--quick', '--write'], /^--write takes all rounds; leave --quick out\n$/],
     ] as const) {
       const { status, stderr } = bench(...words);
       assert.equal(status, 2);
