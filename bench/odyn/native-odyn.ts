@@ -18,10 +18,10 @@ import { paths } from './paths.ts';
 /** The root has to be a mount: the starter of apps makes its own private. */
 const ENTER = [
   'mount --bind "$1" "$1" && mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev"',
-  'ip link set lo up && exec chroot "$1" /odyn/node --disable-sigusr1 /odyn/odyn.js',
+  'ip link set lo up && exec chroot "$1" /odyn/node --disable-sigusr1 --max-semi-space-size=1 /odyn/odyn.js',
 ].join(' && ');
 
-/** What init gives it. */
+/** What init gives it (`odyn/init/main.c`). */
 const ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
 
 /** A started one. */
