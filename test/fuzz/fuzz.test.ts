@@ -48,10 +48,18 @@ describe('fuzzing', function () {
     });
   }
 
+  const planted = { name: 'planted', language: 'typescript', path: join(import.meta.dirname, 'planted.ts') } as const;
+
   it('finds a fault that only shows step by step, since it is guided by what is covered', async () => {
-    const planted = { name: 'planted', language: 'typescript', path: join(import.meta.dirname, 'planted.ts') } as const;
     const { failure = '' } = await runFuzzer(planted, { args: ['-runs=1000000', '-seed=1'] });
     assert.match(failure, /the planted fault/);
     assert.match(failure, /Test unit written to \S+/);
+  });
+
+  it('counts the memory of the fuzzer, and not what the process that starts it has had', async () => {
+    const held = Buffer.alloc(512 * 1024 ** 2, 1);
+    const { failure = '' } = await runFuzzer(planted, { args: ['-runs=1000000', '-seed=1'] });
+    assert.ok(Number(/peak_rss_mb:\s+(\d+)/.exec(failure)?.[1]) < 400, failure);
+    assert.equal(held.at(-1), 1);
   });
 });
