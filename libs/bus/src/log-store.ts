@@ -18,6 +18,9 @@ const logCursorSchema = z.object({
   places: logPlacesSchema,
 });
 
+/** JetStream's error codes for a message to be deleted that is not there (server/errors.json). */
+const GONE: readonly number[] = [MESSAGE_NOT_FOUND, 10043, 10057];
+
 export type LogCursor = z.infer<typeof logCursorSchema>;
 
 export type StoredLog = Pick<StoredMsg, 'subject' | 'seq' | 'data'>;
@@ -78,9 +81,18 @@ export class LogStore {
     }
   }
 
-  /** Drops one enclave's messages up to a position, that one included. */
-  async drop(id: string, position: number): Promise<void> {
-    await this.#manager.streams.purge(LOG_STREAM, { filter: subjects.logs(id), seq: position + 1 });
+  /**
+   * Drops messages; one that is gone already is no error. One by one: nats-server before 2.9.15 does not count as free what a purge
+   * of one subject frees, and stores nothing any more when the sum of it is `max_file_store` (its pull request 3876).
+   */
+  async drop(positions: readonly number[]): Promise<void> {
+    for (const position of positions) {
+      try {
+        await this.#manager.streams.deleteMessage(LOG_STREAM, position, false);
+      } catch (error) {
+        if (!(error instanceof NatsError) || !GONE.includes(error.api_error?.err_code ?? 0)) throw error;
+      }
+    }
   }
 
   /** How far the sink `key` has come; undefined for a new one. A bus that is away is waited for. */

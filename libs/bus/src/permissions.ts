@@ -99,7 +99,7 @@ const remembers = (stream: string): Permissions => ({
 });
 
 /** Drops what is too much of one writer. Who writes a stream that drops its oldest can empty it anyway. */
-const thins = (stream: string): Permissions => ({ publish: [`$JS.API.STREAM.PURGE.${stream}`], subscribe: [] });
+const thins = (stream: string): Permissions => ({ publish: [`$JS.API.STREAM.MSG.DELETE.${stream}`], subscribe: [] });
 
 /** Watching a bucket makes a consumer with a name; no bucket has one that somebody must not lose. */
 const readsBucket = (bucket: string): Permissions => {

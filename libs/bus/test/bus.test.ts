@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'nats';
 import { Bus, BusError, type EnclaveEvent, type LogMessage } from '../src/index.ts';
 import { publishLines } from './log-lines.ts';
 import { NatsProcess } from './nats-process.ts';
@@ -154,6 +155,24 @@ describe('bus', () => {
     const followed: number[] = [];
     for await (const { lines } of watch) followed.push(...lines.map(({ sequence }) => sequence));
     assert.deepEqual(followed, [300]);
+  });
+
+  it('has the room again that dropped lines have taken, and takes ones that are gone for dropped', async () => {
+    const { url, user, password } = nats.credentials;
+    const connection = await connect({ servers: url, user, pass: password });
+    const manager = await connection.jetstreamManager();
+    const used = async (): Promise<number> => (await manager.getAccountInfo()).storage;
+    const id = 'e-0000000000dd';
+    const before = await used();
+    const text = 'x'.repeat(100_000);
+    const positions: number[] = [];
+    for (let sequence = 0; sequence < 10; sequence++)
+      positions.push(await publishLines(other, id, 'stdout', [{ sequence, time: '2026-01-01T00:00:00.000Z', text }]));
+    assert.ok((await used()) - before > 1_000_000);
+    await bus.logStore.drop(positions);
+    await bus.logStore.drop([...positions, 1_000_000]);
+    assert.ok((await used()) <= before, String(await used()));
+    await connection.close();
   });
 
   it('ends at once for an enclave that logged nothing', async () => {

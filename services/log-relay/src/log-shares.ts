@@ -7,8 +7,7 @@ import type { LogMetrics } from './log-metrics.ts';
 interface Stretch {
   readonly name: string;
   readonly id: string;
-  /** Last of them. */
-  position: number;
+  readonly positions: number[];
   bytes: number;
 }
 
@@ -57,11 +56,11 @@ export class LogShares {
     const size = bytes + limits.messageOverheadBytes;
     let stretch = this.#newest.get(name);
     if (stretch === undefined || stretch.id !== id || stretch.bytes >= limits.stretchBytes) {
-      stretch = { name, id, position, bytes: 0 };
+      stretch = { name, id, positions: [], bytes: 0 };
       this.#stretches.push(stretch);
       this.#newest.set(name, stretch);
     }
-    stretch.position = position;
+    stretch.positions.push(position);
     stretch.bytes += size;
     this.#bytes.set(name, (this.#bytes.get(name) ?? 0) + size);
     this.#total += size;
@@ -70,20 +69,16 @@ export class LogShares {
   }
 
   #cut(name: string, keep: number): void {
-    const dropped = new Map<string, number>();
     let bytes = 0;
     for (const stretch of this.#stretches.filter((each) => each.name === name)) {
       if ((this.#bytes.get(name) ?? 0) <= keep || stretch === this.#newest.get(name)) break;
-      dropped.set(stretch.id, stretch.position);
       bytes += stretch.bytes;
       this.#forget(stretch);
-    }
-    for (const [id, position] of dropped) {
       this.#dropping = this.#dropping
-        .then(() => this.#store.drop(id, position))
+        .then(() => this.#store.drop(stretch.positions))
         .catch((error: unknown) => {
           // The bus drops its oldest, then, whosever they are
-          this.#logger.warn({ enclave: id, err: error }, 'too much log, and it could not be dropped');
+          this.#logger.warn({ enclave: stretch.id, err: error }, 'too much log, and it could not be dropped');
         });
     }
     if (bytes === 0) return;
