@@ -18,9 +18,6 @@ const logCursorSchema = z.object({
   places: logPlacesSchema,
 });
 
-/** JetStream's error codes for a message to be deleted that is not there (server/errors.json). */
-const GONE: readonly number[] = [MESSAGE_NOT_FOUND, 10043, 10057];
-
 export type LogCursor = z.infer<typeof logCursorSchema>;
 
 export type StoredLog = Pick<StoredMsg, 'subject' | 'seq' | 'data'>;
@@ -82,16 +79,14 @@ export class LogStore {
   }
 
   /**
-   * Drops messages; one that is gone already is no error. One by one: nats-server before 2.9.15 does not count as free what a purge
-   * of one subject frees, and stores nothing any more when the sum of it is `max_file_store` (its pull request 3876).
+   * Drops a message; that it is gone already is no error. Not a purge of all of one enclave: nats-server before 2.9.15 does not count
+   * as free what a purge of one subject frees, and stores nothing any more when the sum of it is `max_file_store` (its pull request 3876).
    */
-  async drop(positions: readonly number[]): Promise<void> {
-    for (const position of positions) {
-      try {
-        await this.#manager.streams.deleteMessage(LOG_STREAM, position, false);
-      } catch (error) {
-        if (!(error instanceof NatsError) || !GONE.includes(error.api_error?.err_code ?? 0)) throw error;
-      }
+  async drop(position: number): Promise<void> {
+    try {
+      await this.#manager.streams.deleteMessage(LOG_STREAM, position, false);
+    } catch (error) {
+      if (!isGone(error)) throw error;
     }
   }
 
@@ -119,4 +114,13 @@ export class LogStore {
     this.#cursors ??= openBucket(this.#connection.jetstream(), LOG_SINK_BUCKET);
     return this.#cursors;
   }
+}
+
+/** Of a message to be deleted. "delete failed" is what other failures have for a code as well (server/errors.json; server/store.go). */
+function isGone(error: unknown): boolean {
+  if (!(error instanceof NatsError)) return false;
+  const { err_code: code, description = '' } = error.api_error ?? {};
+  return (
+    code === 10043 || (code === 10057 && /^(no message found|deleted message|stream store eof)$/i.test(description))
+  );
 }

@@ -169,8 +169,7 @@ describe('bus', () => {
     for (let sequence = 0; sequence < 10; sequence++)
       positions.push(await publishLines(other, id, 'stdout', [{ sequence, time: '2026-01-01T00:00:00.000Z', text }]));
     assert.ok((await used()) - before > 1_000_000);
-    await bus.logStore.drop(positions);
-    await bus.logStore.drop([...positions, 1_000_000]);
+    for (const position of [...positions, ...positions, 1_000_000]) await bus.logStore.drop(position);
     assert.ok((await used()) <= before, String(await used()));
     await connection.close();
   });

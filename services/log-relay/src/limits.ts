@@ -34,6 +34,8 @@ export const limits = {
   stretchBytes: 1024 * 1024,
   /** What nats-server keeps of a message beside its data: subject, header with its id, its own 30 bytes. */
   messageOverheadBytes: 160,
+  /** Messages that are to be dropped and could not be; beyond that the oldest are left to the bus. */
+  doomedMessages: 100_000,
   /** Sinks of one log-relay: each reads the whole log again. */
   sinks: 8,
   /** Of what was published last, for sinks that are close behind; some three times as much in memory. */

@@ -25,6 +25,8 @@ export class LogShares {
   readonly #newest = new Map<string, Stretch>();
   readonly #bytes = new Map<string, number>();
   #total = 0;
+  /** What is to be dropped still: what could not be stays for the next time. */
+  readonly #doomed: number[] = [];
   #dropping = Promise.resolve();
 
   constructor(store: LogStore, logger: Logger, metrics: LogMetrics) {
@@ -74,16 +76,30 @@ export class LogShares {
       if ((this.#bytes.get(name) ?? 0) <= keep || stretch === this.#newest.get(name)) break;
       bytes += stretch.bytes;
       this.#forget(stretch);
-      this.#dropping = this.#dropping
-        .then(() => this.#store.drop(stretch.positions))
-        .catch((error: unknown) => {
-          // The bus drops its oldest, then, whosever they are
-          this.#logger.warn({ enclave: stretch.id, err: error }, 'too much log, and it could not be dropped');
-        });
+      this.#doomed.push(...stretch.positions);
     }
     if (bytes === 0) return;
+    // Where none can be dropped for long
+    this.#doomed.splice(0, this.#doomed.length - limits.doomedMessages);
+    this.#dropping = this.#dropping
+      .then(() => this.#drop())
+      .catch((error: unknown) => {
+        // The bus drops its oldest, then, whosever they are
+        this.#logger.warn({ name, err: error }, 'too much log, and it could not be dropped');
+      });
     this.#metrics.dropped(name, bytes);
     this.#logger.info({ name, bytes }, 'more log than the share of one enclave: its oldest lines are dropped');
+  }
+
+  async #drop(): Promise<void> {
+    for (let next = this.#doomed.shift(); next !== undefined; next = this.#doomed.shift()) {
+      try {
+        await this.#store.drop(next);
+      } catch (error) {
+        this.#doomed.unshift(next);
+        throw error;
+      }
+    }
   }
 
   #forget(stretch: Stretch): void {

@@ -122,7 +122,7 @@ describe('sinks of the log-relay', () => {
     await stop(sinks);
     const dropped = await publish(['two', 'three']);
     await publish(['four']);
-    await bus.logStore.drop([dropped]);
+    await bus.logStore.drop(dropped);
     await start(`file:${folder}`);
     await until(async () => (await read('web.log')).includes('four'));
     const entries = (await read('web.log')).trimEnd().split('\n');

@@ -71,12 +71,9 @@ function fill(folder: string, inputs: readonly Buffer[]): string {
   return folder;
 }
 
-/** By a process between: one that is started has the most memory of whoever starts it as its own, and libFuzzer goes by that. */
-const BETWEEN = ['sh', '-c', '"$0" "$@"; exit $?'] as const;
-
 async function run({ program }: Built, args: readonly string[]): Promise<{ code: number | null; output: string }> {
-  const [command, ...words] = BETWEEN;
-  const child = spawn(command, [...words, program, ...args], { stdio: ['ignore', 'inherit', 'pipe'] });
+  // By a process between: one that is started takes over the peak memory of whoever starts it, and libFuzzer goes by that
+  const child = spawn('sh', ['-c', '"$0" "$@"; exit $?', program, ...args], { stdio: ['ignore', 'inherit', 'pipe'] });
   const [output, [code]] = await Promise.all([text(child.stderr), once(child, 'close')]);
   return { code, output };
 }
