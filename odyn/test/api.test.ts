@@ -92,14 +92,24 @@ describe('the attestation API', () => {
       }
     });
 
-    it('comes for a query, too, with base64 of either alphabet', async () => {
+    it('comes for a query with a nonce, too, in base64 of either alphabet', async () => {
       const nonce = Buffer.from('fbefbefbff', 'hex');
       for (const encoding of ['base64', 'base64url'] as const) {
-        const query = new URLSearchParams({ nonce: nonce.toString(encoding), public_key: pem });
+        const query = new URLSearchParams({ nonce: nonce.toString(encoding) });
         const response = await fetch(`${url}/v1/attestation?${query}`);
-        await verify(await response.bytes(), { nonce, publicKey: der });
+        await verify(await response.bytes(), { nonce });
       }
       await verify(await (await fetch(`${url}/v1/attestation`)).bytes());
+    });
+
+    it('comes for no query with a key or data, which anybody could have a fetcher of URLs ask for', async () => {
+      for (const [name, value] of [
+        ['public_key', pem],
+        ['user_data', 'AAAA'],
+      ] as const) {
+        const response = await fetch(`${url}/v1/attestation?${new URLSearchParams({ [name]: value })}`);
+        await failure(response, 400, 'API_FIELD');
+      }
     });
 
     it('comes as base64 in JSON only for who takes nothing else', async () => {
@@ -128,13 +138,15 @@ describe('the attestation API', () => {
       ['a number', { nonce: 1 }, 400, 'API_FIELD', /nonce/],
       ['no base64', { nonce: 'n%nce' }, 400, 'API_FIELD', /nonce is not base64/],
       ['base64 with wrong padding', { user_data: 'AAA==' }, 400, 'API_FIELD', /user_data is not base64/],
-      [
-        'the mark of attested TLS',
-        { user_data: Buffer.from('enclaver-attested-tls/1').toString('base64') },
-        400,
-        'API_FIELD',
-        /user_data has the value that marks the keys of attested TLS/,
-      ],
+      ...['enclaver-attested-tls/1', 'enclaver-attested-tls/1 and more', 'enclaver sealed value\0'].map(
+        (mark): [string, unknown, number, string, RegExp] => [
+          `the mark ${JSON.stringify(mark)}`,
+          { user_data: Buffer.from(mark).toString('base64') },
+          400,
+          'API_FIELD',
+          /user_data begins with a mark/,
+        ],
+      ),
       ['base64 with bits left over', { user_data: 'AB' }, 400, 'API_FIELD', /user_data is not base64/],
       ['no PEM', { public_key: 'AAAA' }, 400, 'API_FIELD', /no PEM block/],
       ['two PEM blocks', { public_key: pem + pem }, 400, 'API_FIELD', /2 PEM blocks/],

@@ -1,6 +1,6 @@
-import { ATTESTED_TLS_PURPOSE } from '@enclaver/attestation/attested';
 import type { AttestationFields, Nsm } from '@enclaver/attestation/nsm';
 import * as z from 'zod';
+import { isReserved } from '../nsm/user-data.ts';
 import { type Answer, bytesOrJson, type Call, readJson, readQuery } from './exchange.ts';
 import { base64Field, invalid, pemField } from './fields.ts';
 
@@ -13,9 +13,12 @@ const bodySchema = z.object({
 
 type Fields = z.output<typeof bodySchema>;
 
-/** A document for the fields of the query: for clients that have no body to give. */
+/**
+ * A document for a nonce alone: for clients that have no body to give. A program that fetches URLs for strangers would get them
+ * a document for a key of theirs otherwise, which is the right to everything that KMS gives this image.
+ */
 export async function attestByQuery(nsm: Nsm, { request, url }: Call): Promise<Answer> {
-  const document = await nsm.attest(parse(readQuery(url, ['nonce', 'user_data', 'public_key'])));
+  const document = await nsm.attest(parse(readQuery(url, ['nonce'])));
   return bytesOrJson(request, 'application/cbor', 'document', document);
 }
 
@@ -33,11 +36,11 @@ function parse({ nonce, user_data: userData, public_key: publicKey }: Fields): A
   };
 }
 
-/** Whoever lets clients choose what is attested must not make certificates of attested TLS for them. Throws API_FIELD. */
+/** Throws API_FIELD. */
 function ownUserData(bytes: Uint8Array): Uint8Array {
-  if (Buffer.from(ATTESTED_TLS_PURPOSE).compare(bytes) !== 0) return bytes;
+  if (!isReserved(bytes)) return bytes;
   throw invalid(
-    'user_data has the value that marks the keys of attested TLS',
-    'give another value, such as a longer one',
+    'user_data begins with a mark of documents that odyn makes for itself',
+    'begin with something else, such as the name of the application',
   );
 }

@@ -2,10 +2,9 @@ import { createHash } from 'node:crypto';
 import { AttestationError, verifyDocument } from '@enclaver/attestation';
 import type { Nsm } from '@enclaver/attestation/nsm';
 import { parseDocument } from '@enclaver/attestation/parse';
+import { SEALED_VALUE_PURPOSE } from '../nsm/user-data.ts';
 import { StoreError } from './store-error.ts';
 
-/** First bytes of a document's user data: it is about a sealed value and nothing else. */
-const PURPOSE = Buffer.from('enclaver sealed value\0');
 const IMAGE = 0;
 const SIGNER = 8;
 
@@ -71,5 +70,5 @@ export class Author {
 
 function userData(name: string, sealed: Uint8Array): Buffer {
   const digest = createHash('sha256').update(`${name}\0`).update(sealed).digest();
-  return Buffer.concat([PURPOSE, digest]);
+  return Buffer.concat([Buffer.from(SEALED_VALUE_PURPOSE), digest]);
 }
