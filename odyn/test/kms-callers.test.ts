@@ -8,19 +8,34 @@ describe('KMS proxy: whose requests are taken (D10)', () => {
   const call = (world: KmsWorld, credentials: Credentials, systemClockOffset = 0) =>
     sdk(world, credentials, { systemClockOffset }).send(new GenerateRandomCommand({ NumberOfBytes: 1 }));
 
-  it('those of the local pair, of the image and of the instance, whether odyn has asked for these already or not', async () => {
+  const MAY_ASK = 'egress: { allow: ["169.254.169.254"] }\n';
+
+  it('those of the local pair, of the image and, where the app may ask for these, of the instance', async () => {
     await using world = await KmsWorld.start();
     const image = { accessKeyId: 'placeholder', secretAccessKey: 'x' };
-    const kms = await world.openKms({ env: { AWS_ACCESS_KEY_ID: 'placeholder', AWS_SECRET_ACCESS_KEY: 'x' } });
+    const kms = await world.openKms({
+      env: { AWS_ACCESS_KEY_ID: 'placeholder', AWS_SECRET_ACCESS_KEY: 'x' },
+      manifest: world.manifest(world.manifestText + MAY_ASK),
+    });
+    // Before odyn has asked for them itself
     await call(world, INSTANCE);
     await call(world, image);
     await call(world, localOf(kms));
     assert.deepEqual(world.emulator.asked, Array(3).fill('GenerateRandom'));
   });
 
+  it('not those of the instance where egress keeps the app from it: the parent, which has them, could sign for a fetcher of URLs', async () => {
+    await using world = await KmsWorld.start();
+    for (const egress of ['', 'egress: { allow: ["**"] }\n']) {
+      const kms = await world.openKms({ manifest: world.manifest(world.manifestText + egress) });
+      await call(world, localOf(kms));
+      await rejects(call(world, INSTANCE), 'UnrecognizedClientException');
+    }
+  });
+
   it('no others', async () => {
     await using world = await KmsWorld.start();
-    const local = localOf(await world.openKms());
+    const local = localOf(await world.openKms({ manifest: world.manifest(world.manifestText + MAY_ASK) }));
     await rejects(call(world, { ...local, secretAccessKey: 'wrong' }), 'InvalidSignatureException', /does not fit/);
     await rejects(call(world, { ...local, sessionToken: 'one too many' }), 'UnrecognizedClientException');
     await rejects(call(world, { ...INSTANCE, sessionToken: 'another' }), 'UnrecognizedClientException');

@@ -1,6 +1,6 @@
 import { Policy, parseDestination } from '@enclaver/egress-policy';
 import type { Manifest } from '@enclaver/manifest';
-import { type Environment, metadataUrl } from './credentials/source.ts';
+import { credentialUrl, type Environment, metadataUrl, portOf } from './credentials/source.ts';
 
 /** Variables by which AWS's SDKs find credentials. */
 const SOURCES = [
@@ -25,7 +25,15 @@ export function findsNoCredentials(
   hasFile: (name: string) => boolean,
 ): boolean {
   if (SOURCES.some((name) => env[name]) || PROFILES.some(hasFile)) return false;
-  if (egress === undefined || env.AWS_EC2_METADATA_DISABLED?.toLowerCase() === 'true') return true;
-  const { hostname, port } = metadataUrl(env);
-  return !new Policy(egress).decide(parseDestination(hostname, Number(port || 80))).allowed;
+  return env.AWS_EC2_METADATA_DISABLED?.toLowerCase() === 'true' || !reaches(egress, metadataUrl(env));
+}
+
+/** Whether the app itself may ask where odyn asks for credentials, and so may sign with them. */
+export function reachesCredentials(env: Environment, egress: Manifest['egress']): boolean {
+  const url = credentialUrl(env);
+  return url !== undefined && reaches(egress, url);
+}
+
+function reaches(egress: Manifest['egress'], url: URL): boolean {
+  return egress !== undefined && new Policy(egress).decide(parseDestination(url.hostname, portOf(url))).allowed;
 }

@@ -10,8 +10,8 @@ import type { KmsEnvironment } from '../launcher/environment.ts';
 import { limits } from '../limits.ts';
 import type { OdynLog } from '../logs/odyn-log.ts';
 import { OdynError } from '../odyn-error.ts';
-import { findsNoCredentials } from './app-credentials.ts';
-import { makeLocalCredentials } from './caller/signers.ts';
+import { findsNoCredentials, reachesCredentials } from './app-credentials.ts';
+import { makeLocalCredentials, Signers } from './caller/signers.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { CredentialCache } from './credentials/credential-cache.ts';
 import type { Credentials } from './credentials/credentials.ts';
@@ -107,15 +107,16 @@ export class Kms {
   }
 
   async #openProxy(port: number): Promise<void> {
-    const { env, log } = this.#options;
+    const { env, manifest, log } = this.#options;
     const image = imageCredentials(env);
+    const fetched = reachesCredentials(env, manifest.egress) ? this.#credentials : undefined;
     this.#proxy = await KmsProxy.open({
       port,
       sender: this.#sender,
       recipient: this.#recipient,
       credentials: this.#credentials,
       clock: new ClockWatch(log),
-      signers: image === undefined ? [this.#local] : [this.#local, image],
+      signers: new Signers(image === undefined ? [this.#local] : [this.#local, image], fetched),
       log,
     });
   }

@@ -29,7 +29,7 @@ export async function checkCaller(
     throw new CallerError(
       'UnrecognizedClientException',
       'these credentials are none that the KMS proxy takes: sign with ENCLAVER_KMS_ACCESS_KEY_ID and ' +
-        'ENCLAVER_KMS_SECRET_ACCESS_KEY, or with those of the image or the instance',
+        'ENCLAVER_KMS_SECRET_ACCESS_KEY, with those of the image, or with those of the instance where egress lets the app ask for them',
     );
   }
   if (!isSame(await signatureFor(request, found, credentials), found.signature)) {

@@ -12,10 +12,13 @@ export function makeLocalCredentials(): Credentials {
 /** Whose signatures the proxy takes. */
 export class Signers {
   readonly #own: readonly Credentials[];
-  readonly #cache: CredentialCache;
+  readonly #cache: CredentialCache | undefined;
 
-  /** @param own the local pair, and that of the image where it carries one */
-  constructor(own: readonly Credentials[], cache: CredentialCache) {
+  /**
+   * @param own the local pair, and that of the image where it carries one
+   * @param cache what odyn has fetched, where the app can ask the same source: the parent knows these as well
+   */
+  constructor(own: readonly Credentials[], cache: CredentialCache | undefined) {
     this.#own = own;
     this.#cache = cache;
   }
@@ -23,12 +26,12 @@ export class Signers {
   /** The app may have asked the instance itself, and after we did. */
   async find(accessKeyId: string): Promise<Credentials | undefined> {
     const known = this.#known(accessKeyId);
-    if (known !== undefined) return known;
+    if (known !== undefined || this.#cache === undefined) return known;
     await this.#cache.renew();
     return this.#known(accessKeyId);
   }
 
   #known(accessKeyId: string): Credentials | undefined {
-    return this.#own.find((each) => each.accessKeyId === accessKeyId) ?? this.#cache.find(accessKeyId);
+    return this.#own.find((each) => each.accessKeyId === accessKeyId) ?? this.#cache?.find(accessKeyId);
   }
 }

@@ -36,7 +36,7 @@ export function metadataUrl(env: Environment): URL {
 }
 
 /** Where credentials are asked for; undefined when the image carries them. @throws KmsError KMS_CREDENTIALS */
-function credentialUrl(env: Environment): URL | undefined {
+export function credentialUrl(env: Environment): URL | undefined {
   return fromImage(env) === undefined ? (containerUrl(env) ?? metadataUrl(env)) : undefined;
 }
 
@@ -63,5 +63,9 @@ export function credentialSource(
 export function credentialDestinations(env: Environment): string[] {
   const url = credentialUrl(env);
   if (url === undefined) return [];
-  return [`${url.hostname}:${url.port || (url.protocol === 'https:' ? 443 : 80)}`];
+  return [`${url.hostname}:${portOf(url)}`];
+}
+
+export function portOf({ port, protocol }: URL): number {
+  return Number(port || (protocol === 'https:' ? 443 : 80));
 }

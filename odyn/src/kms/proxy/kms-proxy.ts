@@ -9,10 +9,9 @@ import { isAttested, openAnswer, withRecipient } from '../attested-action.ts';
 import { checkCaller } from '../caller/caller-check.ts';
 import { CallerError } from '../caller/caller-error.ts';
 import { receive } from '../caller/received-request.ts';
-import { Signers } from '../caller/signers.ts';
+import type { Signers } from '../caller/signers.ts';
 import type { ClockWatch } from '../clock-watch.ts';
 import type { CredentialCache } from '../credentials/credential-cache.ts';
-import type { Credentials } from '../credentials/credentials.ts';
 import { readObject } from '../json.ts';
 import { KmsError, reasonOf } from '../kms-error.ts';
 import type { KmsCall, KmsSender } from '../kms-sender.ts';
@@ -26,8 +25,7 @@ export interface KmsProxyOptions {
   readonly recipient: Recipient;
   readonly credentials: CredentialCache;
   readonly clock: ClockWatch;
-  /** Whose signatures are taken beside those with the credentials of the instance. */
-  readonly signers: readonly Credentials[];
+  readonly signers: Signers;
   readonly log: OdynLog;
 }
 
@@ -49,12 +47,10 @@ export interface KmsCounts {
 export class KmsProxy {
   readonly counts: KmsCounts = { kmsAttested: 0, kmsForwarded: 0, kmsRefused: 0, kmsFailed: 0 };
   readonly #options: KmsProxyOptions;
-  readonly #signers: Signers;
   readonly #server: Server;
 
   private constructor(options: KmsProxyOptions) {
     this.#options = options;
-    this.#signers = new Signers(options.signers, options.credentials);
     this.#server = createServer(
       {
         maxHeaderSize: limits.kmsHeaderBytes,
@@ -101,7 +97,7 @@ export class KmsProxy {
     try {
       const body = await readRequest(request);
       const received = receive(request.method ?? '', request.url ?? '', request.rawHeaders, body);
-      const region = await checkCaller(received, this.#signers);
+      const region = await checkCaller(received, this.#options.signers);
       await this.#carryOut(action, callOf(received, region, request.rawHeaders), response, gone.signal);
     } catch (error) {
       if (gone.signal.aborted) return;
