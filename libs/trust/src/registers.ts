@@ -67,7 +67,7 @@ export function entriesOf(pcrs: Pcrs): [Register, string][] {
  * code that the holder of the certificate's key has signed). PCR1 alone leaves the app open, PCR2 alone what runs it, PCR3 and
  * PCR4 say nothing of the image.
  */
-export function nameImage(chosen: Iterable<Register>): boolean {
+export function nameImage(chosen: Iterable<string>): boolean {
   const set = new Set(chosen);
   return set.has('PCR0') || set.has('PCR8') || (set.has('PCR1') && set.has('PCR2'));
 }

@@ -236,6 +236,32 @@ const cases: [name: string, statements: Json[], expected: FindingId[], pcrs?: Pc
     [allow(), plain({ Action: 'kms:Decrypt' }), deny({ StringNotEquals: { [key('PCR0')]: A } })],
     [],
   ],
+  ...['PCR1', 'PCR3', 'PCR16'].map((register): [string, Json[], FindingId[]] => [
+    `Deny of other values of ${register}, which many images have`,
+    [allow(), plain({ Action: 'kms:Decrypt' }), deny({ StringNotEquals: { [key(register)]: A } })],
+    ['image-not-named'],
+  ]),
+  [
+    'Deny of other values of PCR1 and of PCR2, a statement each',
+    [
+      allow(),
+      plain({ Action: 'kms:Decrypt' }),
+      deny({ StringNotEquals: { [key('PCR1')]: A } }),
+      deny({ StringNotEquals: { [key('PCR2')]: B } }),
+    ],
+    [],
+  ],
+  [
+    'Deny for another key',
+    [allow(), plain({ Action: 'kms:Decrypt' }), deny({}, { Resource: 'arn:aws:kms:eu-west-1:111122223333:key/1' })],
+    ['unattested-use'],
+  ],
+  [
+    'Deny of a register for what carries no document',
+    [allow(), plain({ Action: 'kms:Put*' }), deny({ StringNotEquals: { [key('PCR3')]: A } }, { Action: 'kms:*' })],
+    [],
+  ],
+  ['the role makes a replica', [allow(), plain({ Action: 'kms:ReplicateKey' })], ['enclave-role-can-change-policy']],
   [
     'Deny that covers a part of a hole',
     [allow(), plain({}), deny({ StringNotEquals: { [key('PCR0')]: A } })],

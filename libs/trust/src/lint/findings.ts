@@ -135,17 +135,18 @@ export const findingKinds = {
   'account-can-change-policy': {
     severity: 'note',
     why: 'the account, by root or by whom IAM lets, can replace this policy at any time',
-    remedy: 'guard kms:PutKeyPolicy in IAM and by a service control policy; keep the key in an account of its own',
+    remedy:
+      'guard kms:PutKeyPolicy and kms:ReplicateKey in IAM and by a service control policy; keep the key in an account of its own',
   },
   'enclave-role-can-change-policy': {
     severity: 'error',
     why: 'the parent instance has the credentials of this role and could write a policy without attestation',
-    remedy: 'take kms:PutKeyPolicy (and kms:*) away from the role',
+    remedy: 'take kms:PutKeyPolicy, kms:ReplicateKey (and kms:*) away from the role',
   },
   'role-can-change-policy': {
     severity: 'warning',
     why: 'who has this principal can write a policy without attestation; a CI role must not',
-    remedy: 'leave kms:PutKeyPolicy to a role that people take up for it',
+    remedy: 'leave kms:PutKeyPolicy and kms:ReplicateKey to a role that people take up for it',
   },
   'enclave-role-can-grant': {
     severity: 'error',

@@ -17,6 +17,8 @@ export interface Statement {
   /** Undefined where the statement has none. */
   actions: readonly string[] | undefined;
   notActions: readonly string[] | undefined;
+  /** Of `Resource`; undefined where the statement has none. */
+  resources: readonly string[] | undefined;
   hasResource: boolean;
   conditions: readonly Condition[];
 }
@@ -86,6 +88,7 @@ function toStatement(given: z.output<typeof statementSchema>, index: number): St
     notPrincipal: given.NotPrincipal !== undefined,
     actions: given.Action,
     notActions: given.NotAction,
+    resources: given.Resource,
     hasResource: given.Resource !== undefined || given.NotResource !== undefined,
     conditions: Object.entries(given.Condition ?? {}).flatMap(([operator, keys]) =>
       Object.entries(keys).map(([key, values]) => ({ ...parseOperator(operator), key, values })),
