@@ -108,6 +108,16 @@ describe('signed statements', () => {
     assert.deepEqual(openEnvelope(envelope, other.key), statement);
   });
 
+  it('opens one as large as the SBOM of a system', () => {
+    const sbom = {
+      ...statement,
+      predicateType: 'https://cyclonedx.org/bom',
+      predicate: { bom: 'x'.repeat(17_000_000) },
+    };
+    const envelope = parseEnvelope(bytesOf(envelopeOf(sbom, [privateKey])));
+    assert.ok(openEnvelope(envelope, key).predicateType === sbom.predicateType);
+  });
+
   it('refuses another key, a changed payload, and a signature of the payload alone', () => {
     const envelope = envelopeOf(statement, [privateKey]);
     assert.throws(() => openEnvelope(envelope, keyPair().key), code('SIGNATURE_INVALID'));
@@ -140,6 +150,8 @@ describe('signed statements', () => {
       { ...envelope, signatures: [] },
       { ...envelope, signatures: many },
       { ...envelope, payload: '%' },
+      { ...envelope, payload: 'QUJDRA' },
+      { ...envelope, payload: 'QU==JDRA' },
       { ...envelope, payload: undefined },
       [envelope],
       null,
