@@ -39,6 +39,18 @@ describe('capacity of a host', () => {
     await assert.rejects(run('b', 1, 200), { code: 'HOST_FULL', message: /^1 enclaves asked for, 0 of 1 free/ });
   });
 
+  it('is bounded in enclaves by the supervisor, too, whatever the host has', async () => {
+    await host.restart({ enclaves: 1 });
+    const { id } = await run('a', 1, 300);
+    await assert.rejects(run('b', 1, 300), {
+      code: 'TOO_MANY_ENCLAVES',
+      message: '1 enclaves run already; no more are allowed',
+    });
+    await host.supervisor.handlers.stop({ id, graceMs: 0 });
+    await host.gone(id);
+    await run('b', 1, 300);
+  });
+
   it('is not given twice to two that ask at the same time', async () => {
     host.backend.host = { cpus: { total: 2, remedy: '' } };
     const asked = await Promise.allSettled(['a', 'b', 'c'].map((name) => run(name, 2, 300)));

@@ -14,6 +14,14 @@ describe('stop of an enclave', () => {
     assert.equal((await host.until('stopping')).data.graceMs, 1234);
   });
 
+  it('gives the app 10 s where it names no time', async () => {
+    const { id } = await host.runTo('ready');
+    host.machine.onControl = () => host.machine.say({ status: 'signaled', signal: 'SIGTERM' });
+    await host.supervisor.handlers.stop({ id });
+    await host.until('exited');
+    assert.deepEqual(host.machine.controls, [{ command: 'stop', graceMs: 10_000 }]);
+  });
+
   it('ends the machine of an app that does not stop', async () => {
     await host.restart({ graceExtraMs: 50 });
     const { id } = await host.runTo('ready');
