@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { figure } from '../../bench/harness/table.ts';
+import { judge } from '../../bench/harness/verdict.ts';
+import type { Result } from '../../bench/results.ts';
+import { summarize } from '../../bench/statistics.ts';
 import { codeSpans, missingTests, tables } from './tables.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -37,18 +41,33 @@ async function sourceValues(cell: string): Promise<number[]> {
   });
 }
 
-const performance = readFileSync(join(root, 'docs/performance.md'), 'utf8');
+const performance = JSON.parse(readFileSync(join(root, 'docs/performance.json'), 'utf8')) as Record<
+  string,
+  { results: readonly Result[] }
+>;
 
-/** A figure of a benchmark, that docs/performance.md has as well, keeps what is promised: a rate is at least that, all else at most. */
-function holdMeasured(measured: string, promised: string, shownBy: string): void {
-  assert.ok(codeSpans(shownBy)[0]?.startsWith('bench/'), shownBy);
-  const figure = new RegExp(`(?<![\\d.,])${measured.replaceAll('.', '\\.')}(?![\\d,]|\\.\\d)`);
-  assert.ok(figure.test(performance), `docs/performance.md does not have ${measured} (any more): take its new figure`);
-  const [found, most] = [measured, promised].map((text) => Number.parseFloat(text.replaceAll(',', ''))) as [
-    number,
-    number,
-  ];
-  assert.ok(promised.endsWith(' a second') ? found >= most : found <= most, `${measured} beside ${promised}`);
+/** Ours as its benchmark has it, and its goal: beside others so many times what they take, else a figure. */
+function measuredOf(part: string, metric: string): { ours: number; goal: number; isKept: boolean } {
+  const result =
+    performance[part]?.results.find((each) => each.metric === metric) ??
+    assert.fail(`docs/performance.json has no ${metric} of ${part}`);
+  const { goal, samples, better } = result;
+  assert.ok(goal !== undefined, `${metric} of ${part} has no goal`);
+  const [ours = [], theirs = []] = Object.values(samples);
+  const isKept = (judge(result).reached ?? 0) >= 1;
+  if ('value' in goal) return { ours: summarize(ours).median, goal: goal.value, isKept };
+  assert.equal(better, 'less', `${metric}: what is promised of a ratio is how much more it may take`);
+  const ratios = ours.map((value, round) => value / (theirs[round] ?? Number.NaN));
+  return { ours: summarize(ratios).median, goal: 1 / goal.ratio, isKept };
+}
+
+/** A figure is the last one of that metric, of the benchmark that is named, whose goal is what is promised, and which is kept. */
+function holdMeasured(measured: string, metric: string, promised: string, shownBy: string): void {
+  const [, part = ''] = /^bench\/(\w+)\/main\.ts$/.exec(codeSpans(shownBy)[0] ?? '') ?? [];
+  const { ours, goal, isKept } = measuredOf(part, metric);
+  assert.equal(measured.replaceAll(',', ''), figure(ours), `${metric}: take its new figure`);
+  assert.equal(Number.parseFloat(promised.replaceAll(',', '')), goal);
+  assert.ok(isKept, `${measured} beside ${promised}`);
 }
 
 describe('SPECIFICATION.md', () => {
@@ -60,8 +79,8 @@ describe('SPECIFICATION.md', () => {
     it(`${what}: ${number}`, async () => {
       assert.deepEqual(missingTests(shownBy), []);
       if (source === '–') return assert.equal(number, '0');
-      const [, measured] = /^measured: ([\d,.]+)$/.exec(source) ?? [];
-      if (measured !== undefined) return holdMeasured(measured, number, shownBy);
+      const [, measured, metric = ''] = /^measured: ([\d,.]+), `([^`]+)`$/.exec(source) ?? [];
+      if (measured !== undefined) return holdMeasured(measured, metric, number, shownBy);
       for (const value of await sourceValues(source)) assert.equal(value, amountOf(number));
     });
   }
