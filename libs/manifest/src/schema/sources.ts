@@ -27,8 +27,12 @@ export const sources = z
       'The image of the application.',
       `an image reference (${REFERENCE}), docker-archive:PATH, oci-archive:PATH[:REFERENCE] or oci:PATH[:REFERENCE]`,
     ),
-    odyn: reference('Image that the enclave runtime is taken from. Without it, the runtime of this release.').nullish(),
-    supervisor: reference('The name of `odyn` up to version 0.6.0. Only one of the two may be given.').nullish(),
+    odyn: reference(
+      'Image that the enclave runtime is taken from. Without it, the runtime of this release. Refused at build in this release.',
+    ).nullish(),
+    supervisor: reference(
+      'The name of `odyn` up to version 0.6.0. Only one of the two may be given. Refused at build in this release.',
+    ).nullish(),
     sleeve: reference('Base of the release image. Without it, the one of this release.').nullish(),
     wrapper: reference('The name of `sleeve` up to version 0.6.0. Only one of the two may be given.').nullish(),
   })

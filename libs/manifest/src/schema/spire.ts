@@ -21,7 +21,7 @@ export const spire = z
       .meta({ default: DEFAULT_WORKLOAD_API_ADDR })
       .nullish(),
   })
-  .meta({ description: 'SPIFFE identity for the application.', allowed: 'a map' });
+  .meta({ description: 'SPIFFE identity for the application. Refused at build in this release.', allowed: 'a map' });
 
 export interface Spire {
   serverAddr: string;
