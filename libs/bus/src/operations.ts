@@ -184,7 +184,7 @@ export const operations = {
     },
     stop: {
       means:
-        'stops an enclave: SIGTERM to the app, SIGKILL after the grace time, then the machine; answers once that has begun, and cancels a restart that is to come',
+        'stops an enclave: the stop signal of its image to the app, SIGKILL after the grace time, then the machine; answers once that has begun, and cancels a restart that is to come',
       request: z.object({ id: z.string(), graceMs: graceMs.optional() }),
       response: z.object({ enclave: enclaveRecordSchema }),
     },

@@ -105,7 +105,7 @@ export function encodeStatus(status: EnclaveStatus): Buffer {
 }
 
 /**
- * Request from the parent on the same connection: stop the app (SIGTERM, then SIGKILL after the grace time).
+ * Request from the parent on the same connection: stop the app (the image's stop signal, then SIGKILL after the grace time).
  * The original has no such message; a parent that sends none gets the original's behaviour.
  */
 const controlSchema = z.strictObject({
