@@ -30,6 +30,9 @@ function* blob(bytes: number): Generator<Buffer> {
   }
 }
 
+/** Whom docs/services.md names, and who is in the enclave, or of another kind of machine than this one. */
+const BY_MACHINE = ['odyn', 'vhost-device-vsock', 'qemu-system-x86_64', 'qemu-system-aarch64'];
+
 /** What the app got through the proxy. */
 interface Answer {
   status: number;
@@ -335,6 +338,9 @@ describe('traffic through a booted enclave', function () {
           rows.some((row) => row.by.includes(by) && row.at.test(at)),
           `${by} listens at ${at}, which docs/services.md does not say`,
         );
+      const there = new Set([...listening.map(({ by }) => by), ...BY_MACHINE]);
+      const absent = rows.flatMap(({ by }) => by).filter((by) => !there.has(by));
+      assert.deepEqual(absent, [], 'docs/services.md names who is not of this stack');
       const ports = (name: string) =>
         listening.flatMap(({ by, at }) => (by === name && /^tcp 127\.0\.0\.1:(\d+)$/.exec(at)?.[1]) || []);
       assert.deepEqual(ports('outer-proxy').map(Number).sort(), [Number(new URL(app).port), toldPort, httpPort].sort());
