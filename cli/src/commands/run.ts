@@ -20,6 +20,8 @@ import { openOrStartSession, stackRuns } from '../session.ts';
 
 interface RunOptions extends EnclaveOptions {
   file?: string;
+  verifyBeforeRun?: string;
+  key?: string;
 }
 
 export function addRun(program: Command): void {
@@ -29,7 +31,8 @@ export function addRun(program: Command): void {
     .description(
       'Runs an enclave and shows what its app writes. SIGINT and SIGTERM stop the app; a second one does not wait.\n' +
         'With --restart it goes on with the enclave that follows, until one ends for good.\n' +
-        'Without a running stack it starts a private one and takes it down again; on Nitro a release image runs as a container.\n' +
+        'Without a running stack it starts a private one and takes it down again; on Nitro a release image runs as a container,\n' +
+        'unless it is to be verified first.\n' +
         `Exit code: the app's own; ${exitCodes.signaled} the app was killed by a signal; ${exitCodes.fatal} it could not be started;\n` +
         `${exitCodes.interrupted} interrupted; ${exitCodes.untrusted} not the expected image; ${exitCodes.failure} any other failure; ${exitCodes.usage} wrong usage.`,
     )
@@ -70,7 +73,8 @@ async function run(image: string | undefined, options: RunOptions): Promise<void
   const target = await runTargetOf(image, options.file);
   // Not even a stack is started for a file that is not the expected one
   if (target.eif !== undefined && expected !== undefined) checkMeasurements(expected, await measureEif(target.eif));
-  const nitro = target.image === undefined ? undefined : nitroParent(process.env);
+  // The command in an image that nobody has checked checks nothing: with an expectation a stack of ours measures and starts
+  const nitro = target.image === undefined || expected !== undefined ? undefined : nitroParent(process.env);
   if (target.image !== undefined && nitro !== undefined && !(await stackRuns())) {
     const { runReleaseContainer } = await import('../release-container/release-container.ts');
     process.exitCode = await runReleaseContainer(target.image, options, nitro);

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { ConnectionLimits, PublishedPort, RestartPolicy } from '@enclaver/bus';
 import type { ContainerCreateOptions } from 'dockerode';
 import { CliError } from '../cli-error.ts';
@@ -19,8 +18,6 @@ export interface EnclaveOptions {
   restart?: RestartPolicy;
   /** Milliseconds. */
   startTimeout?: number;
-  verifyBeforeRun?: string;
-  key?: string;
 }
 
 export interface ImageConfig {
@@ -35,9 +32,6 @@ export interface ImageConfig {
 const SECCOMP = new URL('../../../deploy/compose/seccomp.json', import.meta.url);
 /** Options that the command of the original has as well. */
 const THEIRS = ['--cpu-count', '--memory-mb'];
-/** Where files of this machine appear inside. */
-const EXPECTED = '/enclave/expected.json';
-const KEY = '/enclave/cosign.pub';
 
 /**
  * The container of a release image on Nitro. It gets the device and a seccomp profile that lets AF_VSOCK through, which the
@@ -49,8 +43,6 @@ export function containerConfig(
   parent: NitroParent,
 ): ContainerCreateOptions {
   const ports = publishedPorts(image, options);
-  const { verifyBeforeRun, key } = options;
-  const files = Object.entries({ [EXPECTED]: verifyBeforeRun, [KEY]: key });
   return {
     Image: image.id,
     Cmd: commandArguments(image, options),
@@ -66,24 +58,19 @@ export function containerConfig(
           : [],
       SecurityOpt: ['no-new-privileges', `seccomp=${readFileSync(SECCOMP, 'utf8')}`],
       PortBindings: bindings(ports),
-      Binds: [
-        ...files.flatMap(([inside, file]) => (file === undefined ? [] : [`${resolve(file)}:${inside}:ro`])),
-        ...(parent.emulated === undefined ? [] : [`${parent.emulated}:${parent.emulated}`]),
-      ],
+      Binds: parent.emulated === undefined ? [] : [`${parent.emulated}:${parent.emulated}`],
     },
   };
 }
 
 function commandArguments({ ours }: ImageConfig, options: EnclaveOptions): string[] {
-  const { cpuCount, memoryMb, debug, limit = {}, name, restart, startTimeout, verifyBeforeRun, key } = options;
+  const { cpuCount, memoryMb, debug, limit = {}, name, restart, startTimeout } = options;
   const values = Object.entries({
     '--cpu-count': cpuCount,
     '--memory-mb': memoryMb,
     '--name': name,
     '--restart': restart === undefined ? undefined : formatRestart(restart),
     '--start-timeout': startTimeout === undefined ? undefined : `${Math.ceil(startTimeout / 1000)}s`,
-    '--verify-before-run': verifyBeforeRun === undefined ? undefined : EXPECTED,
-    '--key': key === undefined ? undefined : KEY,
   });
   const bounds = formatLimits(limit).map((bound) => ['--limit', bound] as const);
   const given = [...values.filter(([, value]) => value !== undefined), ...bounds];
