@@ -8,6 +8,7 @@ import { CliError } from './cli-error.ts';
 import { exitCodes } from './exit-codes.ts';
 import { formatFailure } from './output/failure.ts';
 import { busFile, defaultStackDir } from './stack/locations.ts';
+import { checkStackFolder } from './stack/stack-folder.ts';
 
 const SOURCE = 'enclaver/cli';
 
@@ -22,7 +23,9 @@ export interface Session extends AsyncDisposable {
 async function runningBus(): Promise<Bus | undefined> {
   const given = process.env.ENCLAVER_BUS;
   if (given !== undefined) return await Bus.connect({ source: SOURCE, credentials: given });
-  return await connectTo(busFile(defaultStackDir()));
+  const dir = defaultStackDir();
+  await checkStackFolder(dir);
+  return await connectTo(busFile(dir));
 }
 
 /** The bus that a credentials file leads to; undefined where there is no file, or one that a killed stack left. */

@@ -4,6 +4,7 @@ import { writeCredentials, writeServerConfig } from '../stack/bus-files.ts';
 import { type Owner, prepareForContainers } from '../stack/container-folders.ts';
 import { defaultDataDir, defaultStackDir } from '../stack/locations.ts';
 import { makePrivateFolder } from '../stack/private-folder.ts';
+import { checkStackFolder } from '../stack/stack-folder.ts';
 import { type TlsOptions, tlsOf } from '../stack/tls-options.ts';
 
 export function addBus(program: Command): void {
@@ -51,6 +52,8 @@ async function init(options: InitOptions): Promise<void> {
   const tls = tlsOf(options);
   const storeDir = join(options.dataDir, 'bus');
   await makePrivateFolder(options.stackDir);
+  // Another one is what the caller says it is, such as a volume that the services share
+  if (options.stackDir === defaultStackDir()) await checkStackFolder(options.stackDir);
   await makePrivateFolder(options.dataDir);
   const { users } = await writeServerConfig({ dir, storeDir, host, port, tls, fleet });
   const authority = `${name.includes(':') ? `[${name}]` : name}:${port}`;

@@ -4,7 +4,9 @@ import type { Command } from 'commander';
 import { CliError } from '../cli-error.ts';
 import { connectTo } from '../session.ts';
 import { busFile, defaultDataDir, defaultStackDir } from '../stack/locations.ts';
+import { makePrivateFolder } from '../stack/private-folder.ts';
 import { Stack } from '../stack/stack.ts';
+import { checkStackFolder } from '../stack/stack-folder.ts';
 
 interface UpOptions {
   busPort: string;
@@ -29,7 +31,11 @@ export function addUp(program: Command): void {
 async function up(options: UpOptions): Promise<void> {
   const isPrivate = options.private !== undefined;
   const dir = options.private ?? defaultStackDir();
-  if (!isPrivate) await refuseSecondStack(dir);
+  if (!isPrivate) {
+    await makePrivateFolder(dir);
+    await checkStackFolder(dir);
+    await refuseSecondStack(dir);
+  }
   const stopped = untilStopped(isPrivate);
   if (isPrivate) outliveOwner();
   try {

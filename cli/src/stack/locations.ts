@@ -3,7 +3,9 @@ import { join } from 'node:path';
 /** Where the stack that `enclaver up` runs keeps its sockets and credentials: gone with the machine's next start. */
 export function defaultStackDir(): string {
   if (process.getuid?.() === 0) return '/run/enclaver';
-  return join(process.env.XDG_RUNTIME_DIR ?? `/tmp/enclaver-${process.getuid?.()}`, 'enclaver');
+  const { XDG_RUNTIME_DIR } = process.env;
+  // In /tmp itself: there nobody takes away what is another's, as they could in a folder of their own
+  return XDG_RUNTIME_DIR === undefined ? `/tmp/enclaver-${process.getuid?.()}` : join(XDG_RUNTIME_DIR, 'enclaver');
 }
 
 /** Where it keeps images and the bus's state: outlives it. */
