@@ -20,7 +20,10 @@ export const limits = {
   diskLookMs: 1_000,
   diskFullBytes: 8 * 1024 * 1024,
   diskRoomBytes: 64 * 1024 * 1024,
-  /** After an enclave ended: the log-relay gives up on a silent log stream before that, so this only bounds its death. */
+  /**
+   * After an enclave ended, until the next lines of its log: the log-relay gives up on a silent log stream before that, so this only bounds
+   * its death.
+   */
   logEndMs: 15_000,
   /** A stop waits for the grace time and this long for the machine to go. */
   stopSlackMs: 20_000,

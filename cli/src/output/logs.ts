@@ -21,6 +21,7 @@ export class LogPrinter {
   readonly #format: LogFormat;
   readonly #printed = Promise.withResolvers<void>();
   ended = false;
+  #silence: NodeJS.Timeout | undefined;
 
   constructor(bus: Bus, query: LogQuery, format: LogFormat = 'text') {
     this.#watch = bus.logs(query);
@@ -36,7 +37,11 @@ export class LogPrinter {
   /** Prints until the watch ends. */
   async follow(): Promise<void> {
     try {
-      for await (const message of this.#watch) await this.#print(message);
+      for await (const message of this.#watch) {
+        await this.#print(message);
+        // Much may be kept, and its reader be slow
+        if (this.ended) this.#boundSilence();
+      }
     } finally {
       this.#printed.resolve();
     }
@@ -45,13 +50,19 @@ export class LogPrinter {
   /** No line will come any more: resolves when those that are kept are printed, or nothing came for a while. */
   async finish(): Promise<void> {
     this.ended = true;
-    const timer = setTimeout(() => {
+    this.#boundSilence();
+    await this.#watch.finish();
+    await this.#printed.promise;
+    clearTimeout(this.#silence);
+  }
+
+  /** From now on the next message has its time to come. */
+  #boundSilence(): void {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => {
       process.stderr.write('[the last log lines did not arrive]\n');
       void this.close();
     }, limits.logEndMs);
-    await this.#watch.finish();
-    await this.#printed.promise;
-    clearTimeout(timer);
   }
 
   async close(): Promise<void> {
