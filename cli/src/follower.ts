@@ -1,4 +1,5 @@
 import { type Bus, BusError, type EnclaveEvent, exitCodeOf, type PlannedRestart } from '@enclaver/bus';
+import { showText } from '@enclaver/eif';
 import { exitCodes } from './exit-codes.ts';
 import { limits } from './limits.ts';
 import { describeEvent } from './output/events.ts';
@@ -61,7 +62,8 @@ export class Follower {
     this.#next = restart;
     if (result.kind === 'failed' || result.kind === 'lost')
       process.stderr.write(formatFailure(new BusError(result.error)));
-    if (event.name === 'failed') for (const line of event.data.console) process.stderr.write(`console: ${line}\n`);
+    if (event.name === 'failed')
+      for (const line of event.data.console) process.stderr.write(`console: ${showText(line)}\n`);
   }
 
   async #turnTo(id: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { type EnclaveEvent, type EnclaveRecord, hasEnded } from '@enclaver/bus';
+import { showText } from '@enclaver/eif';
 import type { Command } from 'commander';
 import { explainEnd } from '../output/ending.ts';
 import { describeEvent } from '../output/events.ts';
@@ -23,7 +24,7 @@ async function describe(enclave: string, options: { output: OutputFormat }): Pro
   if (options.output === 'json') return writeJson({ enclave: record, history });
   const rows = fields(record).filter((row): row is [string, string] => row[1] !== undefined);
   const width = Math.max(...rows.map(([name]) => name.length));
-  for (const [name, value] of rows) process.stdout.write(`${name.padEnd(width)}  ${value}\n`);
+  for (const [name, value] of rows) process.stdout.write(`${name.padEnd(width)}  ${showText(value)}\n`);
   process.stdout.write('\nhistory\n');
   for (const event of history) process.stdout.write(`  ${describeEvent(event)}\n`);
 }

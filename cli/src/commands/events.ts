@@ -1,4 +1,5 @@
 import type { FleetNews } from '@enclaver/bus/fleet';
+import { showText } from '@enclaver/eif';
 import type { Command } from 'commander';
 import { CliError } from '../cli-error.ts';
 import { openFleet } from '../fleet-session.ts';
@@ -46,7 +47,7 @@ async function fleetEvents({ replay, output }: EventsOptions): Promise<void> {
   const ended = new AbortController();
   process.once('SIGINT', () => ended.abort()).once('SIGTERM', () => ended.abort());
   for await (const news of fleet.events({ replay, signal: ended.signal })) {
-    if (!('event' in news)) process.stderr.write(`${news.host}: ${describeHost(news)}\n`);
+    if (!('event' in news)) process.stderr.write(`${news.host}: ${showText(describeHost(news))}\n`);
     else if (output === 'json') writeJsonLine({ host: news.host, ...news.event });
     else process.stdout.write(`${news.host} ${describeEvent(news.event)}\n`);
   }

@@ -1,9 +1,10 @@
 import { type EnclaveEvent, type EnclaveResult, type PlannedRestart, type PublishedPort, placeOf } from '@enclaver/bus';
+import { showText } from '@enclaver/eif';
 import { formatProtocol } from '../publish.ts';
 
-/** A lifecycle event as one line for people. */
+/** A lifecycle event as one line for people, safe to print: some of its texts are the enclave's own. */
 export function describeEvent(event: EnclaveEvent): string {
-  return `${event.time} ${event.id} ${event.name}${detail(event)}`;
+  return showText(`${event.time} ${event.id} ${event.name}${detail(event)}`);
 }
 
 function detail(event: EnclaveEvent): string {

@@ -1,4 +1,5 @@
 import type { EnclaveRecord, EnclaveState, PresentService, RaisedWarning } from '@enclaver/bus';
+import { showText } from '@enclaver/eif';
 import { formatDuration } from './duration.ts';
 import { formatTable } from './table.ts';
 
@@ -33,6 +34,6 @@ export function formatStatus({ services, missing, enclaves, warnings }: Status, 
 }
 
 function formatWarning({ severity, code, message, remedy, service, since }: Status['warnings'][number]): string {
-  const help = remedy === undefined ? '' : `  help: ${remedy}\n`;
-  return `${severity}[${code}]: ${message}\n${help}  said by ${service} since ${since}\n`;
+  const help = remedy === undefined ? '' : `  help: ${showText(remedy)}\n`;
+  return `${severity}[${code}]: ${showText(message)}\n${help}  said by ${service} since ${since}\n`;
 }
