@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { CliError } from '../cli-error.ts';
 import { parseLimit } from '../connection-limits.ts';
 import { duration } from '../durations.ts';
+import { enclaveName } from '../enclave-name.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { readExpectation } from '../expectation.ts';
 import { Follower } from '../follower.ts';
@@ -51,7 +52,7 @@ export function addRun(program: Command): void {
     .option('-P, --publish-all', 'publish all ingress ports under their own numbers on 0.0.0.0, for use in a container')
     .option('--cpu-count <n>', "CPUs (default: the manifest's)", positiveInteger)
     .option('--memory-mb <n>', "memory in MiB (default: the manifest's)", positiveInteger)
-    .option('--name <name>', "name of the enclave (default: the manifest's)")
+    .option('--name <name>', "name of the enclave (default: the manifest's)", enclaveName)
     .option(
       '--restart <policy>',
       'start it again when it ends: no, on-failure[:n] or always (default: no)',

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { errorDataSchema } from './bus-error.ts';
 import { httpRouteSchema } from './http-route.ts';
+import { limits } from './limits.ts';
 
 /**
  * What is known of one enclave: the value of its key in the KV bucket, and the answer of `supervisor.describe`.
@@ -108,6 +109,13 @@ export const plannedRestartSchema = z.object({
   restarts: z.number().int().min(1),
   streak: z.number().int().min(1),
 });
+
+/** Of a request, as the manifest has it (`libs/manifest`): it stands in lists and lines. */
+export const enclaveNameSchema = z
+  .string()
+  .min(1)
+  .max(limits.enclaveName)
+  .regex(/^\P{Cc}*$/u);
 
 export const enclaveRecordSchema = z.object({
   id: z.string().regex(/^e-[0-9a-f]{12}$/),

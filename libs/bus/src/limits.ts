@@ -8,6 +8,8 @@ export const limits = {
   longTimeoutMs: 3_600_000,
   /** Characters of an error's message, which may quote a request of megabytes: some hundred lines, and far below what the bus takes. */
   errorText: 8_000,
+  /** Characters of an enclave's name in a request: as many as a manifest may have. */
+  enclaveName: 128,
   /** A ping of the services: all that answer do so within milliseconds, this is how long we listen. */
   pingMs: 250,
   /** Between two pings of the service that works on a long request, and how many it may miss: a busy one answers late. */

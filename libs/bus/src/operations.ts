@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import {
   connectionLimitsSchema,
+  enclaveNameSchema,
   enclaveRecordSchema,
   measurementsSchema,
   publishedPortSchema,
@@ -142,7 +143,7 @@ export const operations = {
       request: z.object({
         eif: z.string().startsWith('/'),
         /** Default: the manifest's name. */
-        name: z.string().optional(),
+        name: enclaveNameSchema.optional(),
         /** Default: each ingress port of the manifest on 127.0.0.1 under its own number. */
         publish: z.array(publishedPortSchema).optional(),
         /** Listen on 0.0.0.0 where `publish` says nothing: a container's own network decides who gets in. */
