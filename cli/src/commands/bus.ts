@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
+import { portFrom } from '../numbers.ts';
 import { writeCredentials, writeServerConfig } from '../stack/bus-files.ts';
 import { type Owner, prepareForContainers } from '../stack/container-folders.ts';
 import { defaultDataDir, defaultStackDir } from '../stack/locations.ts';
@@ -20,7 +21,7 @@ export function addBus(program: Command): void {
     .option('--stack-dir <dir>', 'folder for sockets and credentials', defaultStackDir())
     .option('--data-dir <dir>', "folder for the bus's state", defaultDataDir())
     .option('--host <address>', 'IP address to listen on; another than loopback needs TLS', '127.0.0.1')
-    .option('--port <port>', 'TCP port of the bus', '4222')
+    .option('--port <port>', 'TCP port of the bus', portFrom(1), 4222)
     .option('--name <name>', 'name under which clients reach it; default: the address')
     .option('--tls-cert <file>', 'certificate of the server, PEM')
     .option('--tls-key <file>', 'its key, PEM')
@@ -39,16 +40,15 @@ interface InitOptions extends TlsOptions {
   stackDir: string;
   dataDir: string;
   host: string;
-  port: string;
+  port: number;
   name?: string;
   fleet?: string;
   containers?: Owner;
 }
 
 async function init(options: InitOptions): Promise<void> {
-  const { host, name = host, fleet } = options;
+  const { host, name = host, port, fleet } = options;
   const dir = join(options.stackDir, 'bus');
-  const port = Number(options.port);
   const tls = tlsOf(options);
   const storeDir = join(options.dataDir, 'bus');
   await makePrivateFolder(options.stackDir);

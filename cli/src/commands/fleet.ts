@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { checkListenAddress } from '@enclaver/bus';
 import { natsHubConfig } from '@enclaver/bus/fleet';
 import { type Command, InvalidArgumentError } from 'commander';
-import { positiveInteger } from '../numbers.ts';
+import { portFrom } from '../numbers.ts';
 import { newPassword } from '../stack/bus-files.ts';
 import { makePrivateFolder } from '../stack/private-folder.ts';
 import { type TlsOptions, tlsOf } from '../stack/tls-options.ts';
@@ -33,8 +33,8 @@ export function addFleet(program: Command): void {
     .argument('<host...>', 'names of the hosts: letters, digits, _ and -', hostNames)
     .option('--dir <dir>', 'folder for the files', '/etc/enclaver/fleet')
     .option('--listen <ip>', 'address that the hub listens on', '127.0.0.1')
-    .option('--port <port>', 'TCP port for those who look', positiveInteger, 4223)
-    .option('--leaf-port <port>', 'TCP port for the hosts', positiveInteger, 7422)
+    .option('--port <port>', 'TCP port for those who look', portFrom(1), 4223)
+    .option('--leaf-port <port>', 'TCP port for the hosts', portFrom(1), 7422)
     .option('--tls-cert <file>', "the hub's TLS certificate with those above it, in PEM; needed off loopback")
     .option('--tls-key <file>', 'its key, in PEM')
     .option(

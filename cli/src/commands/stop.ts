@@ -18,7 +18,7 @@ export function addStop(program: Command): void {
 }
 
 function seconds(text: string): number {
-  const value = Number(text);
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
   if (!(value >= 0 && value <= 3600)) throw new InvalidArgumentError('Allowed is a number of seconds from 0 to 3600.');
   return value;
 }

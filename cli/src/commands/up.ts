@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { CliError } from '../cli-error.ts';
+import { portFrom } from '../numbers.ts';
 import { connectTo } from '../session.ts';
 import { busFile, defaultDataDir, defaultStackDir } from '../stack/locations.ts';
 import { makePrivateFolder } from '../stack/private-folder.ts';
@@ -9,7 +10,7 @@ import { Stack } from '../stack/stack.ts';
 import { checkStackFolder } from '../stack/stack-folder.ts';
 
 interface UpOptions {
-  busPort: string;
+  busPort: number;
   fleet?: string;
   private?: string;
 }
@@ -22,7 +23,7 @@ export function addUp(program: Command): void {
       'Runs nats-server and the four services (builder, supervisor, outer-proxy, log-relay), each as its own process,\n' +
         'and starts again what ends. Ctrl-C stops the enclaves and all of it.',
     )
-    .option('--bus-port <port>', 'TCP port of the bus on 127.0.0.1; 0 takes a free one', '4222')
+    .option('--bus-port <port>', 'TCP port of the bus on 127.0.0.1; 0 takes a free one', portFrom(0), 4222)
     .option('--fleet <file>', 'be part of a fleet: the file that `enclaver fleet init` wrote for this host')
     .option('--private <dir>', 'for `enclaver run`: all state in <dir>, removed when stdin closes')
     .action(up);
@@ -42,7 +43,7 @@ async function up(options: UpOptions): Promise<void> {
     const stack = await Stack.start({
       dir,
       dataDir: isPrivate ? join(dir, 'data') : defaultDataDir(),
-      busPort: isPrivate ? 0 : Number(options.busPort),
+      busPort: isPrivate ? 0 : options.busPort,
       fleet: options.fleet,
       stopEnclaves: true,
       ...(isPrivate ? { logFile: join(dir, 'stack.log') } : {}),
