@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { limits } from '../../cli/src/limits.ts';
 import { writeSmallImage } from '../../services/supervisor/test/small-image.ts';
-import { start } from '../stack/enclaver.ts';
+import { enclaver, start } from '../stack/enclaver.ts';
 import { freePort } from '../stack/free-port.ts';
 import { familyOf, nameOf } from '../stack/processes.ts';
 import { TestStack } from '../stack/stack.ts';
@@ -45,6 +47,18 @@ describe('a private stack', function () {
       (await privateStacks()).filter((name) => !before.has(name)),
       [],
     );
+  });
+
+  it('that cannot start ends its command, which says why', async () => {
+    const programs = await mkdtemp(join(tmpdir(), 'enclaver-programs-'));
+    // All that is needed but nats-server
+    for (const name of ['setpriv', 'readlink'])
+      await promisify(execFile)('sh', ['-c', 'ln -s "$(command -v "$1")" "$2"', 'sh', name, programs]);
+    const { code, stderr } = await enclaver(['trust', 'enclaver-test/no-such-image:e2e'], { PATH: programs });
+    assert.equal(code, 1);
+    assert.match(stderr, /^error\[NATS_MISSING\]/m);
+    assert.match(stderr, /^error\[STACK_START_FAILED\]/m);
+    await rm(programs, { recursive: true });
   });
 
   it('lets log-relay and bus stand behind the others where processors are scarce, with all their threads', async () => {

@@ -54,7 +54,11 @@ async function up(options: UpOptions): Promise<void> {
     await stopped;
     await stack.stop();
   } finally {
-    if (isPrivate) await rm(dir, { recursive: true, force: true });
+    if (isPrivate) {
+      await rm(dir, { recursive: true, force: true });
+      // A stack that could not start: its owner waits for our end, and holds this open meanwhile
+      process.stdin.destroy();
+    }
   }
 }
 
