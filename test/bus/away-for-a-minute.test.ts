@@ -28,6 +28,7 @@ describe('a bus that is away for a minute', function () {
   let nats: NatsProcess;
   let bus: Bus;
   let reader: Bus;
+  let cli: Bus;
   let supervisor: Supervisor;
   const backend = new FakeBackend();
   const children: ChildProcess[] = [];
@@ -55,7 +56,8 @@ describe('a bus that is away for a minute', function () {
     await serve('log-relay', { ENCLAVER_LOG_SINKS: `file:${join(work, 'logs')}` });
     await writeFile(join(work, 'cli.json'), JSON.stringify(nats.as('cli')));
     reader = await Bus.connect({ source: 'reader', credentials: nats.as('reader') });
-    void follow(reader);
+    cli = await Bus.connect({ source: 'cli', credentials: nats.as('cli') });
+    void follow();
   });
 
   after(async () => {
@@ -67,6 +69,7 @@ describe('a bus that is away for a minute', function () {
     }
     await bus.close();
     await reader.close();
+    await cli.close();
     await nats[Symbol.asyncDispose]();
     await rm(work, { recursive: true });
   });
@@ -89,11 +92,11 @@ describe('a bus that is away for a minute', function () {
     return response.statusCode;
   }
 
-  async function follow(by: Bus): Promise<void> {
+  async function follow(): Promise<void> {
     void (async () => {
-      for await (const { id, record } of by.enclaves.watch()) states.set(id, record?.state);
+      for await (const { id, record } of cli.enclaves.watch()) states.set(id, record?.state);
     })();
-    for await (const event of by.events()) seen.push(event);
+    for await (const event of reader.events()) seen.push(event);
   }
 
   /** Events of one enclave that were seen since. */

@@ -6,6 +6,8 @@ export const limits = {
   requestTimeoutMs: 30_000,
   /** A build of a large image on a slow disk, or its way from a registry; whether the service lives is seen long before that. */
   longTimeoutMs: 3_600_000,
+  /** The server remembers a request from another account, some kilobyte, until it is answered, and no longer than this. */
+  foreignAnswerMs: 5_000,
   /** Characters of an error's message, which may quote a request of megabytes: some hundred lines, and far below what the bus takes. */
   errorText: 8_000,
   /** Characters of an enclave's name in a request: as many as a manifest may have. */

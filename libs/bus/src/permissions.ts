@@ -21,6 +21,8 @@ export interface Permissions {
   readonly subscribe: readonly string[];
   /** May answer each request it was sent, once, for this long. */
   readonly answersForMs?: number;
+  /** In an account of its own, which has of the bus what is named here and no more. */
+  readonly apart?: true;
 }
 
 /** For an administrator with a server of their own, and for tests. */
@@ -61,17 +63,28 @@ const tells = (source: (typeof enclaveEventSources)[keyof typeof enclaveEventSou
 });
 
 /**
+ * Permissions say nothing of the reply that a request names: the server, or the service that is asked, publishes its answer
+ * there with its own rights, and so into streams and buckets. Within one account there is no remedy. To a request from
+ * another account the answer comes in that account, where no stream is.
+ *
+ * Not for services, which are asked, too; nor for the command: nats-server 2.9 does not say across accounts that nobody is
+ * there to answer.
+ */
+const apart: Permissions = { publish: [], subscribe: [], apart: true };
+
+/** Gets from a stream what it names, message by message. */
+const gets = (stream: string): Permissions => ({
+  publish: [`$JS.API.STREAM.INFO.${stream}`, `$JS.API.STREAM.MSG.GET.${stream}`],
+  subscribe: [],
+});
+
+/**
  * Reads what a stream has and gets, with ephemeral push consumers; flow control is answered. Nobody deletes a consumer: it
  * might be another's, and ephemeral ones go by themselves. Nobody who writes a stream pulls from it (`CONSUMER.MSG.NEXT`):
  * the server sends what is pulled to any subject that the request names as its reply, and so past these permissions.
  */
 const reads = (stream: string): Permissions => ({
-  publish: [
-    `$JS.API.STREAM.INFO.${stream}`,
-    `$JS.API.STREAM.MSG.GET.${stream}`,
-    `$JS.API.CONSUMER.CREATE.${stream}`,
-    `$JS.FC.${stream}.>`,
-  ],
+  publish: [...gets(stream).publish, `$JS.API.CONSUMER.CREATE.${stream}`, `$JS.FC.${stream}.>`],
   subscribe: [],
 });
 
@@ -118,7 +131,7 @@ const warns = (service: string): Permissions => ({
 });
 
 const seesWarnings: Permissions = {
-  publish: reads(bucketStream(WARNING_BUCKET)).publish,
+  publish: gets(bucketStream(WARNING_BUCKET)).publish,
   subscribe: [subjects.all('warning')],
 };
 
@@ -196,14 +209,18 @@ const rows = {
     pulls(LOG_STREAM),
     readsBucket(ENCLAVE_BUCKET),
   ],
-  /** Other people's programs: events and state. No log, which may hold what an app should not have said. */
+  /**
+   * Other people's programs: events and state. No log, which may hold what an app should not have said. Consumers of the
+   * events alone: one of another stream, delivering to an event's subject that it hears, would write into the events.
+   */
   reader: [
+    apart,
     sees,
     seesWarnings,
     reads(EVENT_STREAM),
     remembers(EVENT_STREAM),
     hears(subjects.all('enclave')),
-    readsBucket(ENCLAVE_BUCKET),
+    gets(bucketStream(ENCLAVE_BUCKET)),
   ],
 } as const satisfies Record<string, readonly Permissions[]>;
 
@@ -223,6 +240,7 @@ export function permissionsOf(user: BusUser): Permissions {
     publish: [...new Set(all.flatMap(({ publish }) => publish))],
     subscribe: [...new Set(all.flatMap(({ subscribe }) => subscribe))],
     ...(longest === 0 ? {} : { answersForMs: longest }),
+    ...(all.includes(apart) ? { apart: true } : {}),
   };
 }
 

@@ -1,3 +1,4 @@
+import { limits } from './limits.ts';
 import type { Permissions } from './permissions.ts';
 import { checkListenAddress, type ServerTls, tlsConfig } from './server-tls.ts';
 import { EVENT_STREAM, subjects } from './subjects.ts';
@@ -60,6 +61,8 @@ export const quote = (text: string): string => JSON.stringify(text);
 export function natsServerConfig(config: ServerConfig): string {
   const { fleet } = config;
   checkListenAddress(config.host, config.tls);
+  const own = config.users.filter(({ permissions }) => permissions.apart !== true);
+  const guests = config.users.filter(({ permissions }) => permissions.apart === true);
   return [
     `host: ${quote(config.host)}`,
     `port: ${config.port === 0 ? -1 : config.port}`,
@@ -70,9 +73,13 @@ export function natsServerConfig(config: ServerConfig): string {
     'accounts {',
     '  ENCLAVER {',
     '    jetstream: enabled',
-    usersText(config.users),
-    ...(fleet === undefined ? [] : [exportsText(Object.values(fleetView.requests))]),
+    usersText(own),
+    exportsText(
+      [...guests.flatMap(({ permissions }) => permissions.subscribe), ...fleetView.streams],
+      [...guests.flatMap(({ permissions }) => permissions.publish), ...Object.values(fleetView.requests)],
+    ),
     '  }',
+    ...guests.map(guestAccount),
     ...(fleet === undefined ? [] : [fleetAccount]),
     '}',
     ...(fleet === undefined ? [] : [leafText(fleet)]),
@@ -89,12 +96,30 @@ export function usersText(users: readonly ServerUser[]): string {
   return ['    users: [', each.join('\n'), '    ]'].join('\n');
 }
 
-/** What an account lets others have: all that a fleet is told, and `requests`. */
-export function exportsText(requests: readonly string[]): string {
-  const streams = fleetView.streams.map((subject) => `      { stream: ${quote(subject)} }`);
-  return ['    exports: [', ...streams, ...requests.map((each) => `      { service: ${quote(each)} }`), '    ]'].join(
-    '\n',
-  );
+/** What an account lets others have: what is told there, and what may be asked. */
+export function exportsText(streams: Iterable<string>, requests: Iterable<string>): string {
+  const told = [...new Set(streams)].map((subject) => `      { stream: ${quote(subject)} }`);
+  const asked = [...new Set(requests)].map((subject) => {
+    // All services answer a ping; of anything else the first answer is the last
+    const type = subject.startsWith('$SRV.') ? ', response_type: stream' : '';
+    return `      { service: ${quote(subject)}${type}, threshold: "${limits.foreignAnswerMs}ms" }`;
+  });
+  return ['    exports: [', ...told, ...asked, '    ]'].join('\n');
+}
+
+/** The account of a user that is `apart`. Its imports are what it may do. */
+function guestAccount(user: ServerUser): string {
+  const { publish, subscribe } = user.permissions;
+  const from = (subject: string) => `{ account: ENCLAVER, subject: ${quote(subject)} }`;
+  return [
+    `  ${quote(`USER_${user.user}`)} {`,
+    usersText([user]),
+    '    imports: [',
+    ...subscribe.map((subject) => `      { stream: ${from(subject)} }`),
+    ...publish.map((subject) => `      { service: ${from(subject)} }`),
+    '    ]',
+    '  }',
+  ].join('\n');
 }
 
 /** The account that the hub is connected to: it has no users, and of the host's own only what is imported here. */

@@ -256,6 +256,63 @@ describe('permissions of the bus', () => {
       assert.deepEqual(stopped, []);
     });
 
+    it('nothing is written where the reader has an answer sent', async () => {
+      const reader = await raw('reader');
+      const admin = await administrator();
+      const targets: Record<string, string> = {
+        ENCLAVER_EVENTS: `enclaver.v1.enclave.${record.id}.exited`,
+        ENCLAVER_LOGS: `enclaver.v1.log.${record.id}.console`,
+        KV_enclaver_enclaves: `$KV.enclaver_enclaves.${record.id}`,
+        KV_enclaver_blobs: '$KV.enclaver_blobs.owner.acme',
+        KV_enclaver_leases: '$KV.enclaver_leases.supervisor',
+      };
+      const asked: Record<string, string> = {
+        '$JS.API.INFO': '',
+        '$JS.API.STREAM.INFO.ENCLAVER_EVENTS': '',
+        '$JS.API.STREAM.MSG.GET.ENCLAVER_EVENTS': '{"seq":1}',
+        '$JS.API.CONSUMER.CREATE.ENCLAVER_EVENTS': '{}',
+        '$SRV.PING': '',
+        '$SRV.INFO.enclaver-supervisor': '',
+      };
+      const { streams } = await admin.jetstreamManager();
+      const last = async (stream: string) => (await streams.info(stream)).state.last_seq;
+      for (const [stream, subject] of Object.entries(targets)) {
+        const before = await last(stream);
+        for (const [request, body] of Object.entries(asked)) reader.publish(request, body, { reply: subject });
+        // Who answers does so in order: what was asked before is answered, and stored before what is published now
+        for (const [request, body] of Object.entries(asked)) await reader.request(request, body);
+        for (const service of ['supervisor', 'builder', 'outer-proxy', 'log-relay']) {
+          await reader.request(`$SRV.PING.enclaver-${service}`);
+        }
+        const { seq } = await admin.jetstream().publish(subject.replace(record.id, 'e-eeeeeeeeeeee'), 'x');
+        assert.equal(seq, before + 1, stream);
+      }
+    });
+
+    it('nothing is written where the reader has kept messages delivered', async () => {
+      const reader = await raw('reader');
+      const { streams } = await (await administrator()).jetstreamManager();
+      const before = (await streams.info('ENCLAVER_EVENTS')).state.last_seq;
+      const target = `enclaver.v1.enclave.${record.id}.exited`;
+      reader.subscribe(target);
+      const create = (stream: string, name = '', more: object = {}): Promise<Msg> => {
+        const config = { deliver_subject: target, deliver_policy: 'all', ack_policy: 'none', ...more };
+        const durable = name === '' ? 'CREATE' : 'DURABLE.CREATE';
+        const subject = `$JS.API.CONSUMER.${durable}.${stream}${name === '' ? '' : `.${name}`}`;
+        return reader.request(subject, JSON.stringify({ stream_name: stream, config }));
+      };
+      for (const stream of ['KV_enclaver_enclaves', 'KV_enclaver_warnings', 'ENCLAVER_LOGS']) {
+        await assert.rejects(create(stream), isDenied, stream);
+      }
+      const refusal = async (answer: Promise<Msg>) => (await answer).json<{ error?: { description: string } }>().error;
+      assert.match((await refusal(create('ENCLAVER_EVENTS')))?.description ?? '', /forms a cycle/);
+      const durable = { durable_name: 'moved', deliver_subject: '_INBOX_reader.moved' };
+      assert.equal(await refusal(create('ENCLAVER_EVENTS', 'moved', durable)), undefined);
+      const moved = { durable_name: 'moved' };
+      assert.match((await refusal(create('ENCLAVER_EVENTS', 'moved', moved)))?.description ?? '', /forms a cycle/);
+      assert.equal((await streams.info('ENCLAVER_EVENTS')).state.last_seq, before);
+    });
+
     it('what the server answers to a foreign subject is believed by nobody', async () => {
       const connection = await raw('log-relay');
       const watch = as('supervisor').events({ id: record.id, replay: true });

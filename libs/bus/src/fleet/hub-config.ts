@@ -48,7 +48,9 @@ export function natsHubConfig(config: HubConfig): string {
     '  ] }',
     '}',
     'accounts {',
-    ...hosts.map(({ host }) => [`  ${quote(account(host))} {`, exportsText(requests), '  }'].join('\n')),
+    ...hosts.map(({ host }) =>
+      [`  ${quote(account(host))} {`, exportsText(fleetView.streams, requests), '  }'].join('\n'),
+    ),
     '  FLEET {',
     usersText([{ ...reader, permissions }]),
     '    imports: [',
