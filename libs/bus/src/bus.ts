@@ -19,7 +19,13 @@ import { type BusCredentials, readCredentials } from './credentials.ts';
 import { EnclaveStore } from './enclave-store.ts';
 import { EventStore } from './event-store.ts';
 import { type EventQuery, watchEvents } from './event-watch.ts';
-import { type EnclaveEvent, type EnclaveEventData, type EnclaveEventName, enclaveEventSchemas } from './events.ts';
+import {
+  type EnclaveEvent,
+  type EnclaveEventData,
+  type EnclaveEventName,
+  enclaveEventSchemas,
+  enclaveEventType,
+} from './events.ts';
 import { Lease, type LeaseOptions } from './lease.ts';
 import { limits } from './limits.ts';
 import { LogStore } from './log-store.ts';
@@ -162,7 +168,7 @@ export class Bus implements AsyncDisposable {
   /** Publishes a lifecycle event; resolves once the server has stored it. */
   async publishEvent<N extends EnclaveEventName>(id: string, name: N, data: EnclaveEventData<N>): Promise<void> {
     const checked = enclaveEventSchemas[name].parse(data);
-    const payload = encodeCloudEvent(this.source, `enclaver.v1.enclave.${name}`, checked, id);
+    const payload = encodeCloudEvent(this.source, enclaveEventType(name), checked, id);
     await this.#publishStored(subjects.enclaveEvent(id, name), payload);
   }
 
@@ -171,7 +177,7 @@ export class Bus implements AsyncDisposable {
     const checked = enclaveEventSchemas[name].parse(data);
     await this.#publishNext(
       subjects.enclaveEvent(id, name),
-      encodeCloudEvent(this.source, `enclaver.v1.enclave.${name}`, checked, id),
+      encodeCloudEvent(this.source, enclaveEventType(name), checked, id),
       0,
     );
   }

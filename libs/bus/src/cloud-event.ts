@@ -42,8 +42,11 @@ export function encodeCloudEvent(source: string, type: string, data: unknown, su
   );
 }
 
-/** Errors: `BUS_MESSAGE_INVALID` for anything but an envelope around data that `schema` accepts; `BUS_SCHEMA_UNSUPPORTED`. */
-export function decodeCloudEvent<T>(payload: Uint8Array, schema: z.ZodType<T>): CloudEvent<T> {
+/**
+ * With `wanted`, only of that type: a service's answer can have been sent to any subject.
+ * Errors: `BUS_MESSAGE_INVALID` for anything but an envelope around data that `schema` accepts; `BUS_SCHEMA_UNSUPPORTED`.
+ */
+export function decodeCloudEvent<T>(payload: Uint8Array, schema: z.ZodType<T>, wanted?: string): CloudEvent<T> {
   let json: unknown;
   try {
     json = JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('utf8'));
@@ -58,6 +61,10 @@ export function decodeCloudEvent<T>(payload: Uint8Array, schema: z.ZodType<T>): 
     });
   }
   checkDataSchema(envelope.data.dataschema);
+  if (wanted !== undefined && envelope.data.type !== wanted) {
+    const message = `bus message is of the type ${envelope.data.type}, where ${wanted} belongs`;
+    throw new BusError({ code: 'BUS_MESSAGE_INVALID', message });
+  }
   const data = schema.safeParse(envelope.data.data);
   if (!data.success) {
     throw new BusError({

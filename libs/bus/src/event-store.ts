@@ -2,6 +2,7 @@ import { consumerOpts, type JetStreamManager, type NatsConnection } from 'nats';
 import * as z from 'zod';
 import { BusError } from './bus-error.ts';
 import { decodeCloudEvent } from './cloud-event.ts';
+import { enclaveEventType } from './events.ts';
 import { contentOf } from './key-value.ts';
 import { limits } from './limits.ts';
 import { openBucket } from './storage.ts';
@@ -66,7 +67,7 @@ export class EventStore {
         if (seq <= position) return undefined;
         const [enclave = '', name = ''] = subject.split('.').slice(-2);
         try {
-          const { id } = decodeCloudEvent(data, z.unknown());
+          const { id } = decodeCloudEvent(data, z.unknown(), enclaveEventType(name));
           return { position: seq, enclave, name, id, payload: data };
         } catch (error) {
           if (!(error instanceof BusError)) throw error;

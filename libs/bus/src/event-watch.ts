@@ -2,7 +2,7 @@ import { consumerOpts, type JetStreamClient, type JetStreamManager, type JsMsg }
 import type * as z from 'zod';
 import { BusError } from './bus-error.ts';
 import { decodeCloudEvent } from './cloud-event.ts';
-import { type EnclaveEvent, enclaveEventSchemas, isEnclaveEventName } from './events.ts';
+import { type EnclaveEvent, enclaveEventSchemas, enclaveEventType, isEnclaveEventName } from './events.ts';
 import { limits } from './limits.ts';
 import { StreamWatch } from './stream-watch.ts';
 import { EVENT_STREAM, subjects } from './subjects.ts';
@@ -64,7 +64,7 @@ export function watchEvents(
 export function decodeEvent(subject: string, data: Uint8Array): EnclaveEvent | undefined {
   const [id, name] = subject.split('.').slice(-2);
   if (id === undefined || name === undefined || !isEnclaveEventName(name)) return undefined;
-  const event = decodeCloudEvent(data, enclaveEventSchemas[name] as z.ZodType);
+  const event = decodeCloudEvent(data, enclaveEventSchemas[name] as z.ZodType, enclaveEventType(name));
   return { id, name, time: event.time, source: event.source, data: event.data } as EnclaveEvent;
 }
 

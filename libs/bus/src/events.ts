@@ -112,6 +112,11 @@ export type EnclaveEvent = {
   };
 }[EnclaveEventName];
 
+/** The `type` of its CloudEvents. */
+export function enclaveEventType(name: string): string {
+  return `enclaver.v1.enclave.${name}`;
+}
+
 export function isEnclaveEventName(name: string): name is EnclaveEventName {
   return Object.hasOwn(enclaveEventSchemas, name);
 }

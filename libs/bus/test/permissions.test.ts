@@ -340,6 +340,37 @@ describe('permissions of the bus', () => {
       );
     });
 
+    it('what a service answers to the subject of an event is no event, though it holds what one does', async () => {
+      const connection = await raw('cli');
+      const { streams } = await (await administrator()).jetstreamManager();
+      const kept = async () => (await streams.info('ENCLAVER_EVENTS')).state.last_seq;
+      const before = await kept();
+      const request = {
+        specversion: '1.0',
+        id: '1',
+        source: 'cli',
+        type: 'enclaver.v1.supervisor.describe.request',
+        time: line.time,
+        datacontenttype: 'application/json',
+        data: { id: record.id },
+      };
+      const reply = `enclaver.v1.enclave.${record.id}.launching`;
+      connection.publish('enclaver.v1.supervisor.describe', JSON.stringify(request), { reply });
+      while ((await kept()) === before) await connection.flush();
+      await as('supervisor').publishEvent(record.id, 'starting', {});
+      const last = await kept();
+      const names: string[] = [];
+      for await (const { name } of as('outer-proxy').events({ id: record.id, replay: true, follow: false }))
+        names.push(name);
+      assert.equal(names.includes('launching'), false);
+      const stored: string[] = [];
+      for await (const { name, position } of as('webhooks').eventStore.after(before)) {
+        stored.push(name);
+        if (position === last) break;
+      }
+      assert.deepEqual(stored, ['starting']);
+    });
+
     it('a key that the server overwrites is written again by its owner, and holds for nothing until then', async () => {
       const connection = await raw('log-relay');
       const answer = (key: string) =>

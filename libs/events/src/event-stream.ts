@@ -187,7 +187,7 @@ export class EventStream<N extends EventName = EventName> implements AsyncIterab
     const { names } = this.#options;
     if (names !== undefined && !(names as readonly string[]).includes(name)) return undefined;
     try {
-      const event = envelopeOf(data);
+      const event = envelopeOf(data, `${ROOT}.${name}`);
       return { sequence: seq, id, name, time: event.time, source: event.source, data: event.data } as EnclaveEvent<N>;
     } catch (cause) {
       const error = cause instanceof EventsError ? cause : notAnEvent((cause as Error).message, cause);
@@ -205,9 +205,12 @@ function notAnEvent(reason: string, cause?: unknown): EventsError {
   return new EventsError('BUS_MESSAGE_INVALID', `a message is no event: ${reason}`, undefined, { cause });
 }
 
-/** The CloudEvent around the data, if it is of the major version that this package knows. */
-function envelopeOf(bytes: Uint8Array): { time: string; source: string; data: object } {
-  const { specversion, time, source, dataschema, data } = JSON.parse(new TextDecoder().decode(bytes));
+/**
+ * The CloudEvent around the data, if it is of that type and of the major version that this package knows. An answer to a
+ * request can have been sent to an event's subject.
+ */
+function envelopeOf(bytes: Uint8Array, wanted: string): { time: string; source: string; data: object } {
+  const { specversion, type, time, source, dataschema, data } = JSON.parse(new TextDecoder().decode(bytes));
   if (specversion !== '1.0' || typeof time !== 'string' || typeof source !== 'string')
     throw notAnEvent('no CloudEvent');
   if (typeof data !== 'object' || data === null) throw notAnEvent('it has no data');
@@ -215,6 +218,7 @@ function envelopeOf(bytes: Uint8Array): { time: string; source: string; data: ob
     const remedy = 'use the version of @enclaver/events that belongs to the stack';
     throw new EventsError('BUS_SCHEMA_UNSUPPORTED', `an event has the schema ${dataschema}`, remedy);
   }
+  if (type !== wanted) throw notAnEvent(`it is of the type ${type}, where ${wanted} belongs`);
   return { time, source, data };
 }
 
