@@ -19,6 +19,7 @@ export interface ImageSpec {
     StopSignal?: string;
     ExposedPorts?: Record<string, object>;
     Volumes?: Record<string, object>;
+    Labels?: Record<string, string>;
   };
   /** Default amd64. */
   architecture?: string;

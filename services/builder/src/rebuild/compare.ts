@@ -1,4 +1,4 @@
-import { diffEif, type EifDiff, formatDiff } from '@enclaver/eif';
+import { diffEif, type EifDiff, type FieldDiff, formatDiff } from '@enclaver/eif';
 
 /**
  * What differs between two builds' EIFs, as lines for people; none where nothing does. A signature is not compared: each has
@@ -9,7 +9,16 @@ export async function compareBuilds(first: string, second: string): Promise<stri
   return diff.equal || sameButSignature(diff) ? [] : formatDiff(diff);
 }
 
-function sameButSignature({ sections }: EifDiff): boolean {
-  const differing = sections.filter(({ equal }) => !equal);
-  return differing.length === 1 && differing[0]?.name === 'signature';
+/** Sections are compared by name and measured in their order: equal ones alone do not say that two files measure the same. */
+function sameButSignature({ header, sections, pcrs }: EifDiff): boolean {
+  return (
+    sections.every(({ name, equal }) => equal || name === 'signature') &&
+    pcrs.every(({ register, equal }) => equal || register === 'PCR8') &&
+    header.every(followsFromSignature)
+  );
+}
+
+function followsFromSignature({ field, a = '', b = '' }: FieldDiff): boolean {
+  const unsigned = (names: string): string => names.replace(/ signature$/, '');
+  return field === 'crc32' || (field === 'sections' && unsigned(a) === unsigned(b));
 }

@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { open, readFile } from 'node:fs/promises';
+import { type Arch, readEif, type SectionType, signEif } from '@enclaver/eif';
+import { SectionWriter } from '../../../../libs/eif/src/section-writer.ts';
+import { p384, signing } from '../../../../libs/eif/test/signing.ts';
+import { type TarEntry, tar } from '../../../../test/images/tar.ts';
+import { DockerRegistry } from '../../../../test/stack/docker-registry.ts';
+import type { BuildResult } from '../../src/build-options.ts';
+import { verifyBuild } from '../../src/rebuild/verify-build.ts';
+import { publishImages } from '../publish.ts';
+import { Bench, manifest } from '../support.ts';
+
+const EIF = 'enclave/application.eif';
+const MANIFEST = 'enclave/enclaver.yaml';
+
+/** Release images that no `enclaver build` has made; there is no engine, `DOCKER_HOST` leads nowhere. */
+describe('a hostile release image', () => {
+  let registry: DockerRegistry;
+  let bench: Bench;
+  let honest: { built: BuildResult; manifest: string; eif: Buffer };
+  const saved = { ...process.env };
+
+  before(async () => {
+    registry = await DockerRegistry.start();
+  });
+
+  after(() => registry[Symbol.asyncDispose]());
+
+  beforeEach(async () => {
+    bench = await Bench.create();
+    process.env.DOCKER_HOST = `unix://${bench.file('no.sock')}`;
+    process.env.DOCKER_CONFIG = bench.file('docker');
+    const app = { layers: [tar([{ name: 'app', content: 'x' }])], config: { Cmd: ['/app'] } };
+    await publishImages(registry.host, 'app:1', [app]);
+    const text = manifest(`${registry.host}/app:1`);
+    const built = await bench.build({ manifest: text });
+    honest = { built, manifest: text, eif: await readFile(bench.file('app.eif')) };
+  });
+
+  afterEach(async () => {
+    for (const name of ['DOCKER_HOST', 'DOCKER_CONFIG']) {
+      if (saved[name] === undefined) delete process.env[name];
+      else process.env[name] = saved[name];
+    }
+    await bench[Symbol.asyncDispose]();
+  });
+
+  /** The entries of the layer of a release image. */
+  const enclave = (eif = honest.eif): TarEntry[] => [
+    { name: 'enclave/' },
+    { name: EIF, content: eif },
+    { name: MANIFEST, content: honest.manifest },
+  ];
+
+  /** Publishes these layers as what the honest build gave. */
+  async function release(...layers: TarEntry[][]): Promise<string> {
+    const Labels = {
+      'io.enclaver.version': '0.0.0-test',
+      'io.enclaver.platform': 'linux/amd64',
+      'io.enclaver.source.name': `${registry.host}/app:1`,
+      'io.enclaver.source.id': honest.built.sources.app.id,
+    };
+    const base = tar([{ name: 'bin/run', mode: 0o755 }]);
+    const image = { layers: [base, ...layers.map((layer) => tar(layer))], config: { Labels } };
+    await publishImages(registry.host, 'release:1', [image]);
+    return `${registry.host}/release:1`;
+  }
+
+  const verify = (image: string) =>
+    verifyBuild({ dataDir: bench.dataDir, runtime: bench.file('runtime'), contextDir: bench.path, image });
+
+  describe('with an EIF that is signed', () => {
+    /** The honest EIF with its sections in this order, under this header, and signed. */
+    async function signed(
+      order: readonly SectionType[],
+      header: { arch?: Arch; defaultMem?: bigint; defaultCpus?: bigint } = {},
+    ): Promise<Buffer> {
+      const eif = await readEif(bench.file('app.eif'));
+      await using file = await open(bench.file('signed.eif'), 'w');
+      const writer = new SectionWriter(file);
+      for (const type of order) {
+        for (const section of eif.sections) if (section.type === type) await writer.append(type, eif.data(section));
+      }
+      await writer.finish({ ...eif.header, ...header });
+      await signEif(bench.file('signed.eif'), signing(p384));
+      return await readFile(bench.file('signed.eif'));
+    }
+
+    const ORDER = ['kernel', 'cmdline', 'metadata', 'ramdisk'] as const;
+
+    it('verifies where the signature is all that was added', async () => {
+      const { identical, recorded } = await verify(await release(enclave(await signed(ORDER))));
+      assert.equal(identical, true);
+      assert.match(recorded.measurements.PCR8 ?? '', /^[0-9a-f]{96}$/);
+    });
+
+    it('does not verify where the same sections measure otherwise', async () => {
+      const eif = await signed(['cmdline', 'kernel', 'metadata', 'ramdisk']);
+      const { identical, recorded, rebuilt, differences } = await verify(await release(enclave(eif)));
+      assert.notEqual(recorded.measurements.PCR0, rebuilt.measurements.PCR0);
+      assert.equal(identical, false);
+      assert.match(differences.join('\n'), /PCR0: differs/);
+    });
+
+    for (const [field, header] of [
+      ['arch', { arch: 'aarch64' }],
+      ['default memory', { defaultMem: 1n }],
+      ['default cpus', { defaultCpus: 99n }],
+    ] as const) {
+      it(`does not verify with another header: ${field}`, async () => {
+        const { identical, differences } = await verify(await release(enclave(await signed(ORDER, header))));
+        assert.equal(identical, false);
+        assert.match(differences.join('\n'), new RegExp(`^ {2}${field}: `, 'm'));
+      });
+    }
+  });
+});
