@@ -5,8 +5,8 @@ import { type DirNode, type Node, plainDir, type Slot } from './node.ts';
 import { checkLength, components, resolveDir } from './resolve.ts';
 import { TreeBudget } from './tree-budget.ts';
 
-const WHITEOUT = '.wh.';
-const OPAQUE = '.wh..wh..opq';
+export const WHITEOUT = '.wh.';
+export const OPAQUE = '.wh..wh..opq';
 /** AUFS kept its own files under this prefix; engines skip them. */
 const WHITEOUT_META = '.wh..wh.';
 

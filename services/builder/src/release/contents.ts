@@ -5,23 +5,49 @@ import { decompress } from '../image/decompress.ts';
 import type { Image } from '../image/image.ts';
 import { components } from '../layers/resolve.ts';
 import { StreamInput } from '../tar/byte-input.ts';
-import { readTar, type TarEntry } from '../tar/tar-read.ts';
+import { readTar, showName, type TarEntry } from '../tar/tar-read.ts';
+import { isRival } from './rival.ts';
 
 /** Called with a file's size before it is written. */
 export type Reserve = (bytes: number) => Promise<void>;
 
 /**
  * Copies one file out of a release image to a new file `to`, from the highest layer that has it. No layers are put together:
- * release images have their files in the last one. Throws IMAGE_NO_EIF, IMAGE_TRUNCATED, IMAGE_INVALID.
+ * release images have their files in the last one. Where an engine that does could come to another file, the image is refused:
+ * what is measured here is what runs. Throws IMAGE_NO_EIF, IMAGE_TRUNCATED, IMAGE_INVALID.
  */
 export async function copyFromImage(image: Image, path: string, to: string, reserve: Reserve): Promise<void> {
-  const isIt = ({ type, name }: TarEntry): boolean => type === 'file' && components(name).join('/') === path;
+  const shown = image.name ?? image.id;
+  const folder = path.slice(0, path.lastIndexOf('/'));
   await using file = await open(to, 'wx', 0o644);
+  let rival: string | undefined;
   for (const layer of image.layers.toReversed()) {
     await using blob = await layer.open();
-    if (await copyEntry(decompress(readRange(blob)), isIt, file, reserve)) return;
+    let hasFolder = false;
+    let found = false;
+    const isIt = (entry: TarEntry): boolean => {
+      const name = components(entry.name).join('/');
+      if (name === path && entry.type === 'file' && !found) {
+        // A symlink of a layer below would be in its place
+        if (!hasFolder) rival ??= `no entry for the folder /${folder} before it`;
+        found = true;
+        return true;
+      }
+      if (isRival(entry, path)) rival ??= `${showName(entry.name)} (${entry.type}) beside or above it`;
+      hasFolder ||= name === folder && entry.type === 'directory';
+      return false;
+    };
+    await copyEntry(decompress(readRange(blob)), isIt, file, reserve);
+    if (found && rival !== undefined) throw disputed(shown, path, rival);
+    if (found) return;
   }
-  throw noSuchFile(image.name ?? image.id, path);
+  throw noSuchFile(shown, path);
+}
+
+function disputed(shown: string, path: string, rival: string): BuilderError {
+  return new BuilderError('IMAGE_INVALID', `${shown} has /${path}, and ${rival}: engines may come to another file`, {
+    remedy: 'build the release image again and put nothing over its files; do not trust one that others made so',
+  });
 }
 
 /** Copies the one file of an archive that an engine made of a path. Throws as `copyFromImage`. */
@@ -36,6 +62,7 @@ export function noSuchFile(image: string, path: string): BuilderError {
   });
 }
 
+/** Reads the archive to its end. */
 async function copyEntry(
   archive: AsyncIterable<Buffer>,
   isIt: (entry: TarEntry) => boolean,
@@ -43,6 +70,7 @@ async function copyEntry(
   reserve: Reserve,
 ): Promise<boolean> {
   const input = new StreamInput(archive);
+  let found = false;
   try {
     for await (const entry of readTar(input)) {
       if (!isIt(entry)) continue;
@@ -53,9 +81,9 @@ async function copyEntry(
         for (let done = 0; done < chunk.length; ) done += (await file.write(chunk, done)).bytesWritten;
         missing -= chunk.length;
       }
-      return true;
+      found = true;
     }
-    return false;
+    return found;
   } finally {
     await input.close();
   }

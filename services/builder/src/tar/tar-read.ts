@@ -38,8 +38,8 @@ const TYPES: Readonly<Record<string, TarEntryType>> = {
 };
 
 /**
- * Reads a tar archive (v7, ustar, GNU, PAX) and skips the data. Own code since the formats' readers on npm take names for
- * UTF-8 and leave out PAX owners. Throws IMAGE_INVALID, IMAGE_TRUNCATED, IMAGE_TOO_LARGE.
+ * Reads a tar archive (v7, ustar, GNU, PAX) and skips the data that nobody has taken from the input. Own code since the formats'
+ * readers on npm take names for UTF-8 and leave out PAX owners. Throws IMAGE_INVALID, IMAGE_TRUNCATED, IMAGE_TOO_LARGE.
  */
 export async function* readTar(input: ByteInput): AsyncGenerator<TarEntry> {
   let pax = new Map<string, string>();
@@ -78,8 +78,9 @@ export async function* readTar(input: ByteInput): AsyncGenerator<TarEntry> {
     pax = new Map();
     longName = undefined;
     longLink = undefined;
+    const end = input.position + padded(entry.size);
     yield entry;
-    if (!(await input.skip(padded(entry.size)))) throw truncated(input.position);
+    if (!(await input.skip(end - input.position))) throw truncated(input.position);
   }
 }
 

@@ -6,9 +6,10 @@ import { p384, signing } from '../../../../libs/eif/test/signing.ts';
 import { type TarEntry, tar } from '../../../../test/images/tar.ts';
 import { DockerRegistry } from '../../../../test/stack/docker-registry.ts';
 import type { BuildResult } from '../../src/build-options.ts';
+import { extractEif } from '../../src/extract.ts';
 import { verifyBuild } from '../../src/rebuild/verify-build.ts';
 import { publishImages } from '../publish.ts';
-import { Bench, manifest } from '../support.ts';
+import { Bench, manifest, refusal } from '../support.ts';
 
 const EIF = 'enclave/application.eif';
 const MANIFEST = 'enclave/enclaver.yaml';
@@ -113,5 +114,50 @@ describe('a hostile release image', () => {
         assert.match(differences.join('\n'), new RegExp(`^ {2}${field}: `, 'm'));
       });
     }
+  });
+
+  const evil = 'not the file that is measured';
+  const over: Record<string, TarEntry[]> = {
+    'the file once more': [{ name: EIF, content: evil }],
+    'the file in a folder that a symlink names': [
+      { name: 'x', link: 'enclave' },
+      { name: 'x/application.eif', content: evil },
+    ],
+    'a symlink in its place': [{ name: EIF, link: '/evil' }],
+    'a hard link in its place': [
+      { name: 'evil', content: evil },
+      { name: EIF, type: 'hard-link', link: 'evil' },
+    ],
+    'a folder in its place': [{ name: `${EIF}/` }],
+    'a symlink in the place of its folder': [{ name: 'enclave', link: '/evil' }],
+    'a whiteout of it': [{ name: 'enclave/.wh.application.eif' }],
+    'a whiteout of its folder': [{ name: '.wh.enclave' }],
+    'an opaque marker in its folder': [{ name: 'enclave/.wh..wh..opq' }],
+    'an opaque marker in the root': [{ name: '.wh..wh..opq' }],
+  };
+  for (const [what, entries] of Object.entries(over)) {
+    it(`is refused with ${what}, in the same layer or above`, async () => {
+      for (const layers of [[[...enclave(), ...entries]], [enclave(), entries]]) {
+        const image = await release(...layers);
+        await assert.rejects(verify(image), refusal('IMAGE_INVALID', /\/enclave\/application\.eif/));
+        await assert.rejects(extractEif(image, { dataDir: bench.dataDir }), refusal('IMAGE_INVALID'));
+      }
+      assert.deepEqual(await bench.leavings(), ['app.eif']);
+    });
+  }
+
+  it('is refused without a folder of its own for the file: layers below could lead it elsewhere', async () => {
+    const image = await release([{ name: 'enclave', link: 'other' }], enclave().slice(1), [
+      { name: 'other', link: 'evil' },
+    ]);
+    await assert.rejects(extractEif(image, { dataDir: bench.dataDir }), refusal('IMAGE_INVALID', /folder/));
+  });
+
+  it('is as good as another where its layers do the files no harm', async () => {
+    const other = enclave(Buffer.from(evil));
+    const image = await release(other, enclave(), [{ name: 'etc/' }, { name: 'etc/more', content: 'x' }]);
+    assert.equal((await verify(image)).identical, true);
+    const { sha256 } = await extractEif(image, { dataDir: bench.dataDir });
+    assert.equal(sha256, honest.built.eif.sha256);
   });
 });
