@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { OperationResponse } from '@enclaver/bus';
+import { showText } from '@enclaver/eif';
 import type { Command } from 'commander';
 import { withBuild } from '../build-request.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -50,6 +51,6 @@ function describe(image: string, { identical, recorded, rebuilt, differences }: 
   const versions =
     recorded.enclaver === rebuilt.enclaver
       ? ''
-      : `The image is of Enclaver ${recorded.enclaver ?? '(not recorded)'}, this is ${rebuilt.enclaver}: PCR0 and PCR1 differ between releases\n`;
+      : `The image is of Enclaver ${showText(recorded.enclaver ?? '(not recorded)')}, this is ${rebuilt.enclaver}: PCR0 and PCR1 differ between releases\n`;
   return `${table}${differences.map((line) => `${line}\n`).join('')}${versions}Different: ${image} does not hold what its recorded inputs give here\n`;
 }

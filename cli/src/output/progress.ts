@@ -1,9 +1,13 @@
 import type { BuildProgress } from '@enclaver/bus';
+import { showText } from '@enclaver/eif';
 
 const MIB = 1024 * 1024;
 const BAR_CELLS = 24;
 
-/** Shows a build's progress on stderr: one line that is redrawn on a terminal, one plain line per stage elsewhere. */
+/**
+ * Shows a build's progress on stderr: one line that is redrawn on a terminal, one plain line per stage elsewhere. Its texts may come
+ * from an image, and so are made safe to print.
+ */
 export class ProgressLine {
   readonly #out: NodeJS.WriteStream;
   #stage = '';
@@ -14,13 +18,15 @@ export class ProgressLine {
   }
 
   show(progress: BuildProgress): void {
+    const { stage } = progress;
+    const text = showText(progress.text ?? '');
     if (this.#out.isTTY) {
-      this.#out.write(`\r\x1b[K${describe(progress)}`);
+      this.#out.write(`\r\x1b[K${describe({ ...progress, text })}`);
       this.#drawn = true;
-    } else if (progress.stage !== this.#stage) {
-      this.#out.write(`${progress.stage}${progress.text === undefined ? '' : ` ${progress.text}`}\n`);
+    } else if (stage !== this.#stage) {
+      this.#out.write(`${stage}${text === '' ? '' : ` ${text}`}\n`);
     }
-    this.#stage = progress.stage;
+    this.#stage = stage;
   }
 
   /** Leaves the line clean for what is printed next. */
@@ -30,8 +36,8 @@ export class ProgressLine {
   }
 }
 
-function describe({ stage, text, done, total }: BuildProgress): string {
-  const head = `${stage.padEnd(8)} ${text ?? ''}`;
+function describe({ stage, text = '', done, total }: BuildProgress): string {
+  const head = `${stage.padEnd(8)} ${text}`;
   if (done === undefined) return head;
   const amount = `${(done / MIB).toFixed(1)} MiB`;
   if (total === undefined || total === 0) return `${head} ${amount}`;

@@ -43,8 +43,10 @@ export async function buildEnclave(options: BuildOptions): Promise<BuildResult> 
   await using work = await WorkDir.create(options.dataDir, options.maxUnpackedBytes);
   const build = { options, manifest, work, progress };
   const app = options.from ?? manifest.sources.app;
+  // A name out of an image's labels may be anything: what is no name is not told
+  const source = parseImageSource(app);
   progress({ stage: 'resolve', text: app });
-  await using image = await openSource(parseImageSource(app), app, {
+  await using image = await openSource(source, app, {
     ...imageOptions(build, options.platform),
     contextDir: options.contextDir,
     pull: options.pull ?? false,

@@ -1,4 +1,4 @@
-import type { Measurements } from '@enclaver/eif';
+import { type Measurements, showText } from '@enclaver/eif';
 import * as z from 'zod';
 import { platformSchema } from '../platform.ts';
 
@@ -40,10 +40,18 @@ export function labelsOf(facts: ReleaseFacts): Record<string, string> {
   };
 }
 
+/** Whoever made the image wrote the labels, and both are shown to people: no control characters, as long as a build takes them. */
+const version = z.string().regex(/^[\w.+-]{1,64}$/);
+const sourceName = z
+  .string()
+  .min(1)
+  .max(4096)
+  .refine((name) => showText(name) === name);
+
 const recordedSchema = z.object({
-  [`${PREFIX}version`]: z.string().optional(),
+  [`${PREFIX}version`]: version.optional(),
   [`${PREFIX}platform`]: platformSchema,
-  [`${PREFIX}source.name`]: z.string().min(1),
+  [`${PREFIX}source.name`]: sourceName,
   [`${PREFIX}source.id`]: z.string().min(1),
 });
 

@@ -53,14 +53,19 @@ describe('a hostile release image', () => {
     { name: MANIFEST, content: honest.manifest },
   ];
 
+  const labels = (): Record<string, string> => ({
+    'io.enclaver.version': '0.0.0-test',
+    'io.enclaver.platform': 'linux/amd64',
+    'io.enclaver.source.name': `${registry.host}/app:1`,
+    'io.enclaver.source.id': honest.built.sources.app.id,
+  });
+
   /** Publishes these layers as what the honest build gave. */
-  async function release(...layers: TarEntry[][]): Promise<string> {
-    const Labels = {
-      'io.enclaver.version': '0.0.0-test',
-      'io.enclaver.platform': 'linux/amd64',
-      'io.enclaver.source.name': `${registry.host}/app:1`,
-      'io.enclaver.source.id': honest.built.sources.app.id,
-    };
+  function release(...layers: TarEntry[][]): Promise<string> {
+    return labelled(labels(), ...layers);
+  }
+
+  async function labelled(Labels: Record<string, string>, ...layers: TarEntry[][]): Promise<string> {
     const base = tar([{ name: 'bin/run', mode: 0o755 }]);
     const image = { layers: [base, ...layers.map((layer) => tar(layer))], config: { Labels } };
     await publishImages(registry.host, 'release:1', [image]);
@@ -159,5 +164,22 @@ describe('a hostile release image', () => {
     assert.equal((await verify(image)).identical, true);
     const { sha256 } = await extractEif(image, { dataDir: bench.dataDir });
     assert.equal(sha256, honest.built.eif.sha256);
+  });
+
+  for (const label of ['version', 'source.name']) {
+    it(`tells nothing to a terminal by its label ${label}`, async () => {
+      for (const text of ['x\nVerified', 'x\x1b[8m', 'x\u202e', 'x'.repeat(5000)]) {
+        const image = await labelled({ ...labels(), [`io.enclaver.${label}`]: text }, enclave());
+        await assert.rejects(verify(image), refusal('IMAGE_NOT_RECORDED'));
+      }
+    });
+  }
+
+  it('has nothing of its source told before that is known to be a name', async () => {
+    const told: string[] = [];
+    const from = 'x\nVerified\x1b[8m';
+    const building = bench.build({ from, onProgress: ({ text = '' }) => told.push(text) });
+    await assert.rejects(building, { name: 'ImageSourceError' });
+    assert.ok(!told.includes(from), told.join());
   });
 });
