@@ -1,5 +1,5 @@
-import type { BuildProgress } from '@enclaver/bus';
 import { parseImageSource, parseManifest } from '@enclaver/manifest';
+import { abortable } from './abortable.ts';
 import { assemble } from './assemble.ts';
 import type { Build, BuildOptions, BuildResult } from './build-options.ts';
 import { BuilderError } from './builder-error.ts';
@@ -106,14 +106,6 @@ export async function buildEnclave(options: BuildOptions): Promise<BuildResult> 
   if (documents !== undefined) result.documents = documents;
   result.eif.path = await output.place(sha256);
   return result;
-}
-
-/** Cancelling takes effect at the next step that is reported: every block of bytes is one. */
-function abortable({ signal, onProgress }: BuildOptions): (progress: BuildProgress) => void {
-  return (progress) => {
-    signal?.throwIfAborted();
-    onProgress?.(progress);
-  };
 }
 
 function imageOptions({ options, work, progress }: Build, platform: Platform | undefined) {

@@ -9,6 +9,7 @@ export type BuilderErrorCode =
   | 'BUILDER_BUSY'
   | 'BUILD_CANCELLED'
   | 'BUILD_NOT_REPRODUCIBLE'
+  | 'BUILD_TIMEOUT'
   | 'CREDENTIALS_INVALID'
   | 'DISK_FULL'
   | 'ENGINE_ERROR'

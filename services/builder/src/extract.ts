@@ -1,5 +1,6 @@
-import type { BuildProgress, OperationResponse } from '@enclaver/bus';
+import type { OperationResponse } from '@enclaver/bus';
 import { readEif } from '@enclaver/eif';
+import type { BuildOptions } from './build-options.ts';
 import { fetchFrom, locate } from './image/open-source.ts';
 import { PendingFile, sha256OfFile } from './output.ts';
 import type { Platform } from './platform.ts';
@@ -7,11 +8,9 @@ import { copyFromArchive, copyFromImage, noSuchFile } from './release/contents.t
 import { EIF_IN_IMAGE } from './release/layer.ts';
 import { checkSpace, WorkDir } from './work-dir.ts';
 
-export interface ExtractOptions {
-  dataDir: string;
+export interface ExtractOptions extends Pick<BuildOptions, 'dataDir' | 'maxUnpackedBytes' | 'signal'> {
   /** Of an image for several; default: this machine's. */
   platform?: Platform;
-  onProgress?: (progress: BuildProgress) => void;
 }
 
 /**
@@ -21,22 +20,24 @@ export interface ExtractOptions {
  */
 export async function extractEif(
   reference: string,
-  { dataDir, platform, onProgress = () => undefined }: ExtractOptions,
+  { dataDir, platform, maxUnpackedBytes, signal }: ExtractOptions,
 ): Promise<OperationResponse<'builder', 'extract'>> {
-  const place = await locate(reference, { pull: false, ...(platform === undefined ? {} : { platform }) });
+  const wanted = platform === undefined ? {} : { platform };
+  const abort = signal === undefined ? {} : { signal };
+  const place = await locate(reference, { pull: false, ...wanted });
   await using output = await PendingFile.inStore(dataDir);
   const reserve = (bytes: number): Promise<void> => checkSpace(dataDir, bytes);
   let image: { id: string; repoDigest?: string };
   if (place.found !== undefined) {
     image = place.found;
     const copied = await place.engine.withPath(place.found, `/${EIF_IN_IMAGE}`, (archive) =>
-      copyFromArchive(archive, output.path, reserve),
+      copyFromArchive(archive, output.path, { reserve, ...abort }),
     );
     if (copied !== true) throw noSuchFile(place.name, EIF_IN_IMAGE);
   } else {
-    await using work = await WorkDir.create(dataDir);
-    await using fetched = await fetchFrom(place, { work, onProgress, ...(platform === undefined ? {} : { platform }) });
-    await copyFromImage(fetched, EIF_IN_IMAGE, output.path, reserve);
+    await using work = await WorkDir.create(dataDir, maxUnpackedBytes);
+    await using fetched = await fetchFrom(place, { work, ...wanted, ...abort });
+    await copyFromImage(fetched, EIF_IN_IMAGE, output.path, { reserve, work, ...abort });
     image = fetched;
   }
   const { measurements } = await readEif(output.path);

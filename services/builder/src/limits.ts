@@ -56,6 +56,10 @@ export const limits = {
   engineLineBytes: MIB,
   /** Kept of what a tool says on stderr: its last words hold the error. */
   toolTextChars: 16 * KIB,
+  /** skopeo to give a manifest, of 4 MiB at most; a registry that takes the connection and stays silent ends so. */
+  inspectMs: 120_000,
+  /** skopeo to fetch or push an image: as long as a request lasts. */
+  copyMs: 3_600_000,
   /** A credential helper may ask a keychain, but nobody. */
   helperMs: 30_000,
   /** Between two looks at how much of an image has arrived. */
@@ -70,6 +74,8 @@ export const serviceLimits = {
   waiting: 16,
   /** Between two progress messages of one stage: more a terminal cannot show. */
   progressIntervalMs: 100,
-  /** Work folders older than this belong to a builder that was killed: a build may last an hour (`@enclaver/bus`). */
+  /** From a request to its end, its wait for a turn with it: nobody waits longer for the answer (`@enclaver/bus`). */
+  requestMs: 3_600_000,
+  /** Work folders older than this belong to a builder that was killed. */
   staleWorkMs: 2 * 3_600_000,
 } as const;

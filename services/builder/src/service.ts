@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { BuildProgress, Bus } from '@enclaver/bus';
 import { type Metrics, traced } from '@enclaver/telemetry';
 import type { Logger } from 'pino';
@@ -74,11 +75,15 @@ export async function startBuilder(
       work('verify-build', buildId, (task) => verifyBuild({ ...config, ...request, ...task })),
     cancel: async ({ buildId }) => ({ cancelled: builds.cancel(buildId) }),
     extract: ({ image, ...request }) =>
-      queue.run(() =>
-        run(logger.child({ image }), 'extract', async () => {
-          await makeRoom();
-          return await extractEif(image, { ...config, ...request });
-        }),
+      builds.run(randomUUID(), (signal) =>
+        queue.run(
+          () =>
+            run(logger.child({ image }), 'extract', async () => {
+              await makeRoom();
+              return await extractEif(image, { ...config, ...request, signal });
+            }),
+          signal,
+        ),
       ),
   });
   return { close: () => queue.close() };

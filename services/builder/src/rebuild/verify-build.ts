@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { BuildProgress, OperationResponse } from '@enclaver/bus';
+import type { OperationResponse } from '@enclaver/bus';
 import { readEif } from '@enclaver/eif';
 import * as z from 'zod';
+import { abortable } from '../abortable.ts';
 import { buildEnclave } from '../build.ts';
 import type { BuildOptions } from '../build-options.ts';
 import { BuilderError } from '../builder-error.ts';
@@ -17,10 +18,13 @@ import { EIF_IN_IMAGE, MANIFEST_IN_IMAGE } from '../release/layer.ts';
 import { checkSpace, WorkDir } from '../work-dir.ts';
 import { compareBuilds } from './compare.ts';
 
-export interface VerifyOptions extends Pick<BuildOptions, 'dataDir' | 'runtime' | 'contextDir' | 'from' | 'signal'> {
+export interface VerifyOptions
+  extends Pick<
+    BuildOptions,
+    'dataDir' | 'runtime' | 'contextDir' | 'from' | 'maxUnpackedBytes' | 'signal' | 'onProgress'
+  > {
   /** The release image. */
   image: string;
-  onProgress?: (progress: BuildProgress) => void;
 }
 
 /**
@@ -29,9 +33,10 @@ export interface VerifyOptions extends Pick<BuildOptions, 'dataDir' | 'runtime' 
  * of a build.
  */
 export async function verifyBuild(options: VerifyOptions): Promise<OperationResponse<'builder', 'verifyBuild'>> {
-  const { dataDir, image: reference, onProgress = () => undefined } = options;
-  await using work = await WorkDir.create(dataDir);
-  await using image = await openReference(reference, { work, pull: false, onProgress });
+  const { dataDir, image: reference, signal } = options;
+  const abort = signal === undefined ? {} : { signal };
+  await using work = await WorkDir.create(dataDir, options.maxUnpackedBytes);
+  await using image = await openReference(reference, { work, pull: false, onProgress: abortable(options), ...abort });
   const inputs = recordedInputs(labelsOf(image));
   if (inputs === undefined) {
     throw new BuilderError('IMAGE_NOT_RECORDED', `${reference} does not record what it was built from`, {
@@ -40,8 +45,9 @@ export async function verifyBuild(options: VerifyOptions): Promise<OperationResp
   }
   const shipped = join(work.path, 'shipped.eif');
   const manifestPath = join(work.path, 'enclaver.yaml');
-  await copyFromImage(image, EIF_IN_IMAGE, shipped, (bytes) => checkSpace(dataDir, bytes));
-  await copyFromImage(image, MANIFEST_IN_IMAGE, manifestPath, refuseLarge);
+  const reserve = (bytes: number): Promise<void> => checkSpace(dataDir, bytes);
+  await copyFromImage(image, EIF_IN_IMAGE, shipped, { reserve, work, ...abort });
+  await copyFromImage(image, MANIFEST_IN_IMAGE, manifestPath, { reserve: refuseLarge, work, ...abort });
   const rebuilt = join(work.path, 'rebuilt.eif');
   const built = await buildEnclave({
     ...options,
@@ -51,7 +57,6 @@ export async function verifyBuild(options: VerifyOptions): Promise<OperationResp
     platform: inputs.platform,
     eifOnly: rebuilt,
     unsigned: true,
-    onProgress,
   });
   if (built.sources.app.id !== inputs.sourceId) throw moved(built.sources.app.id, inputs, options.from);
   const recorded = await readEif(shipped);

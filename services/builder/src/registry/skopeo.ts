@@ -17,9 +17,12 @@ export interface SkopeoOptions {
 /** What skopeo gave on stdout, or the words of its error. */
 export type SkopeoResult = { output: Buffer; problem?: undefined } | { output?: undefined; problem: string };
 
+/** The longest that a command may take. */
+const LONGEST = { inspect: limits.inspectMs, copy: limits.copyMs };
+
 /**
- * Runs a command of skopeo with the docker client's credentials for `host`. Of its output, the first 4 MiB are kept. Throws
- * SKOPEO_MISSING, CREDENTIALS_INVALID, and the signal's reason.
+ * Runs a command of skopeo with the docker client's credentials for `host`, within its time. Of its output, the first 4 MiB are
+ * kept. Throws SKOPEO_MISSING, CREDENTIALS_INVALID, and the signal's reason.
  */
 export async function skopeo(
   command: 'copy' | 'inspect',
@@ -29,9 +32,16 @@ export async function skopeo(
 ): Promise<SkopeoResult> {
   const { work, signal, onLine } = options;
   const authFile = await writeAuthFile(host, work);
+  // A helper was asked meanwhile: a signal that was aborted then says nothing any more
+  signal?.throwIfAborted();
   const child = spawn('skopeo', [command, '--authfile', authFile, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   const stop = (): boolean => child.kill('SIGTERM');
   signal?.addEventListener('abort', stop, { once: true });
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    stop();
+  }, LONGEST[command]);
   let words = '';
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     words = (words + chunk).slice(-limits.toolTextChars);
@@ -49,8 +59,10 @@ export async function skopeo(
       child.once('close', resolve);
     });
     signal?.throwIfAborted();
+    if (late) return { problem: `skopeo did not end within ${LONGEST[command] / 1000} s` };
     return code === 0 ? { output: Buffer.concat(pieces) } : { problem: messageOf(words) };
   } finally {
+    clearTimeout(timer);
     signal?.removeEventListener('abort', stop);
   }
 }

@@ -6,17 +6,27 @@ import type { Image } from '../image/image.ts';
 import { components } from '../layers/resolve.ts';
 import { StreamInput } from '../tar/byte-input.ts';
 import { readTar, showName, type TarEntry } from '../tar/tar-read.ts';
+import type { WorkDir } from '../work-dir.ts';
 import { isRival } from './rival.ts';
 
-/** Called with a file's size before it is written. */
-export type Reserve = (bytes: number) => Promise<void>;
+export interface CopyOptions {
+  /** Called with a file's size before it is written. */
+  reserve: (bytes: number) => Promise<void>;
+  signal?: AbortSignal;
+}
 
 /**
  * Copies one file out of a release image to a new file `to`, from the highest layer that has it. No layers are put together:
  * release images have their files in the last one. Where an engine that does could come to another file, the image is refused:
- * what is measured here is what runs. Throws IMAGE_NO_EIF, IMAGE_TRUNCATED, IMAGE_INVALID.
+ * what is measured here is what runs. Throws IMAGE_NO_EIF, IMAGE_TRUNCATED, IMAGE_INVALID, the errors of `work.charge`, and the
+ * signal's reason.
  */
-export async function copyFromImage(image: Image, path: string, to: string, reserve: Reserve): Promise<void> {
+export async function copyFromImage(
+  image: Image,
+  path: string,
+  to: string,
+  { work, ...options }: CopyOptions & { work: WorkDir },
+): Promise<void> {
   const shown = image.name ?? image.id;
   const folder = path.slice(0, path.lastIndexOf('/'));
   await using file = await open(to, 'wx', 0o644);
@@ -37,7 +47,7 @@ export async function copyFromImage(image: Image, path: string, to: string, rese
       hasFolder ||= name === folder && entry.type === 'directory';
       return false;
     };
-    await copyEntry(decompress(readRange(blob)), isIt, file, reserve);
+    await copyEntry(charged(decompress(readRange(blob)), work), isIt, file, options);
     if (found && rival !== undefined) throw disputed(shown, path, rival);
     if (found) return;
   }
@@ -51,9 +61,13 @@ function disputed(shown: string, path: string, rival: string): BuilderError {
 }
 
 /** Copies the one file of an archive that an engine made of a path. Throws as `copyFromImage`. */
-export async function copyFromArchive(archive: AsyncIterable<Buffer>, to: string, reserve: Reserve): Promise<boolean> {
+export async function copyFromArchive(
+  archive: AsyncIterable<Buffer>,
+  to: string,
+  options: CopyOptions,
+): Promise<boolean> {
   await using file = await open(to, 'wx', 0o644);
-  return await copyEntry(archive, ({ type }) => type === 'file', file, reserve);
+  return await copyEntry(archive, ({ type }) => type === 'file', file, options);
 }
 
 export function noSuchFile(image: string, path: string): BuilderError {
@@ -62,14 +76,29 @@ export function noSuchFile(image: string, path: string): BuilderError {
   });
 }
 
+/** Charged although nothing of it is written: a layer may be a bomb. */
+async function* charged(bytes: AsyncIterable<Buffer>, work: WorkDir): AsyncGenerator<Buffer> {
+  for await (const chunk of bytes) {
+    await work.charge(chunk.length);
+    yield chunk;
+  }
+}
+
+async function* untilAborted(bytes: AsyncIterable<Buffer>, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
+  for await (const chunk of bytes) {
+    signal?.throwIfAborted();
+    yield chunk;
+  }
+}
+
 /** Reads the archive to its end. */
 async function copyEntry(
   archive: AsyncIterable<Buffer>,
   isIt: (entry: TarEntry) => boolean,
   file: FileHandle,
-  reserve: Reserve,
+  { reserve, signal }: CopyOptions,
 ): Promise<boolean> {
-  const input = new StreamInput(archive);
+  const input = new StreamInput(untilAborted(archive, signal));
   let found = false;
   try {
     for await (const entry of readTar(input)) {

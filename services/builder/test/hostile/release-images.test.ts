@@ -7,7 +7,7 @@ import { type TarEntry, tar } from '../../../../test/images/tar.ts';
 import { DockerRegistry } from '../../../../test/stack/docker-registry.ts';
 import type { BuildResult } from '../../src/build-options.ts';
 import { extractEif } from '../../src/extract.ts';
-import { verifyBuild } from '../../src/rebuild/verify-build.ts';
+import { type VerifyOptions, verifyBuild } from '../../src/rebuild/verify-build.ts';
 import { publishImages } from '../publish.ts';
 import { Bench, manifest, refusal } from '../support.ts';
 
@@ -67,13 +67,17 @@ describe('a hostile release image', () => {
 
   async function labelled(Labels: Record<string, string>, ...layers: TarEntry[][]): Promise<string> {
     const base = tar([{ name: 'bin/run', mode: 0o755 }]);
-    const image = { layers: [base, ...layers.map((layer) => tar(layer))], config: { Labels } };
+    const image = {
+      layers: [base, ...layers.map((layer) => tar(layer))],
+      config: { Labels },
+      compression: 'gzip',
+    } as const;
     await publishImages(registry.host, 'release:1', [image]);
     return `${registry.host}/release:1`;
   }
 
-  const verify = (image: string) =>
-    verifyBuild({ dataDir: bench.dataDir, runtime: bench.file('runtime'), contextDir: bench.path, image });
+  const verify = (image: string, more: Partial<VerifyOptions> = {}) =>
+    verifyBuild({ dataDir: bench.dataDir, runtime: bench.file('runtime'), contextDir: bench.path, image, ...more });
 
   describe('with an EIF that is signed', () => {
     /** The honest EIF with its sections in this order, under this header, and signed. */
@@ -181,5 +185,16 @@ describe('a hostile release image', () => {
     const building = bench.build({ from, onProgress: ({ text = '' }) => told.push(text) });
     await assert.rejects(building, { name: 'ImageSourceError' });
     assert.ok(!told.includes(from), told.join());
+  });
+
+  it('is not unpacked without bound, in whichever layer a bomb lies', async () => {
+    const bomb = [{ name: 'zeros', content: Buffer.alloc(16 << 20) }];
+    for (const layers of [[[...enclave(), ...bomb]], [enclave(), bomb]]) {
+      const image = await release(...layers);
+      const bound = { dataDir: bench.dataDir, maxUnpackedBytes: 8 << 20 };
+      await assert.rejects(extractEif(image, bound), refusal('IMAGE_TOO_LARGE', /unpacked/));
+      await assert.rejects(verify(image, bound), refusal('IMAGE_TOO_LARGE', /unpacked/));
+    }
+    assert.deepEqual(await bench.leavings(), ['app.eif']);
   });
 });

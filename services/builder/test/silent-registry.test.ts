@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mock } from 'node:test';
+import { extractEif } from '../src/extract.ts';
+import { limits, serviceLimits } from '../src/limits.ts';
+import { verifyBuild } from '../src/rebuild/verify-build.ts';
+import { RunningBuilds } from '../src/running-builds.ts';
+import { Bench, manifest, refusal } from './support.ts';
+
+const APP = '127.0.0.1:1/app:1';
+
+/** Programs in the place of skopeo and a credential helper, which end when they are ended; no engine. */
+describe('builder with a registry that stays silent', () => {
+  let bench: Bench;
+  const saved = { ...process.env };
+
+  beforeEach(async () => {
+    bench = await Bench.create();
+    await mkdir(bench.file('bin'));
+    process.env.DOCKER_HOST = `unix://${bench.file('no.sock')}`;
+    process.env.DOCKER_CONFIG = bench.path;
+    process.env.PATH = `${bench.file('bin')}:${saved.PATH}`;
+    await program('skopeo', `echo begun >"${pipe('skopeo')}"; exec sleep 1000`);
+  });
+
+  afterEach(async () => {
+    mock.timers.reset();
+    for (const name of ['DOCKER_HOST', 'DOCKER_CONFIG', 'PATH']) {
+      if (saved[name] === undefined) delete process.env[name];
+      else process.env[name] = saved[name];
+    }
+    await bench[Symbol.asyncDispose]();
+  });
+
+  async function program(name: string, script: string): Promise<void> {
+    await writeFile(bench.file(`bin/${name}`), `#!/bin/sh\n${script}\n`);
+    await chmod(bench.file(`bin/${name}`), 0o755);
+  }
+
+  /** A named pipe: to read it is to wait for who writes, and the other way round. */
+  function pipe(name: string): string {
+    const path = bench.file(`${name}.pipe`);
+    execFileSync('mkfifo', [path]);
+    return path;
+  }
+
+  const begun = (): Promise<string> => readFile(bench.file('skopeo.pipe'), 'utf8');
+
+  it('waits for its answer no longer than the bound', async () => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    const building = assert.rejects(
+      bench.build({ manifest: manifest(APP) }),
+      refusal('PULL_FAILED', /app:1: skopeo did not end within 120 s/),
+    );
+    await begun();
+    mock.timers.tick(limits.inspectMs);
+    await building;
+    assert.deepEqual(
+      (await bench.leavings()).filter((name) => name.startsWith('data')),
+      [],
+    );
+  });
+
+  for (const [what, start] of [
+    [
+      'the comparison of a release image',
+      (signal: AbortSignal) =>
+        verifyBuild({
+          dataDir: bench.dataDir,
+          runtime: bench.file('runtime'),
+          contextDir: bench.path,
+          image: APP,
+          signal,
+        }),
+    ],
+    ['the extraction of an EIF', (signal: AbortSignal) => extractEif(APP, { dataDir: bench.dataDir, signal })],
+  ] as const) {
+    it(`ends ${what} that is cancelled meanwhile`, async () => {
+      const cancel = new AbortController();
+      const ended = assert.rejects(start(cancel.signal), /no longer wanted/);
+      await begun();
+      cancel.abort(new Error('no longer wanted'));
+      await ended;
+    });
+  }
+
+  it('is not asked by a build that was cancelled while its credentials were looked for', async () => {
+    const [asked, answer] = [pipe('asked'), pipe('answer')];
+    await program('docker-credential-vault', `echo >"${asked}"; cat "${answer}"`);
+    await writeFile(bench.file('config.json'), '{"credsStore":"vault"}');
+    await program('skopeo', `touch "${bench.file('started')}"; exit 1`);
+    const cancel = new AbortController();
+    const ended = assert.rejects(bench.build({ manifest: manifest(APP), signal: cancel.signal }), /no longer wanted/);
+    await readFile(asked);
+    cancel.abort(new Error('no longer wanted'));
+    await writeFile(answer, '{"Username":"a","Secret":"b"}');
+    await ended;
+    await assert.rejects(readFile(bench.file('started')), { code: 'ENOENT' });
+  });
+
+  it('holds no place for longer than anybody waits', async () => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    const builds = new RunningBuilds();
+    const task = (signal: AbortSignal): Promise<never> =>
+      new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(new Error('broken off')));
+      });
+    const ended = assert.rejects(builds.run('one', task), refusal('BUILD_TIMEOUT', /3600 s/));
+    mock.timers.tick(serviceLimits.requestMs);
+    await ended;
+    assert.equal(builds.cancel('one'), false);
+  });
+});
