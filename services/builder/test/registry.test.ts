@@ -188,6 +188,15 @@ describe('builder with a registry', () => {
       assert.equal(second.image?.digest, first.image?.digest);
     });
 
+    it('are pushed on a base that has one layer twice', async () => {
+      // As BuildKit writes an empty one for each step that changes nothing
+      const empty = tar([]);
+      await publish('base:1', [image('', { layers: [empty, tar([{ name: 'bin/run', mode: 0o755 }]), empty] })]);
+      const { image: made } = await release({ platform: 'linux/amd64' });
+      assert.equal(made?.layers.length, 4);
+      assert.equal(made.layers[0]?.digest, made.layers[2]?.digest);
+    });
+
     it('are made for another architecture than this machine', async () => {
       const built = await release({ platform: 'linux/arm64' });
       assert.equal(built.platform, 'linux/arm64');

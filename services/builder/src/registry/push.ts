@@ -32,7 +32,8 @@ async function writeLayout(
   const blobs = join(folder, 'blobs/sha256');
   await mkdir(blobs, { recursive: true });
   const place = (of: string): string => join(blobs, of.replace('sha256:', ''));
-  for (const layer of layers) {
+  // A base may have one layer twice, and a blob is there once
+  for (const layer of new Map(layers.map((each) => [each.digest, each])).values()) {
     if (layer.path === undefined) {
       await work.charge(layer.size);
       await writeFile(place(layer.digest), layer.read());
