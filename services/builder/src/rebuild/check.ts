@@ -15,15 +15,21 @@ const OTHER_ENVIRONMENT = {
   UV_THREADPOOL_SIZE: '1',
 };
 
-/** Everything of a build's options that a second process can be told. */
-export type SecondBuild = Omit<BuildOptions, 'onProgress' | 'onWarning' | 'signal' | 'check' | 'pull' | 'push'>;
+/**
+ * Everything of a build's options that a second process can be told. Its EIF is only compared: nothing is said of it, and no key
+ * signs that.
+ */
+export type SecondBuild = Omit<
+  BuildOptions,
+  'onProgress' | 'onWarning' | 'signal' | 'check' | 'pull' | 'push' | 'provenance' | 'sbom' | 'signKey'
+>;
 
 /**
  * Builds again in a process of its own under other conditions and compares with the file `first`. Throws
  * BUILD_NOT_REPRODUCIBLE with what differs, and the errors of a build.
  */
 export async function checkBuild(
-  { onProgress, onWarning, signal, check, pull, push, ...options }: BuildOptions,
+  { onProgress, onWarning, signal, check, pull, push, provenance, sbom, signKey, ...options }: BuildOptions,
   first: string,
   work: WorkDir,
   progress: (progress: BuildProgress) => void,
