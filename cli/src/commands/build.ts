@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { text } from 'node:stream/consumers';
+import { decodeManifest, MAX_MANIFEST_BYTES } from '@enclaver/manifest';
 import { type Command, Option } from 'commander';
+import { readBounded } from '../bounded-file.ts';
 import { withBuild } from '../build-request.ts';
 import { CliError } from '../cli-error.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -82,14 +82,27 @@ async function build(options: BuildOptions): Promise<void> {
   else process.stdout.write(buildText(result));
 }
 
-/** The manifest's text, its name in messages, and the folder that its paths start from: the current one for stdin. */
+/**
+ * The manifest's text, its name in messages, and the folder that its paths start from: the current one for stdin. It goes into the
+ * image as it is, so that its bytes must survive being text. Errors: `MANIFEST_UNREADABLE`, `MANIFEST_TOO_LARGE`, `MANIFEST_YAML`.
+ */
 async function readManifest(file: string): Promise<{ manifest: string; manifestFile: string; contextDir: string }> {
   if (file === '-') {
-    return { manifest: await text(process.stdin), manifestFile: '(stdin)', contextDir: process.cwd() };
+    const manifestFile = '(stdin)';
+    const bytes = await readBounded(process.stdin, MAX_MANIFEST_BYTES);
+    return { manifest: decodeManifest(bytes, manifestFile), manifestFile, contextDir: process.cwd() };
   }
   const path = resolve(file);
+  return {
+    manifest: decodeManifest(await readManifestFile(path), file),
+    manifestFile: file,
+    contextDir: dirname(path),
+  };
+}
+
+async function readManifestFile(path: string): Promise<Buffer> {
   try {
-    return { manifest: await readFile(path, 'utf8'), manifestFile: file, contextDir: dirname(path) };
+    return await readBounded(path, MAX_MANIFEST_BYTES);
   } catch (cause) {
     throw new CliError(
       'MANIFEST_UNREADABLE',

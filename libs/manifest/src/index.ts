@@ -29,3 +29,4 @@ export type {
   KmsCertificate,
   TlsCertificate,
 } from './schema/tls-certificate.ts';
+export { decodeManifest } from './yaml-source.ts';

@@ -5,7 +5,7 @@ import { MAX_SHOWN_LENGTH } from './limits.ts';
 import { type Manifest, manifestSchema, normalise } from './schema/manifest.ts';
 import { allowedAt, keysOf, step } from './schema-walk.ts';
 import { suggest } from './suggest.ts';
-import { decodeText, type Path, readYaml, type YamlSource } from './yaml-source.ts';
+import { decodeManifest, type Path, readYaml, type YamlSource } from './yaml-source.ts';
 
 /**
  * Reads and checks an `enclaver.yaml`. Throws ManifestError, which names every problem of the file with its place:
@@ -17,7 +17,7 @@ export function parseManifest(
   source: string | Uint8Array,
   { file = 'enclaver.yaml' }: { file?: string } = {},
 ): Manifest {
-  const yaml = readYaml(decodeText(source, file), file);
+  const yaml = readYaml(decodeManifest(source, file), file);
   const result = manifestSchema.safeParse(yaml.value);
   const problems = [
     ...firstOfEachPath((result.error?.issues ?? []).flatMap((issue) => problemsOf(issue, yaml))),

@@ -156,8 +156,8 @@ function offsetOf(node: Node | null): number {
   return node?.range?.[0] ?? 0;
 }
 
-/** The text of a manifest given as bytes, which must be UTF-8. */
-export function decodeText(source: string | Uint8Array, file: string): string {
+/** The text of a manifest given as bytes, which must be UTF-8; nothing is lost, so that as UTF-8 it is the same bytes again. */
+export function decodeManifest(source: string | Uint8Array, file: string): string {
   const place = { file, line: 1, column: 1, path: '' };
   const size = typeof source === 'string' ? Buffer.byteLength(source) : source.length;
   if (size > MAX_MANIFEST_BYTES) {
@@ -167,7 +167,7 @@ export function decodeText(source: string | Uint8Array, file: string): string {
   }
   if (typeof source === 'string') return source;
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(source);
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(source);
   } catch (cause) {
     const problem = { code: 'YAML' as const, ...place, found: 'bytes that are not UTF-8', allowed: 'text in UTF-8' };
     throw new ManifestError('MANIFEST_YAML', [problem], { cause });

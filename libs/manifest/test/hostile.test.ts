@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { MAX_MANIFEST_BYTES, ManifestError, parseManifest } from '../src/index.ts';
+import { decodeManifest, MAX_MANIFEST_BYTES, ManifestError, parseManifest } from '../src/index.ts';
 import { minimal, problemsOf, refusalOf } from './support.ts';
 
 describe('hostile YAML', () => {
@@ -45,6 +45,13 @@ describe('hostile YAML', () => {
     assert.equal(error.code, 'MANIFEST_TOO_LARGE');
     const text = minimal();
     assert.equal(parseManifest(`${text}#${'x'.repeat(MAX_MANIFEST_BYTES - text.length - 1)}`).name, 'app');
+  });
+
+  it('takes a byte order mark, and loses nothing of a text', () => {
+    const text = `\ufeff${minimal()}# ü \r\n`;
+    const bytes = Buffer.from(text);
+    assert.equal(decodeManifest(bytes, 'enclaver.yaml'), text);
+    assert.deepEqual(parseManifest(bytes), parseManifest(minimal()));
   });
 
   it('refuses what is not one plain YAML document in UTF-8', () => {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OperationResponse } from '@enclaver/bus';
 import { readEif } from '@enclaver/eif';
+import { decodeManifest } from '@enclaver/manifest';
 import * as z from 'zod';
 import { abortable } from '../abortable.ts';
 import { buildEnclave } from '../build.ts';
@@ -51,7 +52,7 @@ export async function verifyBuild(options: VerifyOptions): Promise<OperationResp
   const rebuilt = join(work.path, 'rebuilt.eif');
   const built = await buildEnclave({
     ...options,
-    manifest: await readFile(manifestPath, 'utf8'),
+    manifest: decodeManifest(await readFile(manifestPath), `/${MANIFEST_IN_IMAGE}`),
     manifestFile: `/${MANIFEST_IN_IMAGE}`,
     from: options.from ?? inputs.sourceName,
     platform: inputs.platform,

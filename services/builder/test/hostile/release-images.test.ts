@@ -187,6 +187,13 @@ describe('a hostile release image', () => {
     assert.ok(!told.includes(from), told.join());
   });
 
+  it('is not compared where its manifest is not UTF-8', async () => {
+    const [folder, eif] = enclave();
+    const content = Buffer.concat([Buffer.from(`${honest.manifest}# `), Buffer.from([0xe9, 0x0a])]);
+    const image = await release([folder, eif, { name: MANIFEST, content }].filter((entry) => entry !== undefined));
+    await assert.rejects(verify(image), { code: 'MANIFEST_YAML', message: /not UTF-8/ });
+  });
+
   it('is not unpacked without bound, in whichever layer a bomb lies', async () => {
     const bomb = [{ name: 'zeros', content: Buffer.alloc(16 << 20) }];
     for (const layers of [[[...enclave(), ...bomb]], [enclave(), bomb]]) {
