@@ -40,7 +40,7 @@ function isPath(place: string | undefined): place is string {
 }
 
 function need(tree: FileTree, code: 'TLS_FILE' | 'KMS_FILE', what: string, paths: readonly string[]): void {
-  const found = paths.some((path) => tree.find(Buffer.from(path, 'utf8').toString('latin1')) !== undefined);
+  const found = paths.some((path) => tree.open(Buffer.from(path, 'utf8').toString('latin1')) !== undefined);
   if (found) return;
   throw new BuilderError(code, `${what}: the image has no ${paths.join(' and no ')}`, {
     remedy: 'put the file into the image, or correct its path in the manifest',

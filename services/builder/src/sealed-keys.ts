@@ -16,7 +16,7 @@ export async function checkSealedKeys({ tree, spools }: Flattened, { ingress }: 
   for (const { listenPort, tls } of ingress) {
     for (const certificate of tls?.certificates ?? []) {
       if (certificate.source !== 'kms') continue;
-      const node = tree.find(Buffer.from(certificate.key, 'utf8').toString('latin1'));
+      const node = tree.open(Buffer.from(certificate.key, 'utf8').toString('latin1'));
       if (node?.kind !== 'file') continue;
       const { content } = node;
       // What is no extent is the build's own, such as the manifest

@@ -55,6 +55,30 @@ describe('builder: files that the manifest names', () => {
     await bench.build({ manifest: tls('/srv/sealed') });
   });
 
+  it('follows symlinks to keys and certificates, as the enclave does', async () => {
+    await bench.writeImage([
+      { name: 'live/plain', content: '-----BEGIN PRIVATE KEY-----\n' },
+      { name: 'live/sealed', content: Buffer.from('AQICAHg=') },
+      { name: 'live/cert.pem', content: 'certificate' },
+      { name: 'srv/plain', link: 'again' },
+      { name: 'srv/again', link: '/live/../live/plain' },
+      { name: 'srv/sealed', link: '../live/sealed' },
+      { name: 'srv/cert.pem', link: '../../../live/cert.pem' },
+      { name: 'srv/none', link: '/run/none' },
+      { name: 'srv/below', link: '/live/plain/below' },
+      { name: 'srv/circle', link: 'circle' },
+    ]);
+    const tls = (key: string, cert = '/srv/cert.pem'): string => port(8443, certificate(`key: ${key}, cert: ${cert}`));
+    await bench.build({ manifest: tls('/srv/sealed') });
+    await assert.rejects(bench.build({ manifest: tls('/srv/plain') }), refusal('TLS_FILE', /not sealed at all/));
+    for (const manifest of [tls('/srv/none'), tls('/srv/sealed', '/srv/none')]) {
+      await assert.rejects(bench.build({ manifest }), refusal('TLS_FILE', /the image has no \/srv\/none/));
+    }
+    for (const path of ['/srv/below', '/srv/circle']) {
+      await assert.rejects(bench.build({ manifest: tls(path) }), refusal('IMAGE_INVALID', /no folder|symlinks/));
+    }
+  });
+
   it('refuses an image without a file of a certificate by KMS, or of the proxy', async () => {
     for (const fields of [
       'key: /srv/none, cert: https://host/cert.pem',

@@ -2,7 +2,7 @@ import { BuilderError } from '../builder-error.ts';
 import { limits } from '../limits.ts';
 import { showName, type TarEntry } from '../tar/tar-read.ts';
 import { type DirNode, type Node, plainDir, type Slot } from './node.ts';
-import { checkLength, components, resolveDir } from './resolve.ts';
+import { checkLength, components, resolveDir, resolveNode } from './resolve.ts';
 import { TreeBudget } from './tree-budget.ts';
 
 export const WHITEOUT = '.wh.';
@@ -76,6 +76,11 @@ export class FileTree {
     const base = parts.pop();
     if (base === undefined) return this.root;
     return this.#resolve(parts)?.dir.children.get(base)?.node;
+  }
+
+  /** What a path leads to when it is opened, as by a program in the image: its last name is followed, too. */
+  open(path: string): Node | undefined {
+    return resolveNode(this.root, path.split('/'), this.#budget);
   }
 
   /** The folder that a new name goes into. */

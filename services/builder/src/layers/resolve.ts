@@ -1,7 +1,7 @@
 import { BuilderError } from '../builder-error.ts';
 import { limits } from '../limits.ts';
 import { showName } from '../tar/tar-read.ts';
-import { type DirNode, plainDir } from './node.ts';
+import { type DirNode, type Node, plainDir } from './node.ts';
 import type { TreeBudget } from './tree-budget.ts';
 
 /**
@@ -36,8 +36,31 @@ export function resolveDir(
   makeIn: number | undefined,
   budget: TreeBudget,
 ): ResolvedDir | undefined {
-  const shown = (): string => showName(parts.join('/'));
-  const stack: ResolvedDir[] = [{ dir: root, bytes: 0 }];
+  const found = follow(root, parts, makeIn, budget);
+  if (found?.leaf !== undefined) throw noFolder(parts, found.leaf.name);
+  return found?.in;
+}
+
+/** The same for a path that may end in anything but a symlink: what opening it would give. */
+export function resolveNode(root: DirNode, parts: readonly string[], budget: TreeBudget): Node | undefined {
+  const found = follow(root, parts, undefined, budget);
+  return found?.leaf?.node ?? found?.in.dir;
+}
+
+/** Where a path ends: in a folder, or at what else is in one. */
+interface End {
+  in: ResolvedDir;
+  leaf?: { name: string; node: Node };
+}
+
+function follow(
+  root: DirNode,
+  parts: readonly string[],
+  makeIn: number | undefined,
+  budget: TreeBudget,
+): End | undefined {
+  const top: ResolvedDir = { dir: root, bytes: 0 };
+  const stack = [top];
   const open = parts.toReversed();
   let hops = 0;
   for (let part = open.pop(); part !== undefined; part = open.pop()) {
@@ -46,38 +69,39 @@ export function resolveDir(
       if (stack.length > 1) stack.pop();
       continue;
     }
-    const top = stack.at(-1) ?? { dir: root, bytes: 0 };
-    let slot = top.dir.children.get(part);
+    const here = stack.at(-1) ?? top;
+    let slot = here.dir.children.get(part);
     if (slot === undefined) {
       if (makeIn === undefined) return undefined;
       slot = { node: plainDir(), layer: makeIn };
-      checkLength(top.bytes + part.length);
+      checkLength(here.bytes + part.length);
       budget.entry();
-      top.dir.children.set(part, slot);
+      here.dir.children.set(part, slot);
     }
     if (slot.node.kind === 'directory') {
-      stack.push({ dir: slot.node, bytes: top.bytes + part.length + 1 });
+      stack.push({ dir: slot.node, bytes: here.bytes + part.length + 1 });
     } else if (slot.node.kind === 'symlink') {
       hops += 1;
       if (hops > limits.symlinkHops) {
-        throw new BuilderError('IMAGE_INVALID', `${shown()} leads through more than ${limits.symlinkHops} symlinks`, {
+        const shown = showName(parts.join('/'));
+        throw new BuilderError('IMAGE_INVALID', `${shown} leads through more than ${limits.symlinkHops} symlinks`, {
           remedy: 'look for symlinks in the image that point to each other',
         });
       }
       budget.followed(slot.node.target.length);
       if (slot.node.target.startsWith('/')) stack.length = 1;
       open.push(...slot.node.target.split('/').reverse());
-    } else {
-      throw new BuilderError(
-        'IMAGE_INVALID',
-        `the image has a name below ${shown()}, where ${showName(part)} is no folder`,
-        {
-          remedy: 'build or export the image again',
-        },
-      );
-    }
+    } else if (open.length > 0) throw noFolder(parts, part);
+    else return { in: here, leaf: { name: part, node: slot.node } };
   }
-  return stack.at(-1);
+  return { in: stack.at(-1) ?? top };
+}
+
+function noFolder(parts: readonly string[], part: string): BuilderError {
+  const [shown, what] = [showName(parts.join('/')), showName(part)];
+  return new BuilderError('IMAGE_INVALID', `the image has a name below ${shown}, where ${what} is no folder`, {
+    remedy: 'build or export the image again',
+  });
 }
 
 /** Throws IMAGE_INVALID for a path of `bytes` bytes that Linux would not take. This also bounds the tree's depth. */
