@@ -76,6 +76,6 @@ export const serviceLimits = {
   progressIntervalMs: 100,
   /** From a request to its end, its wait for a turn with it: nobody waits longer for the answer (`@enclaver/bus`). */
   requestMs: 3_600_000,
-  /** Work folders older than this belong to a builder that was killed. */
+  /** Work folders older than this belong to a builder that was killed: those of one that runs are no older than its request. */
   staleWorkMs: 2 * 3_600_000,
 } as const;

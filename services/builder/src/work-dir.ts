@@ -78,14 +78,17 @@ export async function checkSpace(folder: string, bytes: number): Promise<void> {
   }
 }
 
-/** Removes work folders that a killed builder left behind. */
+/** Removes work folders that a killed builder left behind. Others may work in the same data folder: theirs go as they end. */
 export async function removeStaleWork(dataDir: string, now = Date.now()): Promise<void> {
   const root = workRoot(dataDir);
   await mkdir(root, { recursive: true, mode: 0o700 });
   for (const name of await readdir(root)) {
     const path = join(root, name);
-    const { mtimeMs } = await stat(path);
-    if (now - mtimeMs > serviceLimits.staleWorkMs) await rm(path, { recursive: true, force: true });
+    const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+    });
+    const age = now - (found?.mtimeMs ?? now);
+    if (age > serviceLimits.staleWorkMs) await rm(path, { recursive: true, force: true });
   }
 }
 
