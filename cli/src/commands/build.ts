@@ -33,7 +33,7 @@ export function addBuild(program: Command): void {
     .summary('package a container image as an enclave')
     .description(
       'Builds the image that a manifest names into an enclave image (EIF) and packs that into a release image.\n' +
-        'SIGINT and SIGTERM cancel the build; nothing of it is kept.',
+        'SIGINT and SIGTERM cancel the build; kept is at most a release image that was delivered by then.',
     )
     .option('-f, --file <manifest>', 'manifest; - reads it from stdin', 'enclaver.yaml')
     .option('--from <image>', "build this image in place of the manifest's sources.app")

@@ -3,7 +3,7 @@ import { MAX_CLIENT_RULES, MAX_SHOWN_LENGTH, MAX_TLS_CONNECTIONS } from './limit
 import { DEFAULT_PROXY_PORT } from './schema/egress.ts';
 import { CERTIFICATE_SOURCES } from './schema/tls-certificate.ts';
 
-/** Ports that Enclaver and the boot protocol use on vsock: boot heartbeat, status, log, egress. */
+/** Ports of Enclaver's own on vsock that the original has, too: status, log, egress. */
 export const RESERVED_VSOCK_PORTS: ReadonlyMap<number, string> = new Map([
   [17000, 'the status of the enclave'],
   [17001, 'its log'],

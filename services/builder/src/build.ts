@@ -25,8 +25,9 @@ import { sectionSigner } from './sign.ts';
 import { WorkDir } from './work-dir.ts';
 
 /**
- * Builds a manifest into an EIF and, unless `eifOnly`, a release image. Leaves nothing behind when it fails. Throws
- * BuilderError, ManifestError, EifError, and the reason of `signal`.
+ * Builds a manifest into an EIF and, unless `eifOnly`, a release image. Leaves nothing behind when it fails, but for a release
+ * image that was delivered by then: its documents come after it. Throws BuilderError, ManifestError, EifError, and the reason of
+ * `signal`.
  */
 export async function buildEnclave(options: BuildOptions): Promise<BuildResult> {
   const progress = abortable(options);

@@ -26,7 +26,7 @@ export class RunningBuilds {
   cancel(id: string): boolean {
     const controller = this.#running.get(id);
     controller?.abort(
-      new BuilderError('BUILD_CANCELLED', 'the build was cancelled; nothing of it was kept', {
+      new BuilderError('BUILD_CANCELLED', 'the build was cancelled; a release image that was delivered by then stays', {
         remedy: 'start it again',
       }),
     );
