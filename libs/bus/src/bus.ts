@@ -90,7 +90,7 @@ export class Bus implements AsyncDisposable {
     this.#jetStream = connection.jetstream();
     this.#writes = new StoredWrites(connection);
     this.enclaves = new EnclaveStore(this.#writes, manager, bucket);
-    this.logStore = new LogStore(connection, manager, this.#writes);
+    this.logStore = new LogStore(connection, manager, this.#writes, (error) => this.#refused(error));
     this.warnings = new Warnings(source, connection, this.#jetStream, this.#writes);
     void this.onConnectionChange((connected) => {
       this.#connected = connected;
@@ -214,7 +214,7 @@ export class Bus implements AsyncDisposable {
 
   /** Log lines of one enclave, the kept ones first; with `follow` it goes on. */
   logs(query: LogQuery): LogWatch {
-    return new LogWatch(this.#connection, this.#manager, this.#writes, query);
+    return new LogWatch(this.#connection, this.#manager, this.#writes, query, (error) => this.#refused(error));
   }
 
   publishBuildProgress(buildId: string, progress: BuildProgress): void {
@@ -339,7 +339,7 @@ export class Bus implements AsyncDisposable {
 
   /**
    * Calls `listener` with what nobody waits for and was refused: `BUS_DENIED`, the server's refusal of a subject;
-   * `BUS_MESSAGE_INVALID`, an event that is none. Returns how to end that.
+   * `BUS_MESSAGE_INVALID`, an event or a message of a log that is none. Returns how to end that.
    */
   onRefused(listener: (error: BusError) => void): () => void {
     this.#listeners.add(listener);

@@ -12,7 +12,7 @@ export { limits as busLimits } from './limits.ts';
 export * from './log-entry.ts';
 export { LogGaps } from './log-gaps.ts';
 export type { LogReader } from './log-reader.ts';
-export type { LogCursor, LogStore } from './log-store.ts';
+export type { LogCursor, LogStore, LogTip } from './log-store.ts';
 export { decodeLog, type LogQuery, type LogWatch } from './log-watch.ts';
 export * from './logs.ts';
 export * from './operations.ts';

@@ -1,9 +1,10 @@
 import { consumerOpts, type JetStreamManager, type KV, type NatsConnection, NatsError, type StoredMsg } from 'nats';
 import * as z from 'zod';
+import { BusError } from './bus-error.ts';
 import { contentOf } from './key-value.ts';
 import { limits } from './limits.ts';
 import { logPlacesSchema } from './log-gaps.ts';
-import { lastLog, MESSAGE_NOT_FOUND } from './log-watch.ts';
+import { decodeLog, lastMessage, MESSAGE_NOT_FOUND } from './log-watch.ts';
 import type { LogKind, LogMessage } from './logs.ts';
 import { openBucket } from './storage.ts';
 import type { StoredWrites } from './stored-writes.ts';
@@ -20,6 +21,12 @@ const logCursorSchema = z.object({
 
 export type LogCursor = z.infer<typeof logCursorSchema>;
 
+/** The end of one kind of one enclave's log. */
+export interface LogTip {
+  position: number;
+  batch: LogMessage | undefined;
+}
+
 export type StoredLog = Pick<StoredMsg, 'subject' | 'seq' | 'data'>;
 
 /** What is kept of the logs of all enclaves, as the log-relay looks after it. */
@@ -27,17 +34,35 @@ export class LogStore {
   readonly #connection: NatsConnection;
   readonly #manager: JetStreamManager;
   readonly #writes: StoredWrites;
+  readonly #refused: (error: BusError) => void;
   #cursors: Promise<KV> | undefined;
 
-  constructor(connection: NatsConnection, manager: JetStreamManager, writes: StoredWrites) {
+  constructor(
+    connection: NatsConnection,
+    manager: JetStreamManager,
+    writes: StoredWrites,
+    refused: (error: BusError) => void,
+  ) {
     this.#connection = connection;
     this.#manager = manager;
     this.#writes = writes;
+    this.#refused = refused;
   }
 
-  /** The newest batch kept of one kind of one enclave's log: where whoever writes it goes on. A bus that is away is waited for. */
-  last(id: string, kind: LogKind): Promise<LogMessage | undefined> {
-    return this.#writes.until(() => lastLog(this.#manager, id, kind));
+  /**
+   * Where whoever writes one kind of one enclave's log goes on: behind the newest message kept, at `position` (0 for none), with the
+   * state that is in the newest `batch` behind `known`. The two are not always one message: the server's answers can be sent here by
+   * anybody. They stay, since nats-server 2.9.10 finds no last message of a subject whose last one was deleted. A bus that is away is
+   * waited for.
+   */
+  last(id: string, kind: LogKind, known = 0): Promise<LogTip> {
+    const subject = subjects.log(id, kind);
+    return this.#writes.until(async () => {
+      const newest = await lastMessage(this.#manager, subject);
+      if (newest === undefined) return { position: 0, batch: undefined };
+      const batch = this.#batch(newest, this.#refused) ?? (await this.#batchBetween(subject, known, newest.seq));
+      return { position: newest.seq, batch };
+    });
   }
 
   /** Which stream of messages this is, the position of the last one, and how many bytes it holds at most. */
@@ -98,6 +123,32 @@ export class LogStore {
 
   async putCursor(key: string, cursor: LogCursor): Promise<void> {
     await (await this.#bucket()).put(key, JSON.stringify(cursor));
+  }
+
+  /** The newest batch between two positions. Looks at the last of them first, and at four times as many each time. */
+  async #batchBetween(subject: string, known: number, end: number): Promise<LogMessage | undefined> {
+    for (let reach = 64; ; reach *= 4) {
+      const from = Math.max(known + 1, end - reach);
+      let batch: LogMessage | undefined;
+      for (let seq = from; seq < end; ) {
+        const message = await this.#message({ seq, next_by_subj: subject });
+        if (message === undefined || message.seq >= end) break;
+        batch = this.#batch(message) ?? batch;
+        seq = message.seq + 1;
+      }
+      if (batch !== undefined || from === known + 1) return batch;
+    }
+  }
+
+  /** Undefined for what nobody of ours wrote, of which `refused` is told. */
+  #batch({ subject, seq, data }: StoredLog, refused?: (error: BusError) => void): LogMessage | undefined {
+    try {
+      return decodeLog(subject, seq, data);
+    } catch (error) {
+      if (!(error instanceof BusError) || error.code !== 'BUS_MESSAGE_INVALID') throw error;
+      refused?.(error);
+      return undefined;
+    }
   }
 
   /** `next_by_subj`: the first one with such a subject at `seq` or behind it (nats-server 2.9). */

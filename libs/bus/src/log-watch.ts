@@ -1,10 +1,10 @@
-import { type JetStreamManager, type NatsConnection, NatsError, type StoredMsg } from 'nats';
+import { type JetStreamManager, type JsMsg, type NatsConnection, NatsError, type StoredMsg } from 'nats';
+import { BusError } from './bus-error.ts';
 import { decodeCloudEvent } from './cloud-event.ts';
 import { LogGaps } from './log-gaps.ts';
 import { LogReader, type LogStart } from './log-reader.ts';
 import {
   isLogStreamName,
-  type LogKind,
   type LogMessage,
   type LogStreamName,
   logBatchSchema,
@@ -40,6 +40,8 @@ export class LogWatch implements AsyncIterable<LogMessage> {
   /** Asks again what is asked while the server is away: the client drops it when it connects. */
   readonly #writes: StoredWrites;
   readonly #query: LogQuery;
+  /** Is told of each message under these subjects that is no log of ours; the watch goes on behind it. */
+  readonly #refused: (error: BusError) => void;
   readonly #filter: string;
   #begin: Beginning = { start: { position: 1 }, skip: 0 };
   readonly #gaps = new LogGaps();
@@ -48,11 +50,18 @@ export class LogWatch implements AsyncIterable<LogMessage> {
   #last = Number.POSITIVE_INFINITY;
   #closed = false;
 
-  constructor(connection: NatsConnection, manager: JetStreamManager, writes: StoredWrites, query: LogQuery) {
+  constructor(
+    connection: NatsConnection,
+    manager: JetStreamManager,
+    writes: StoredWrites,
+    query: LogQuery,
+    refused: (error: BusError) => void,
+  ) {
     this.#connection = connection;
     this.#manager = manager;
     this.#writes = writes;
     this.#query = query;
+    this.#refused = refused;
     // Of `records` also the lines of schema 1.0, a subject for each stream
     const isConsole = query.streams?.every((stream) => stream === 'console') ?? false;
     this.#filter = isConsole ? subjects.log(query.id, 'console') : subjects.logs(query.id);
@@ -70,7 +79,7 @@ export class LogWatch implements AsyncIterable<LogMessage> {
     try {
       for await (const stored of reader) {
         if (this.#closed) return;
-        const message = decodeLog(stored.subject, stored.seq, stored.data);
+        const message = this.#decode(stored);
         const lost = message === undefined ? 0 : this.#missingBefore(message) + (message.lost ?? 0);
         const wanted = message === undefined ? [] : this.#wanted(message);
         if (message !== undefined && wanted.length + lost > 0) {
@@ -136,12 +145,23 @@ export class LogWatch implements AsyncIterable<LogMessage> {
     this.#reader = reader;
     try {
       for await (const stored of reader) {
-        const message = decodeLog(stored.subject, stored.seq, stored.data);
+        const message = this.#decode(stored);
         if (message !== undefined) yield message;
         if (stored.seq >= end) return;
       }
     } finally {
       reader.close();
+    }
+  }
+
+  /** Undefined for what is not for this reader, and for what nobody of ours wrote: the server's answers can be sent here by anybody. */
+  #decode({ subject, seq, data }: JsMsg): LogMessage | undefined {
+    try {
+      return decodeLog(subject, seq, data);
+    } catch (error) {
+      if (!(error instanceof BusError)) throw error;
+      this.#refused(error);
+      return undefined;
     }
   }
 
@@ -187,16 +207,11 @@ export function decodeLog(subject: string, position: number, data: Uint8Array): 
   return { id, position, published: event.time, ...event.data, lines: streamLines(kind, event.data.lines) };
 }
 
-/** The newest batch kept of one kind of one enclave's log. */
-export async function lastLog(manager: JetStreamManager, id: string, kind: LogKind): Promise<LogMessage | undefined> {
-  const stored = await lastMessage(manager, subjects.log(id, kind));
-  return stored === undefined ? undefined : decodeLog(stored.subject, stored.seq, stored.data);
-}
-
 /** JetStream's error code where no message is kept under a subject (server/errors.json). */
 export const MESSAGE_NOT_FOUND = 10037;
 
-async function lastMessage(manager: JetStreamManager, filter: string): Promise<StoredMsg | undefined> {
+/** The newest message kept in the log stream under such a subject. */
+export async function lastMessage(manager: JetStreamManager, filter: string): Promise<StoredMsg | undefined> {
   try {
     return await manager.streams.getMessage(LOG_STREAM, { last_by_subj: filter });
   } catch (error) {

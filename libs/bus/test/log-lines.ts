@@ -9,7 +9,7 @@ export async function publishLines(
   more: { name?: string; lost?: number } = {},
 ): Promise<number> {
   const kind = stream === 'console' ? 'console' : 'records';
-  const after = (await bus.logStore.last(id, kind))?.position ?? 0;
+  const { position: after } = await bus.logStore.last(id, kind);
   const own = stream === 'console' ? [...lines] : lines.map((line) => ({ ...line, stream }));
   const stored = await bus.publishLog(id, kind, { ...more, lines: own }, after);
   if (stored === undefined) throw new Error('another one publishes, too');

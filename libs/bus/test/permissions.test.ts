@@ -83,7 +83,7 @@ describe('permissions of the bus', () => {
     }
 
     await publishLines(as('log-relay'), record.id, 'stdout', [line]);
-    assert.equal((await as('log-relay').logStore.last(record.id, 'records'))?.lines.length, 1);
+    assert.equal((await as('log-relay').logStore.last(record.id, 'records')).batch?.lines.length, 1);
     for (const user of ['supervisor', 'cli'] as const) {
       const lines: string[] = [];
       for await (const batch of as(user).logs({ id: record.id })) lines.push(...batch.lines.map(({ text }) => text));
@@ -370,6 +370,59 @@ describe('permissions of the bus', () => {
       }
       assert.deepEqual(stored, ['starting']);
     });
+
+    for (const kind of ['records', 'console'] as const) {
+      it(`what the server answers into a log (${kind}) is passed over by its readers and its writer`, async () => {
+        const connection = await raw('webhooks');
+        const id = kind === 'records' ? 'e-00000000000a' : 'e-00000000000b';
+        const stream = kind === 'records' ? 'stdout' : 'console';
+        const publish = (sequence: number) => publishLines(as('log-relay'), id, stream, [{ ...line, sequence }]);
+        const numbers = async (query: { tail?: number }): Promise<number[]> => {
+          const found: number[] = [];
+          for await (const { lines } of as('cli').logs({ id, ...query })) {
+            found.push(...lines.map(({ sequence }) => sequence));
+          }
+          return found;
+        };
+        // More than are looked through at first
+        const answers = 100;
+        const first = await publish(0);
+        const watch = as('supervisor').logs({ id, streams: [stream], follow: true });
+        const following = watch[Symbol.asyncIterator]();
+        assert.equal((await following.next()).value.position, first);
+        const next = following.next();
+        for (let turn = 0; turn < answers; turn += 1) {
+          connection.publish('$JS.API.INFO', '', { reply: `enclaver.v1.log.${id}.${kind}` });
+        }
+        while (refused.length < answers) await Promise.race([connection.flush(), next]);
+        assert.deepEqual(await numbers({}), [0]);
+        assert.deepEqual(await numbers({ tail: 1 }), [0]);
+
+        const batch = { lines: [{ ...line, sequence: 1 }] };
+        assert.equal(await as('log-relay').publishLog(id, kind, batch, first), undefined);
+        const told = refused.length;
+        const tip = await as('log-relay').logStore.last(id, kind);
+        assert.equal(tip.batch?.position, first);
+        assert.equal(tip.position, first + answers);
+        assert.equal((await as('log-relay').logStore.last(id, kind, first)).batch, undefined);
+        assert.equal(refused.length, told + 2);
+        const second = await publish(1);
+        assert.equal((await next).value.position, second);
+        assert.deepEqual(await numbers({}), [0, 1]);
+        assert.deepEqual(
+          new Set(refused.map((error) => (error as { code: string }).code)),
+          new Set(['BUS_MESSAGE_INVALID']),
+        );
+        await watch.close();
+
+        // Also where no batch is before it
+        const other = id.replace('e-0', 'e-1');
+        connection.publish('$JS.API.INFO', '', { reply: `enclaver.v1.log.${other}.${kind}` });
+        while ((await as('log-relay').logStore.after(second)).length === 0) await connection.flush();
+        assert.deepEqual(await as('log-relay').logStore.last(other, kind), { position: second + 1, batch: undefined });
+        assert.notEqual(await as('log-relay').publishLog(other, kind, batch, second + 1), undefined);
+      });
+    }
 
     it('a key that the server overwrites is written again by its owner, and holds for nothing until then', async () => {
       const connection = await raw('log-relay');

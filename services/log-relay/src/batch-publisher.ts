@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LogBatch, LogLine, LogMessage } from '@enclaver/bus';
+import type { LogBatch, LogLine, LogTip } from '@enclaver/bus';
 import { limits } from './limits.ts';
 
 /** Where batches of one kind of one enclave go. */
 export interface BatchTarget {
   /** Stores a batch behind the message at `after`; undefined where another one is behind it. */
   publish(batch: LogBatch, after: number): Promise<{ position: number } | undefined>;
-  /** The newest batch stored. */
-  last(): Promise<LogMessage | undefined>;
+  /** Where the next one goes, and the newest batch stored behind `known`. */
+  last(known: number): Promise<LogTip>;
 }
 
 /** Records that are missing. */
@@ -146,9 +146,9 @@ export class BatchPublisher {
 
   /** Asks what is stored. */
   async #look(): Promise<void> {
-    const last = await this.#target.last();
-    this.#after = last?.position ?? 0;
-    if (last !== undefined) this.#state = { next: last.next ?? this.#state.next, lostInAll: last.lostInAll ?? 0 };
+    const { position, batch } = await this.#target.last(this.#after);
+    this.#after = position;
+    if (batch !== undefined) this.#state = { next: batch.next ?? this.#state.next, lostInAll: batch.lostInAll ?? 0 };
   }
 
   /** Forgets the entries that another log-relay has stored; returns how many. */

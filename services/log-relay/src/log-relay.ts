@@ -104,7 +104,7 @@ export class LogRelay {
 
   #target({ id, name }: EnclaveRecord, kind: LogKind): BatchTarget {
     return {
-      last: () => this.#bus.logStore.last(id, kind),
+      last: (known) => this.#bus.logStore.last(id, kind, known),
       publish: async (batch, after) => {
         const message = await this.#bus.publishLog(id, kind, { name, ...batch }, after);
         if (message !== undefined) this.#published({ ...message, id, name, kind }, batch);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { LogBatch, LogLine, LogMessage } from '@enclaver/bus';
+import type { LogBatch, LogLine, LogMessage, LogTip } from '@enclaver/bus';
 import { BatchPublisher, type BatchTarget } from '../src/batch-publisher.ts';
 import { limits } from '../src/limits.ts';
 
@@ -14,10 +14,11 @@ class Kept implements BatchTarget {
     return { position: this.batches.push(batch) };
   }
 
-  async last(): Promise<LogMessage | undefined> {
+  async last(): Promise<LogTip> {
     const last = this.batches.at(-1);
     const position = this.batches.length;
-    return last === undefined ? undefined : ({ ...last, id: 'e', position, published: '' } as LogMessage);
+    const batch = last === undefined ? undefined : ({ ...last, id: 'e', position, published: '' } as LogMessage);
+    return { position, batch };
   }
 
   get sequences(): number[] {
@@ -109,7 +110,7 @@ describe('batch publisher', () => {
 
   it('fails the reader when publishing fails for good', async () => {
     const publish = (): Promise<never> => Promise.reject(new Error('closed'));
-    const publisher = await BatchPublisher.open({ publish, last: async () => undefined });
+    const publisher = await BatchPublisher.open({ publish, last: async () => ({ position: 0, batch: undefined }) });
     await publisher.push(line(0, 'x'));
     await assert.rejects(publisher.drain(), /closed/);
   });

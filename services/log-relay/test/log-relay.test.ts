@@ -4,8 +4,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Bus, type EnclaveEventData, type EnclaveRecord, type LogMessage } from '@enclaver/bus';
+import { Bus, type EnclaveEventData, type EnclaveRecord, type LogMessage, logKinds } from '@enclaver/bus';
 import { Metrics } from '@enclaver/telemetry';
+import { connect } from 'nats';
 import { pino } from 'pino';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
 import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
@@ -92,6 +93,18 @@ describe('log-relay', () => {
       seen += message.lines.length;
       if (seen >= wanted) return;
     }
+  }
+
+  /** Has the server write its own answer behind what there is, as every user of the bus can. */
+  async function answerIntoLog(): Promise<void> {
+    const { url, user = '', password = '' } = nats.as('reader');
+    const reader = await connect({ servers: url, user, pass: password });
+    const { position } = await bus.logStore.end();
+    for (const kind of logKinds) {
+      reader.publish('$JS.API.INFO', '', { reply: `enclaver.v1.log.${record.id}.${kind}` });
+    }
+    while ((await bus.logStore.end()).position < position + logKinds.length) await reader.flush();
+    await reader.close();
   }
 
   it('publishes lines of all streams in order and says when the log has ended', async () => {
@@ -187,6 +200,40 @@ describe('log-relay', () => {
       ['one', 'two', 'three'],
     );
     assert.deepEqual(log.hellos, [0n, 2n]);
+  });
+
+  it('goes on behind what the server was made to write into the log, while it runs and at its start', async () => {
+    const first = await startRelay();
+    await launch();
+    const socket = await console;
+    log.add('stdout', 'one');
+    socket.write('first\n');
+    await publishedLines(2);
+    await answerIntoLog();
+    log.add('stdout', 'two');
+    socket.write('second\n');
+    await publishedLines(4);
+    await answerIntoLog();
+    await first.close();
+    await startRelay();
+    log.add('stdout', 'three');
+    log.end();
+    const { totals, messages } = await ended();
+    assert.deepEqual(totals, { lines: 5, lost: 0 });
+    const texts = (isConsole: boolean): [number, string][] =>
+      messages
+        .flatMap(({ lines }) => lines)
+        .filter(({ stream }) => (stream === 'console') === isConsole)
+        .map(({ sequence, text }) => [sequence, text]);
+    assert.deepEqual(texts(false), [
+      [0, 'one'],
+      [1, 'two'],
+      [2, 'three'],
+    ]);
+    assert.deepEqual(texts(true), [
+      [0, 'first'],
+      [1, 'second'],
+    ]);
   });
 
   it('relays the console, long and binary lines too, and reads it to its end when the machine is gone', async () => {

@@ -79,9 +79,9 @@ describe('sinks of the log-relay', () => {
     }));
     next += texts.length;
     const position = await publishLines(bus, id, stream, lines, { name: 'web' });
-    const message = await bus.logStore.last(id, stream === 'console' ? 'console' : 'records');
-    assert.ok(message !== undefined);
-    for (const sinks of open) sinks.published(message, 0);
+    const { batch } = await bus.logStore.last(id, stream === 'console' ? 'console' : 'records');
+    assert.ok(batch !== undefined);
+    for (const sinks of open) sinks.published(batch, 0);
     return position;
   }
 
