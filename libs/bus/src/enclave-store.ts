@@ -2,7 +2,7 @@ import { type JetStreamManager, type KV, NatsError } from 'nats';
 import { BusError } from './bus-error.ts';
 import { type EnclaveRecord, enclaveRecordSchema } from './enclave.ts';
 import { jsonOf } from './key-value.ts';
-import { keysOf, WRONG_REVISION } from './storage.ts';
+import { isKey, keysOf, WRONG_REVISION } from './storage.ts';
 import type { StoredWrites } from './stored-writes.ts';
 import { ENCLAVE_BUCKET } from './subjects.ts';
 
@@ -62,6 +62,8 @@ export class EnclaveStore {
   async mend(onMended: (id: string, how: 'written again' | 'removed') => void): Promise<void> {
     const known = new Map<string, string>();
     for await (const { key, operation, revision, value } of await this.#bucket.watch()) {
+      // Nobody reads it, and the client does not let it be removed
+      if (!isKey(key)) continue;
       const text = Buffer.from(value).toString('utf8');
       if (operation !== 'PUT') known.delete(key);
       else if (isRecordOf(key, jsonOf(text))) known.set(key, text);
@@ -109,6 +111,8 @@ function parseRecord(id: string, text: string): EnclaveRecord | undefined {
   return result.data;
 }
 
+/** The `id` alone says little: a service that is pinged answers with one of its own. */
 function isRecordOf(id: string, json: unknown): boolean {
-  return typeof json === 'object' && json !== null && 'id' in json && json.id === id;
+  const told = (json as { id?: unknown } | null | undefined)?.id;
+  return told === id && enclaveRecordSchema.shape.id.safeParse(id).success;
 }

@@ -154,7 +154,14 @@ async function exists(manager: JetStreamManager, name: string): Promise<boolean>
 export async function keysOf(manager: JetStreamManager, bucket: string, filter = '>'): Promise<string[]> {
   const prefix = `$KV.${bucket}.`;
   const { state } = await manager.streams.info(bucketStream(bucket), { subjects_filter: `${prefix}${filter}` });
-  return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(prefix.length));
+  return Object.keys(state.subjects ?? {})
+    .map((subject) => subject.slice(prefix.length))
+    .filter(isKey);
+}
+
+/** Whether the client lets it be asked for (ADR-8). Under a bucket's subjects lies anything that the server was made to put there. */
+export function isKey(text: string): boolean {
+  return /^[-/=\w]+(\.[-/=\w]+)*$/.test(text);
 }
 
 /** A bucket that is there; nothing is asked or made. */

@@ -424,6 +424,37 @@ describe('permissions of the bus', () => {
       });
     }
 
+    it('what is no key of a bucket, and what is no record but has its id, is passed over', async () => {
+      const connection = await raw('reader');
+      await using supervisor = await Bus.connect({ source: 'supervisor', credentials: nats.as('supervisor') });
+      const mended = new Set<string>();
+      void supervisor.enclaves.mend((id) => mended.add(id));
+      // A service answers a ping with an id of its own
+      const [{ id = '' } = {}] = (await as('reader').serviceStates()).filter(({ service }) => service === 'supervisor');
+      connection.publish('$SRV.PING.enclaver-supervisor', '', { reply: `$KV.enclaver_enclaves.${id}` });
+      const { streams } = await (await administrator()).jetstreamManager();
+      for (const bucket of ['enclaver_enclaves', 'enclaver_warnings']) {
+        const reply = `$KV.${bucket}.a$b`;
+        connection.publish('$JS.API.INFO', '', { reply });
+        const stored = async () => (await streams.info(`KV_${bucket}`, { subjects_filter: '>' })).state.subjects ?? {};
+        while (!(reply in (await stored()))) await connection.flush();
+        while (bucket === 'enclaver_enclaves' && !(`$KV.${bucket}.${id}` in (await stored()))) await connection.flush();
+      }
+      for (const user of ['supervisor', 'outer-proxy', 'log-relay', 'builder', 'cli', 'reader'] as const) {
+        assert.deepEqual(
+          (await as(user).enclaves.list()).map((found) => found.id),
+          [record.id],
+          user,
+        );
+      }
+      assert.equal(await as('cli').enclaves.get(id), undefined);
+      assert.deepEqual(await as('cli').warnings.list(), []);
+      while (!mended.has(id)) await connection.flush();
+      connection.publish('$JS.API.INFO', '', { reply: `$KV.enclaver_enclaves.${record.id}` });
+      while (!mended.has(record.id)) await connection.flush();
+      assert.equal((await as('cli').enclaves.get(record.id))?.id, record.id);
+    });
+
     it('a key that the server overwrites is written again by its owner, and holds for nothing until then', async () => {
       const connection = await raw('log-relay');
       const answer = (key: string) =>
