@@ -228,8 +228,13 @@ export class Bus implements AsyncDisposable {
   async onBuildProgress(buildId: string, onProgress: (progress: BuildProgress) => void): Promise<() => void> {
     const subscription = this.#connection.subscribe(subjects.buildProgress(buildId), {
       callback: (error, message) => {
-        if (error === null && message.subject === subjects.buildProgress(buildId)) {
+        if (error !== null || message.subject !== subjects.buildProgress(buildId)) return;
+        try {
           onProgress(decodeCloudEvent(message.data, buildProgressSchema).data);
+        } catch (invalid) {
+          // What is thrown here would end the client's reading from the server
+          if (!(invalid instanceof BusError)) throw invalid;
+          this.#refused(invalid);
         }
       },
     });
@@ -339,7 +344,7 @@ export class Bus implements AsyncDisposable {
 
   /**
    * Calls `listener` with what nobody waits for and was refused: `BUS_DENIED`, the server's refusal of a subject;
-   * `BUS_MESSAGE_INVALID`, an event or a message of a log that is none. Returns how to end that.
+   * `BUS_MESSAGE_INVALID`, an event, a message of a log or of a build's progress that is none. Returns how to end that.
    */
   onRefused(listener: (error: BusError) => void): () => void {
     this.#listeners.add(listener);

@@ -424,6 +424,18 @@ describe('permissions of the bus', () => {
       });
     }
 
+    it('what the server answers among the progress of a build does not disturb who follows it', async () => {
+      const connection = await raw('cli');
+      const progress = Promise.withResolvers<string>();
+      const end = await as('cli').onBuildProgress('b', ({ stage }) => progress.resolve(stage));
+      connection.publish('$JS.API.INFO', '', { reply: 'enclaver.v1.build.b.progress' });
+      while (refused.length === 0) await connection.flush();
+      assert.equal((refused[0] as { code: string }).code, 'BUS_MESSAGE_INVALID');
+      as('builder').publishBuildProgress('b', { stage: 'push' });
+      assert.equal(await progress.promise, 'push');
+      end();
+    });
+
     it('what is no key of a bucket, and what is no record but has its id, is passed over', async () => {
       const connection = await raw('reader');
       await using supervisor = await Bus.connect({ source: 'supervisor', credentials: nats.as('supervisor') });
