@@ -59,8 +59,15 @@ export class LogRelay {
   async catchUp(): Promise<void> {
     for (const record of await this.#bus.enclaves.list()) {
       if (hasEnded(record.state)) this.#logs.get(record.id)?.log.enclaveEnded(record.state);
-      else if (record.state !== 'requested') await this.#open(record);
+      else if (record.state !== 'requested') await this.#takeUp(record);
     }
+  }
+
+  /** Opens what the bucket says, and looks again: an end that was told before the log was open is not told again. */
+  async #takeUp(record: EnclaveRecord): Promise<void> {
+    await this.#open(record);
+    const now = await this.#bus.enclaves.get(record.id);
+    if (now !== undefined && hasEnded(now.state)) this.#logs.get(record.id)?.log.enclaveEnded(now.state);
   }
 
   /** Stops reading, publishes what was read. Enclaves keep what comes meanwhile for the next log-relay. */

@@ -58,14 +58,24 @@ describe('log-relay', () => {
     await rm(folder, { recursive: true });
   });
 
-  async function startRelay(): Promise<LogRelay> {
-    const relay = new LogRelay(bus, logger, {
+  async function startRelay(on: Bus = bus): Promise<LogRelay> {
+    const relay = new LogRelay(on, logger, {
       sinks: { published: () => undefined },
       metrics: new LogMetrics(new Metrics()),
     });
     relays.push(relay);
     await relay.start();
     return relay;
+  }
+
+  /** The bus with something else in it. */
+  function busWith(parts: { [N in keyof Bus]?: unknown }): Bus {
+    return new Proxy(bus, {
+      get: (_, name: keyof Bus) => {
+        const value = name in parts ? parts[name] : bus[name];
+        return typeof value === 'function' ? value.bind(bus) : value;
+      },
+    });
   }
 
   async function launch(): Promise<void> {
@@ -306,6 +316,40 @@ describe('log-relay', () => {
     const { totals } = await ended();
     assert.deepEqual(totals, { lines: 1, lost: 0 });
     assert.ok(performance.now() - since < 2_000);
+  });
+
+  it('ends the log of an enclave whose end is told between the look at its record and the reading', async () => {
+    await bus.enclaves.put(record);
+    const heard = Promise.withResolvers<void>();
+    const watch = bus.events();
+    const events = {
+      ready: watch.ready,
+      close: () => watch.close(),
+      async *[Symbol.asyncIterator]() {
+        for await (const event of watch) {
+          yield event;
+          // The relay is through with it
+          if (event.name === 'lost') heard.resolve();
+        }
+      },
+    };
+    const list = async (): Promise<EnclaveRecord[]> => {
+      const records = (await bus.enclaves.list()).filter(({ id }) => id === record.id);
+      if (!isFollowing) return records;
+      const result = { kind: 'lost', error: { code: 'X', message: 'x' } } as const;
+      await bus.enclaves.put({ ...record, state: 'lost', result });
+      await bus.publishEvent(record.id, 'lost', { result, console: [] });
+      await heard.promise;
+      return records;
+    };
+    // The first list is for the names alone
+    let isFollowing = false;
+    const enclaves = {
+      get: (id: string) => bus.enclaves.get(id),
+      list: () => list().finally(() => (isFollowing = true)),
+    };
+    await startRelay(busWith({ events: () => events, enclaves }));
+    assert.deepEqual((await ended()).totals, { lines: 0, lost: 0 });
   });
 
   it('ends the log of an enclave that breaks the protocol or claims impossible numbers', async () => {
