@@ -22,6 +22,8 @@ export const limits = {
   exitedMs: 8_000,
   /** After an end with the log stream broken, or after `failed` and `lost`: what is there is published within this time. */
   brokenMs: 1_500,
+  /** The bus is back, and could not be asked what runs: pause before the next try. Those that were read before are read on meanwhile. */
+  catchUpAgainMs: 1_000,
   /** Enclaves at a time; more than the supervisor starts on one host. */
   enclaves: 256,
   /** The warning of lost lines is over when none was lost for so long: somebody should have had the time to see it … */

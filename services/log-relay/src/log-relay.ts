@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Bus, type EnclaveRecord, hasEnded, type LogBatch, type LogKind, streamLines } from '@enclaver/bus';
 import type { Logger } from 'pino';
 import type { BatchTarget } from './batch-publisher.ts';
@@ -51,7 +52,7 @@ export class LogRelay {
     void this.#follow();
     await this.catchUp();
     void this.#bus.onConnectionChange((connected) => {
-      if (connected && !this.#stopping) void this.catchUp();
+      if (connected) void this.#catchUpAgain();
     });
   }
 
@@ -60,6 +61,18 @@ export class LogRelay {
     for (const record of await this.#bus.enclaves.list()) {
       if (hasEnded(record.state)) this.#logs.get(record.id)?.log.enclaveEnded(record.state);
       else if (record.state !== 'requested') await this.#takeUp(record);
+    }
+  }
+
+  /** A bus that is back may be away again at once, or there and not answer yet: asked until it does. */
+  async #catchUpAgain(): Promise<void> {
+    while (!this.#stopping) {
+      try {
+        return await this.catchUp();
+      } catch (error) {
+        this.#logger.warn({ err: error }, 'state of the bus not read; it is asked for again');
+      }
+      await sleep(limits.catchUpAgainMs);
     }
   }
 

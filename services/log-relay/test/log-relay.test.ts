@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus, type EnclaveEventData, type EnclaveRecord, type LogMessage, logKinds } from '@enclaver/bus';
 import { Metrics } from '@enclaver/telemetry';
-import { connect } from 'nats';
+import { connect, ErrorCode, NatsError } from 'nats';
 import { pino } from 'pino';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
 import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
@@ -350,6 +350,29 @@ describe('log-relay', () => {
     };
     await startRelay(busWith({ events: () => events, enclaves }));
     assert.deepEqual((await ended()).totals, { lines: 0, lost: 0 });
+  });
+
+  it('looks again at what runs when the bus is back and does not answer at first', async () => {
+    const connection = Promise.withResolvers<(connected: boolean) => void>();
+    let asked = 0;
+    const list = async (): Promise<EnclaveRecord[]> => {
+      asked += 1;
+      // The first two are those of the start
+      if (asked === 3) throw NatsError.errorForCode(ErrorCode.Timeout);
+      return await bus.enclaves.list();
+    };
+    await startRelay(
+      busWith({
+        enclaves: { get: (id: string) => bus.enclaves.get(id), list },
+        onConnectionChange: async (listener: (connected: boolean) => void) => connection.resolve(listener),
+      }),
+    );
+    // Its `launching` was told while the bus was away
+    await bus.enclaves.put(record);
+    log.add('stdout', 'read');
+    (await connection.promise)(true);
+    await publishedLines(1);
+    assert.equal(asked, 4);
   });
 
   it('ends the log of an enclave that breaks the protocol or claims impossible numbers', async () => {
