@@ -38,8 +38,6 @@ export interface SinkSurroundings {
 export class SinkRunner {
   /** Why the sink takes nothing now; undefined while it works. */
   failure: string | undefined;
-  /** Last message that the sink has. */
-  position = 0;
   /** Whether this log-relay serves it, and not another one. */
   isLead = false;
   readonly #bus: Bus;
@@ -68,6 +66,11 @@ export class SinkRunner {
     this.#metrics = metrics;
     this.#recent = recent;
     this.#onChange = onChange;
+  }
+
+  /** Last message that the sink has. */
+  get position(): number {
+    return this.#cursor.position;
   }
 
   /** A new sink begins with what is published from now on. `end` is that of the log now. */
@@ -129,7 +132,6 @@ export class SinkRunner {
     const isNew = known === undefined;
     this.#cursor = known?.created === created ? known : { created, position: isNew ? position : 0, places: {} };
     this.#gaps = new LogGaps(this.#cursor.places);
-    this.position = this.#cursor.position;
     this.#stored = { position: this.position, at: performance.now() };
   }
 
@@ -192,7 +194,6 @@ export class SinkRunner {
     }
     if (groups.length > 0 && !(await this.#write(groups, over))) return;
     this.#cursor = { ...this.#cursor, position, places: this.#gaps.places };
-    this.position = position;
   }
 
   /** Gives the entries to the sink until it has them; false when that was over before. */
