@@ -437,12 +437,12 @@ describe('permissions of the bus', () => {
     });
 
     it('what is no key of a bucket, and what is no record but has its id, is passed over', async () => {
-      const connection = await raw('reader');
+      const connection = await raw('cli');
       await using supervisor = await Bus.connect({ source: 'supervisor', credentials: nats.as('supervisor') });
       const mended = new Set<string>();
       void supervisor.enclaves.mend((id) => mended.add(id));
       // A service answers a ping with an id of its own
-      const [{ id = '' } = {}] = (await as('reader').serviceStates()).filter(({ service }) => service === 'supervisor');
+      const [{ id = '' } = {}] = (await as('cli').serviceStates()).filter(({ service }) => service === 'supervisor');
       connection.publish('$SRV.PING.enclaver-supervisor', '', { reply: `$KV.enclaver_enclaves.${id}` });
       const { streams } = await (await administrator()).jetstreamManager();
       for (const bucket of ['enclaver_enclaves', 'enclaver_warnings']) {
