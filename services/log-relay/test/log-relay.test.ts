@@ -105,16 +105,16 @@ describe('log-relay', () => {
     }
   }
 
-  /** Has the server write its own answer behind what there is, as every user of the bus can. */
+  /** Has the server write its own answer behind what there is, as users of its account can. */
   async function answerIntoLog(): Promise<void> {
-    const { url, user = '', password = '' } = nats.as('reader');
-    const reader = await connect({ servers: url, user, pass: password });
+    const { url, user = '', password = '' } = nats.as('cli');
+    const client = await connect({ servers: url, user, pass: password });
     const { position } = await bus.logStore.end();
     for (const kind of logKinds) {
-      reader.publish('$JS.API.INFO', '', { reply: `enclaver.v1.log.${record.id}.${kind}` });
+      client.publish('$JS.API.INFO', '', { reply: `enclaver.v1.log.${record.id}.${kind}` });
     }
-    while ((await bus.logStore.end()).position < position + logKinds.length) await reader.flush();
-    await reader.close();
+    while ((await bus.logStore.end()).position < position + logKinds.length) await client.flush();
+    await client.close();
   }
 
   it('publishes lines of all streams in order and says when the log has ended', async () => {
