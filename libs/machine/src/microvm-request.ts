@@ -18,7 +18,6 @@ export interface RunningMicrovm {
   /** For the log. */
   id: string;
   folder: string;
-  pid: number | undefined;
   vsock: GuestAddress;
   measurements: Measurements;
   debug: boolean;

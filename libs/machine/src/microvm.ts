@@ -87,7 +87,8 @@ export class Microvm {
   }
 }
 
-function signal({ pid, child }: MachineProcess, name: NodeJS.Signals): void {
+/** It may have ended already. */
+export function signal({ pid, child }: MachineProcess, name: NodeJS.Signals): void {
   if (child !== undefined) {
     child.kill(name);
     return;

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
-import { access, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -15,7 +15,7 @@ import { type Heartbeat, listenForHeartbeat } from './heartbeat.ts';
 import { limits } from './limits.ts';
 import { LocalNsm, type LocalNsmOptions } from './local-nsm.ts';
 import { MachineError } from './machine-error.ts';
-import { Microvm } from './microvm.ts';
+import { type MachineProcess, Microvm, signal } from './microvm.ts';
 import type { MicrovmRequest, RunningMicrovm } from './microvm-request.ts';
 import { QmpClient } from './qmp-client.ts';
 
@@ -25,7 +25,10 @@ const MIB = 1024 * 1024;
 /** Lowest CID that is neither reserved nor the parent's on Nitro (linux/vm_sockets.h: 0 to 2). */
 const FIRST_CID = 16;
 
-const machineSchema = z.object({ qemu: z.number().int(), vhost: z.number().int().optional() });
+/** What has been started so far. */
+const machineSchema = z.object({ qemu: z.number().int().optional(), vhost: z.number().int().optional() });
+
+type Pids = Partial<Record<keyof z.infer<typeof machineSchema>, number | undefined>>;
 
 /** Runs images in `microvm`s of stock QEMU: where there is no Nitro, with and without hardware virtualisation. */
 export class Microvms {
@@ -83,16 +86,18 @@ export class Microvms {
     const vhost = request.vsock.type === 'unix' ? await this.#startVhost(files, request.vsock.path) : undefined;
     let nsm: LocalNsm | undefined;
     let heartbeat: Heartbeat | undefined;
+    let qemu: ChildProcess | undefined;
     try {
       heartbeat = await listenForHeartbeat(transportTo(request.vsock));
       nsm = await this.#serveNsm({ ...request, measurements: request.eif.measurements }, files);
-      const qemu = await this.#start(need(QEMU, 'QEMU_MISSING'), qemuArguments(request, files, traits), files);
+      qemu = await this.#start(need(QEMU, 'QEMU_MISSING'), qemuArguments(request, files, traits), files);
+      // At once: it goes on without us, and whoever comes after us must know of it
+      await writePids(files, { qemu: qemu.pid, vhost: vhost?.pid });
       const qmp = await connectQmp(qemu, files);
-      const pids = { qemu: qemu.pid as number, ...(vhost === undefined ? {} : { vhost: vhost.pid as number }) };
-      await writeFile(files.machine, JSON.stringify(pids), { mode: 0o600 });
       const stand = vhost === undefined ? undefined : { pid: vhost.pid as number, child: vhost };
-      return new Microvm({ pid: pids.qemu, child: qemu }, stand, { qmp, nsm, heartbeat });
+      return new Microvm({ pid: qemu.pid as number, child: qemu }, stand, { qmp, nsm, heartbeat });
     } catch (error) {
+      qemu?.kill('SIGKILL');
       vhost?.kill('SIGKILL');
       await nsm?.close();
       await heartbeat?.close();
@@ -100,21 +105,23 @@ export class Microvms {
     }
   }
 
-  /** Takes up a machine that another process started; undefined when it is gone. */
+  /** Takes up a machine that another process started or was starting; undefined when it is gone, and then with all that belongs to it. */
   async adopt(running: RunningMicrovm): Promise<Microvm | undefined> {
-    const { folder, pid } = running;
+    const { folder } = running;
     const files = enclaveFiles(folder);
     const pids = await readPids(files);
-    if (pids === undefined || pid !== pids.qemu || !(await isOurs(pids.qemu, folder))) return undefined;
-    const qmp = await QmpClient.connect(files.qmp, AbortSignal.timeout(limits.adoptMs));
-    if (qmp === undefined) return undefined;
-    const vhost = pids.vhost !== undefined && (await isOurs(pids.vhost, folder)) ? { pid: pids.vhost } : undefined;
+    const [qemu, vhost] = await Promise.all([pids.qemu, pids.vhost].map((pid) => processOf(pid, folder)));
+    const qmp = qemu && (await QmpClient.connect(files.qmp, AbortSignal.timeout(limits.adoptMs)));
+    if (qemu === undefined || qmp === undefined) {
+      for (const left of [qemu, vhost]) if (left !== undefined) signal(left, 'SIGKILL');
+      return undefined;
+    }
     const nsm = await this.#serveNsm(running, files).catch((error: unknown) => {
       // The enclave runs on, and what needs the device fails; a supervisor that does not start would lose all of them
       this.#nsm.logger.error({ err: error, enclave: running.id }, 'its NSM simulator cannot go on');
       return undefined;
     });
-    return new Microvm({ pid: pids.qemu }, vhost, { qmp, nsm });
+    return new Microvm(qemu, vhost, { qmp, nsm });
   }
 
   #serveNsm(
@@ -126,6 +133,7 @@ export class Microvms {
 
   async #startVhost(files: EnclaveFiles, udsPath: string): Promise<ChildProcess> {
     const child = await this.#start(need(VHOST, 'VHOST_DEVICE_VSOCK_MISSING'), vhostArguments(files, udsPath), files);
+    await writePids(files, { vhost: child.pid });
     const until = performance.now() + limits.socketMs;
     while (performance.now() < until) {
       if (child.exitCode !== null || child.signalCode !== null) break;
@@ -193,7 +201,6 @@ async function connectQmp(qemu: ChildProcess, files: EnclaveFiles): Promise<QmpC
   clearTimeout(timer);
   qemu.off('exit', abort);
   if (qmp !== undefined) return qmp;
-  qemu.kill('SIGKILL');
   throw await startError(QEMU, files);
 }
 
@@ -209,13 +216,19 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-async function readPids(files: EnclaveFiles): Promise<z.infer<typeof machineSchema> | undefined> {
-  if (!(await exists(files.machine))) return undefined;
-  return machineSchema.parse(JSON.parse(await readFile(files.machine, 'utf8')));
+/** Whole or not at all. */
+async function writePids({ machine }: EnclaveFiles, pids: Pids): Promise<void> {
+  await writeFile(`${machine}.new`, JSON.stringify(pids), { mode: 0o600 });
+  await rename(`${machine}.new`, machine);
+}
+
+async function readPids({ machine }: EnclaveFiles): Promise<Pids> {
+  return (await exists(machine)) ? machineSchema.parse(JSON.parse(await readFile(machine, 'utf8'))) : {};
 }
 
 /** Process ids are used again: it is our process only if its arguments name the enclave's folder. */
-async function isOurs(pid: number, folder: string): Promise<boolean> {
-  const cmdline = `/proc/${pid}/cmdline`;
-  return (await exists(cmdline)) && (await readFile(cmdline, 'utf8')).includes(folder);
+async function processOf(pid: number | undefined, folder: string): Promise<MachineProcess | undefined> {
+  if (pid === undefined) return undefined;
+  const cmdline = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  return cmdline.includes(folder) ? { pid } : undefined;
 }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Eif, readEif } from '@enclaver/eif';
 import { unixTransport } from '@enclaver/vsock';
 import { HEARTBEAT_BYTE, HEARTBEAT_PORT } from '@enclaver/wire';
@@ -12,7 +13,11 @@ import { writeSmallImage } from '../../../services/supervisor/test/small-image.t
 import { qemuArguments } from '../src/command-line.ts';
 import { enclaveFiles, writeBootFiles } from '../src/files.ts';
 import { listenForHeartbeat } from '../src/heartbeat.ts';
+import type { MicrovmRequest } from '../src/microvm-request.ts';
 import { Microvms, neededMemoryMb } from '../src/microvms.ts';
+
+/** Of a shell script; its arguments stay what it is known by. */
+const FOREVER = 'while :; do sleep 0.1; done';
 
 describe('microvms', () => {
   const path = process.env.PATH;
@@ -129,10 +134,67 @@ describe('microvms', () => {
   });
 
   it('takes up no process but its own', async () => {
-    const running = { id: 'e', folder, pid: process.pid, vsock: { type: 'unix', path: folder }, debug: false } as const;
+    const running = { id: 'e', folder, vsock: { type: 'unix', path: folder }, debug: false } as const;
     const { measurements } = eif;
     assert.equal(await microvms.adopt({ ...running, measurements }), undefined);
     await writeFile(enclaveFiles(folder).machine, JSON.stringify({ qemu: process.pid }));
     assert.equal(await microvms.adopt({ ...running, measurements }), undefined);
+  });
+
+  describe('of another process that was killed', () => {
+    const isThere = (file: string): Promise<boolean> =>
+      access(file).then(
+        () => true,
+        () => false,
+      );
+    const pidOf = async (program: string) => Number(await readFile(join(folder, `${program}.pid`), 'utf8'));
+
+    /** Resolves when whoever comes next can know of QEMU, and with false when the start is over before. */
+    async function known(launching: Promise<unknown>): Promise<boolean> {
+      const { machine } = enclaveFiles(folder);
+      let over = false;
+      const end = (): void => {
+        over = true;
+      };
+      launching.then(end, end);
+      while (!over && (!(await isThere(machine)) || !(await readFile(machine, 'utf8')).includes('qemu')))
+        await sleep(10);
+      return !over;
+    }
+
+    /** Programs that run until they are killed; `qemu` does what it says beside that. */
+    async function fakeMachine(qemu: string): Promise<MicrovmRequest> {
+      await rm(enclaveFiles(folder).machine, { force: true });
+      const vhost = enclaveFiles(folder).vhost;
+      await fakeProgram('vhost-device-vsock', `echo $$ >${folder}/vhost.pid; : >${vhost}; ${FOREVER}`);
+      const start = `echo $$ >${folder}/qemu.pid; ${qemu}`;
+      await fakeProgram('qemu-system-x86_64', `[ "$1" = -help ] && echo '-sandbox on' && exit; ${start}`);
+      const vsock = { type: 'unix', path: join(folder, 'vsock') } as const;
+      return { folder, eif, cpuCount: 1, memoryMb: 512, vsock, debug: false };
+    }
+
+    it('are taken up from the start of QEMU on', async () => {
+      const { qmp } = enclaveFiles(folder);
+      const listen = `require('net').createServer((socket) => socket.resume()).listen('${qmp}')`;
+      const request = await fakeMachine(
+        `while [ ! -e ${folder}/go ]; do sleep 0.05; done; exec ${process.execPath} -e "${listen}" -- "$@"`,
+      );
+      const launching = microvms.launch(request);
+      assert.ok(await known(launching));
+      await writeFile(join(folder, 'go'), '');
+      const adopted = await microvms.adopt({ id: 'e', ...request, measurements: eif.measurements });
+      assert.equal(adopted?.pid, await pidOf('qemu'));
+      await adopted?.kill();
+      await (await launching).gone;
+    });
+
+    it('leave nothing where there is no machine to be taken up', async () => {
+      const request = await fakeMachine(FOREVER);
+      const launching = microvms.launch(request);
+      assert.ok(await known(launching));
+      assert.equal(await microvms.adopt({ id: 'e', ...request, measurements: eif.measurements }), undefined);
+      await assert.rejects(launching, { code: 'MACHINE_FAILED' });
+      for (const program of ['qemu', 'vhost']) assert.ok(!(await isThere(`/proc/${await pidOf(program)}`)), program);
+    });
   });
 });

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Bus, type EnclaveEvent, type EnclaveRecord, hasEnded } from '@enclaver/bus';
 import type { Eif } from '@enclaver/eif';
@@ -51,7 +51,15 @@ export class Enclaves {
     return enclave;
   }
 
-  /** Takes up what an earlier supervisor started. */
+  /** Whether something of an enclave is left on this host: its folder goes last. */
+  async isLeft(id: string): Promise<boolean> {
+    return access(join(this.#options.runDir, id)).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Takes up what an earlier supervisor started, or has not brought to its end. */
   async resume(record: EnclaveRecord): Promise<Enclave> {
     const { backend, logger, runDir } = this.#options;
     const folder = join(runDir, record.id);

@@ -26,6 +26,8 @@ export const limits = {
   heartbeatMs: 60_000,
   /** Boots of one start: three in a hundred hang without `tsc_early_khz`, none were seen with it. */
   boots: 2,
+  /** For a machine that is being started when the supervisor is told to end; a service has 30 s for its end. */
+  launchLeftMs: 20_000,
   /** From the heartbeat to the first status. */
   statusMs: 60_000,
   /** One try to reach the status port, and the pause between two. A port that nobody listens at refuses at once. */
@@ -62,6 +64,8 @@ export const limits = {
   nitroPipeMs: 1_000,
   /** What a command prints: a description of four enclaves with the inspection of their images takes some 40 KiB. */
   nitroOutputBytes: 1024 * 1024,
+  /** For a start that a supervisor has left to nitro-cli alone: it waits 180 s itself, for an image below 6 GiB in 100 GiB of memory. */
+  nitroStartLeftMs: 300_000,
   /** Tries of a start that fails for what passes by itself, with pauses of 1, 2 and 3 s (aws-nitro-enclaves-cli 433). */
   nitroStarts: 4,
   nitroRetryMs: 1_000,

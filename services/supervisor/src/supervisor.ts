@@ -233,7 +233,7 @@ export class Supervisor {
   async #takeUp(): Promise<void> {
     const records = await this.#options.bus.enclaves.list();
     for (const record of records) {
-      if (!hasEnded(record.state)) await this.#enclaves.resume(record);
+      if (!hasEnded(record.state) || (await this.#enclaves.isLeft(record.id))) await this.#enclaves.resume(record);
       else if (hasNext(record)) await this.#restarts.takeUp(record, records);
     }
     for (const enclave of this.#enclaves.all) if (enclave.record.update !== undefined) this.#updates.follow(enclave);

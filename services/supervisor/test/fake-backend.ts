@@ -83,6 +83,8 @@ export class FakeBackend implements Backend {
   readonly machines: FakeMachine[] = [];
   /** What a new machine does. */
   onLaunch: (machine: FakeMachine, boot: number) => void = () => undefined;
+  /** Starts take as long as this. */
+  launchable: Promise<void> = Promise.resolve();
   readonly #byFolder = new Map<string, FakeMachine>();
 
   /** Without end, unless a test says otherwise. */
@@ -100,6 +102,7 @@ export class FakeBackend implements Backend {
 
   async launch({ vsock, folder }: LaunchRequest): Promise<Machine> {
     if (vsock.type !== 'unix') throw new TypeError('the fake has Unix sockets only');
+    await this.launchable;
     const machine = await FakeMachine.start(vsock.path);
     this.machines.push(machine);
     this.#byFolder.set(folder, machine);
@@ -111,4 +114,6 @@ export class FakeBackend implements Backend {
     const machine = this.#byFolder.get(folder);
     return machine?.isGone === false ? machine : undefined;
   }
+
+  async adoptLate(): Promise<undefined> {}
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { hasEnded } from '@enclaver/bus';
-import { TestHost } from './test-host.ts';
+import { TestHost, timings } from './test-host.ts';
 
 describe('supervisor that takes over', () => {
   const host = TestHost.use();
@@ -25,6 +25,53 @@ describe('supervisor that takes over', () => {
     const { result } = (await host.until('lost')).data;
     assert.equal(result.kind === 'lost' && result.error.code, 'SUPERVISOR_AWAY');
     assert.equal((await host.supervisor.handlers.describe({ id })).enclave.state, 'lost');
+  });
+
+  it('ends the machine of an enclave whose end was told, and starts the next one only then', async () => {
+    const quick = { statusSilenceMs: 50, restartPauseMs: 2, logMs: 3_600_000 };
+    await host.restart(quick);
+    const { id } = await host.runTo('ready', { restart: { policy: 'always' } });
+    const { machine } = host;
+    machine.mute();
+    const { data } = await host.until('lost', id);
+    await host.record(id, ({ state }) => state === 'lost');
+    await host.restart(quick);
+    const { enclaves } = await host.supervisor.handlers.list({});
+    assert.deepEqual(
+      enclaves.map((each) => [each.id, each.state]),
+      [[id, 'lost']],
+    );
+    await host.bus.publishEvent(id, 'log-ended', { lines: 0, lost: 0 });
+    await host.until('launching', data.restart?.id);
+    assert.ok(machine.killed);
+    await host.gone(id);
+  });
+
+  it('takes up an enclave whose machine was being started when the earlier supervisor was told to end', async () => {
+    const started = Promise.withResolvers<void>();
+    host.backend.launchable = started.promise;
+    const { id } = await host.run();
+    await host.until('launching', id);
+    let closed = false;
+    const closing = host.supervisor.close().then(() => {
+      closed = true;
+    });
+    for (let turn = 0; turn < 20; turn += 1) await host.bus.enclaves.list();
+    assert.ok(!closed, 'it waits for the machine');
+    started.resolve();
+    await closing;
+    host.supervisor = await host.start();
+    host.machine.say({ status: 'running', phase: 'ready', timings });
+    await host.until('ready', id);
+  });
+
+  it('does not wait for a start without end when it is told to end', async () => {
+    await host.restart({ launchLeftMs: 1 });
+    host.backend.launchable = new Promise(() => undefined);
+    const { id } = await host.run();
+    await host.until('launching', id);
+    await host.restart();
+    await host.until('lost', id);
   });
 
   it('remembers the last enclaves that ended, and no more', async () => {

@@ -64,4 +64,6 @@ export interface Backend {
   launch(request: LaunchRequest): Promise<Machine>;
   /** Takes up a machine that another supervisor started; undefined when it is gone. */
   adopt(record: EnclaveRecord, folder: string): Promise<Machine | undefined>;
+  /** Where `adopt` has found nothing: waits for what a start still brings that goes on without the supervisor that began it. */
+  adoptLate(record: EnclaveRecord, folder: string): Promise<Machine | undefined>;
 }

@@ -1,6 +1,5 @@
-import type { Eif } from '@enclaver/eif';
 import type { Logger } from 'pino';
-import type { Backend, Machine } from '../backends/backend.ts';
+import type { Machine } from '../backends/backend.ts';
 import type { Limits } from '../limits.ts';
 import { SupervisorError } from '../supervisor-error.ts';
 import type { Life } from './life.ts';
@@ -8,26 +7,24 @@ import type { Timers } from './timers.ts';
 
 export interface BootOptions {
   life: Life;
-  backend: Backend;
-  eif: Eif;
-  folder: string;
+  /** Starts a machine. */
+  launch: () => Promise<Machine>;
+  /** Whether no machine shall be started any more, by us. */
+  isOver: () => boolean;
   timers: Timers;
   limits: Limits;
   logger: Logger;
   consoleLines: () => string[];
-  /** Called with each machine as soon as it runs. */
-  onMachine: (machine: Machine) => void;
   /** Called with a machine that gave no sign of life, before it is ended: its end is no news. */
   onDiscard: (machine: Machine) => void;
 }
 
 /** Starts a machine, a second one if the first hangs. True when one has booted; an enclave that ended meanwhile starts nothing. */
 export async function boot(options: BootOptions): Promise<boolean> {
-  const { life, backend, eif, folder, limits, logger } = options;
-  const { cpuCount, memoryMb, vsock, debug, eif: eifPath } = life.record;
-  for (let turn = 1; turn <= limits.boots && !life.ended; turn += 1) {
-    const machine = await backend.launch({ folder, eif, eifPath, cpuCount, memoryMb, vsock, debug });
-    options.onMachine(machine);
+  const { life, limits, logger } = options;
+  for (let turn = 1; turn <= limits.boots; turn += 1) {
+    if (options.isOver()) return false;
+    const machine = await options.launch();
     if (await beats(machine, options)) {
       if (life.advance('booted')) logger.info({ boot: turn }, 'enclave booted');
       return true;

@@ -39,6 +39,8 @@ export class Enclave {
   readonly #timers = new Timers();
   #console: ConsoleTail | undefined;
   #machine: Machine | undefined;
+  /** Settles with the start of a machine that is under way. */
+  #launching: Promise<unknown> | undefined;
   #store: StoreServer | undefined;
   #detached = false;
   /** Machines of boots that are tried again. */
@@ -85,10 +87,16 @@ export class Enclave {
     await this.#cleanUp();
   }
 
-  /** Goes on with an enclave that an earlier supervisor started; without `machine` it ended while nobody looked. */
+  /**
+   * Goes on with an enclave that an earlier supervisor started; without `machine` it ended while nobody looked. One whose end was told
+   * has its machine ended.
+   */
   async resume(machine: Machine | undefined): Promise<void> {
     if (machine === undefined) {
       this.life.lose(new SupervisorError('SUPERVISOR_AWAY', 'the enclave ended while no supervisor was there'));
+      await this.#endLate();
+    } else if (this.life.ended) {
+      this.#attach(machine);
     } else {
       this.#console = new ConsoleTail(this.#tools.bus, this.id);
       await this.#openStore();
@@ -102,11 +110,12 @@ export class Enclave {
     await this.#cleanUp();
   }
 
-  /** Lets go of an enclave that runs on without us, for the next supervisor to take up. */
+  /** Lets go of an enclave that runs on without us, for the next supervisor to take up: that one finds a machine that runs. */
   async detach(): Promise<void> {
     this.#detached = true;
     this.#timers.clearAll();
     this.#status.close();
+    await Promise.race([this.#launching, sleep(this.#limits.launchLeftMs, undefined, { ref: false })]);
     await this.#store?.close();
     await this.#console?.close();
     await this.life.written();
@@ -161,17 +170,35 @@ export class Enclave {
     await this.#openStore();
     const booted = await boot({
       life: this.life,
-      backend: this.#tools.backend,
-      eif,
-      folder: this.#tools.folder,
+      launch: () => {
+        const launched = this.#launch(eif);
+        this.#launching = launched.catch(() => undefined);
+        return launched;
+      },
+      isOver: () => this.life.ended || this.#detached,
       timers: this.#timers,
       limits: this.#limits,
       logger: this.#logger,
       consoleLines: () => this.#consoleLines,
-      onMachine: (machine) => this.#attach(machine),
       onDiscard: (machine) => this.#discarded.add(machine),
     });
     if (booted) void this.#status.follow();
+  }
+
+  /** What an earlier supervisor was starting may run only now. */
+  async #endLate(): Promise<void> {
+    const { backend, folder } = this.#tools;
+    if (this.record.backend !== backend.name || this.record.times.launching === undefined) return;
+    const machine = await backend.adoptLate(this.record, folder);
+    await machine?.kill();
+  }
+
+  async #launch(eif: Eif): Promise<Machine> {
+    const { backend, folder } = this.#tools;
+    const { cpuCount, memoryMb, vsock, debug, eif: eifPath } = this.record;
+    const machine = await backend.launch({ folder, eif, eifPath, cpuCount, memoryMb, vsock, debug });
+    this.#attach(machine);
+    return machine;
   }
 
   async #openStore(): Promise<void> {

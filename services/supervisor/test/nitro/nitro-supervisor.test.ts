@@ -8,8 +8,10 @@ import { Bus, type EnclaveRecord } from '@enclaver/bus';
 import { type Eif, readEif } from '@enclaver/eif';
 import { pino } from 'pino';
 import { NatsProcess } from '../../../../libs/bus/test/nats-process.ts';
+import { record } from '../../../../libs/bus/test/record.ts';
 import { emulatedHost } from '../../src/backends/nitro/emulated-host.ts';
 import { NitroBackend } from '../../src/backends/nitro/nitro-backend.ts';
+import { NitroCli } from '../../src/backends/nitro/nitro-cli.ts';
 import { Supervisor } from '../../src/supervisor.ts';
 import { writeSmallImage } from '../small-image.ts';
 import { ScriptedCli } from './scripted-cli.ts';
@@ -104,6 +106,41 @@ describe('supervisor with a nitro-cli that is slow', function () {
     while (await isThere()) await sleep(10);
     assert.equal((await recordOf(id)).state, 'failed');
     assert.equal(await cli.calls('run-enclave'), 1, 'no second boot');
+  });
+
+  it('ends what a nitro-cli starts whose supervisor was killed', async () => {
+    await supervisor.close();
+    const id = 'e-0123456789ab';
+    const folder = join(root, 'run', id);
+    await mkdir(folder, { recursive: true });
+    const eifPath = join(root, 'hello.eif');
+    const { measurements } = eif;
+    const times = { requested: '2026-01-01T00:00:00.000Z', launching: '2026-01-01T00:00:01.000Z' };
+    const launching = { ...record, id, backend: 'nitro', state: 'launching', times } as const;
+    await bus.enclaves.put({ ...launching, eif: eifPath, measurements });
+    await cli.answer('run-enclave', { hangs: true });
+    const left = new NitroCli().start({
+      name: id,
+      eifPath,
+      eifBytes: 1,
+      cpuCount: 2,
+      memoryMb: 512,
+      cid: 77,
+      debug: false,
+    });
+    while ((await cli.calls('run-enclave')) === 0) await sleep(10);
+    supervisor = make();
+    await supervisor.start();
+    assert.equal((await recordOf(id)).state, 'lost');
+    await writeFile(join(cli.folder, 'answers/run-enclave/1/stdout'), JSON.stringify(describedAs(id)));
+    await cli.answer('describe-enclaves', { stdout: JSON.stringify([describedAs(id)]) });
+    await cli.release('run-enclave');
+    await left;
+    const isThere = () => access(folder).then(...([() => true, () => false] as const));
+    while ((await isThere()) && (await cli.calls('terminate-enclave')) === 0) await sleep(10);
+    assert.deepEqual(await cli.arguments('terminate-enclave'), ['terminate-enclave', '--enclave-id', ENCLAVE_ID]);
+    holder.kill('SIGKILL');
+    while (await isThere()) await sleep(10);
   });
 
   it('does not start while nitro-cli hangs or is silent, loses no enclave by that, and takes it up afterwards', async () => {

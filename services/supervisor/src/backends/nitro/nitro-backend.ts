@@ -11,7 +11,7 @@ import { allocatorRemedy, checkWanted } from './checks.ts';
 import { ConsoleServer } from './console-server.ts';
 import { type EmulatedHost, nitroDevice } from './emulated-host.ts';
 import { readHost } from './host.ts';
-import { NitroCli, program } from './nitro-cli.ts';
+import { isBeingStarted, NitroCli, program } from './nitro-cli.ts';
 import { NitroError } from './nitro-error.ts';
 import { NitroMachine } from './nitro-machine.ts';
 import type { DescribedEnclave, StartedEnclave } from './outputs.ts';
@@ -106,6 +106,22 @@ export class NitroBackend implements Backend {
     const console = debug ? await ConsoleServer.listen(consolePath(folder)) : undefined;
     console?.attach(this.#cli.console(found.EnclaveID));
     return new NitroMachine(found, { cli: this.#cli, logger: this.#logger, console });
+  }
+
+  /** A nitro-cli that the end of its supervisor has left alone goes on, and lists the enclave only when it has booted. */
+  async adoptLate(record: EnclaveRecord, folder: string): Promise<Machine | undefined> {
+    const until = performance.now() + limits.nitroStartLeftMs;
+    while (isBeingStarted(record.id)) {
+      if (performance.now() > until) {
+        this.#logger.error(
+          { enclave: record.id },
+          'a nitro-cli that starts an enclave has not ended: it is left alone',
+        );
+        return undefined;
+      }
+      await sleep(limits.nitroRetryMs);
+    }
+    return await this.adopt(record, folder);
   }
 
   /** Tries a boot once more, and oftener what passes by itself: for a moment, an enclave that has ended keeps its CPUs, and its process its socket. */

@@ -1,5 +1,5 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import * as z from 'zod';
@@ -113,6 +113,24 @@ export function bootMs(eifBytes: number, memoryMb: number): number {
   const image = 1 + Math.floor((eifBytes - 1) / (6 * GIB));
   const memory = 1 + Math.floor((memoryMb * 1024 ** 2 - 1) / (100 * GIB));
   return BOOT_STEP_MS * (image + memory);
+}
+
+/** Whether a nitro-cli starts an enclave of this name now, whoever has called it. */
+export function isBeingStarted(name: string): boolean {
+  return readdirSync('/proc').some((entry) => {
+    if (!/^\d+$/.test(entry)) return false;
+    const args = argumentsOf(entry);
+    return args.includes('run-enclave') && args[args.indexOf('--enclave-name') + 1] === name;
+  });
+}
+
+/** None of a process that has ended. */
+function argumentsOf(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
 }
 
 /** Full path of nitro-cli. Throws `NITRO_CLI_MISSING`. */

@@ -31,7 +31,10 @@ export class QemuBackend implements Backend {
     return this.#microvms.launch(request);
   }
 
-  adopt({ id, pid, vsock, measurements, debug }: EnclaveRecord, folder: string): Promise<Machine | undefined> {
-    return this.#microvms.adopt({ id, folder, pid, vsock, measurements, debug });
+  adopt({ id, vsock, measurements, debug }: EnclaveRecord, folder: string): Promise<Machine | undefined> {
+    return this.#microvms.adopt({ id, folder, vsock, measurements, debug });
   }
+
+  /** Nobody but a supervisor starts a machine here. */
+  async adoptLate(): Promise<undefined> {}
 }
