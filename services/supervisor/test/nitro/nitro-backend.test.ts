@@ -61,6 +61,21 @@ describe('nitro backend', () => {
   });
   const described = () => ({ ...started(), State: 'RUNNING', Flags: 'NONE', Measurements: eif.measurements });
 
+  /** The enclave, and so the process that holds it, ends when nitro-cli is told so. */
+  async function launchUntilTerminated(): Promise<void> {
+    const over = new AbortController();
+    const ending = (async () => {
+      while (!over.signal.aborted && (await cli.calls('terminate-enclave')) === 0) await sleep(10);
+      holder.kill('SIGKILL');
+    })();
+    try {
+      await backend.launch(request);
+    } finally {
+      over.abort();
+      await ending;
+    }
+  }
+
   it('gives nitro-cli every value as an argument of its own', async () => {
     const machine = await backend.launch(request);
     assert.equal(machine.pid, holder.pid);
@@ -117,8 +132,14 @@ describe('nitro backend', () => {
   it('runs nothing that measures otherwise than what was read', async () => {
     const Measurements = { ...eif.measurements, PCR2: '0'.repeat(96) };
     await cli.answer('describe-enclaves', { stdout: JSON.stringify([{ ...described(), Measurements }]) });
-    await assert.rejects(backend.launch(request), { code: 'EIF_CHANGED' });
+    await assert.rejects(launchUntilTerminated(), { code: 'EIF_CHANGED' });
     assert.equal(await cli.calls('terminate-enclave'), 1);
+  });
+
+  it('leaves nothing that runs where it cannot see what it has started', async () => {
+    await cli.answer('describe-enclaves', { stdout: 'Segmentation fault' });
+    await assert.rejects(launchUntilTerminated(), { code: 'NITRO_CLI_OUTPUT' });
+    assert.deepEqual(await cli.arguments('terminate-enclave'), ['terminate-enclave', '--enclave-id', ENCLAVE_ID]);
   });
 
   it('starts one enclave after another: they share the heartbeat port of the host', async () => {

@@ -87,14 +87,18 @@ export class NitroBackend implements Backend {
 
   async launch(request: LaunchRequest): Promise<Machine> {
     const console = request.debug ? await ConsoleServer.listen(consolePath(request.folder)) : undefined;
+    let machine: NitroMachine | undefined;
     try {
       const start = this.#lastStart.then(() => this.#start(request));
       this.#lastStart = start.catch(() => undefined);
       const started = await start;
+      machine = new NitroMachine(started, { cli: this.#cli, logger: this.#logger, console });
       await this.#verify(started, request.eif.measurements);
       console?.attach(this.#cli.console(started.EnclaveID));
-      return new NitroMachine(started, { cli: this.#cli, logger: this.#logger, console });
+      return machine;
     } catch (error) {
+      // It runs, and nobody else knows of it
+      await machine?.kill();
       await console?.close();
       throw error;
     }
@@ -157,7 +161,6 @@ export class NitroBackend implements Backend {
     // Older versions do not tell, and what has ended is told of by its process
     if (running === undefined) return;
     if ((['PCR0', 'PCR1', 'PCR2'] as const).every((register) => running[register] === expected[register])) return;
-    await this.#cli.terminate(EnclaveID);
     throw new NitroError(
       'EIF_CHANGED',
       `the image changed while it was started: PCR0 was ${expected.PCR0}, now ${running.PCR0}`,
