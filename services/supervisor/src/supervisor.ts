@@ -55,7 +55,7 @@ export class Supervisor {
     this.#updates = new Updates({
       ...{ bus, logger, limits: this.#limits },
       get: (id) => this.#enclaves.get(id),
-      holder: (name) => this.#holder(name),
+      holders: (name) => this.#holders(name),
       cancelRestart: (id) => this.#cancelRestart(id),
     });
     this.#admission = new Admission({ backend, limits: this.#limits, held: () => this.#enclaves.records });
@@ -153,8 +153,8 @@ export class Supervisor {
   }
 
   /** Who has this name and its ports: not the new enclave of an update that goes on. */
-  #holder(name: string): EnclaveRecord | undefined {
-    return this.#present().find((record) => record.name === name && record.takesOver === undefined);
+  #holders(name: string): EnclaveRecord[] {
+    return this.#present().filter((record) => record.name === name && record.takesOver === undefined);
   }
 
   async #inTurn<T>(admit: () => Promise<T>): Promise<T> {

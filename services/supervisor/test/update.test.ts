@@ -178,6 +178,37 @@ describe('update', () => {
     assert.equal((await host.record(id, ({ update }) => update === undefined)).replaces, restarted);
   });
 
+  for (const [what, pauseMs] of [
+    ['is to come', 3_600_000],
+    ['has come', 2],
+  ] as const) {
+    it(`ends a restart of the old enclave that ${what} when it ends while its ports are moved`, async () => {
+      await host.restart({ restartPauseMs: pauseMs, restartPauseMaxMs: pauseMs });
+      const first = await old('ready', { policy: 'always' });
+      const oldMachine = host.machine;
+      host.proxy.handover = 'silent';
+      const { id } = await update();
+      const { data } = await host.until('handover', id);
+      oldMachine.say({ status: 'exited', code: 1 });
+      const again = (await host.until('exited', first.id)).data.restart?.id ?? '';
+      if (what === 'has come') {
+        await host.until('ready', again);
+        const third = host.machine;
+        third.onControl = () => third.say({ status: 'exited', code: 0 });
+      }
+      await host.bus.publishEvent(id, 'handed-over', data);
+      await host.bus.publishEvent(id, 'drained', { from: first.id, to: id });
+      await host.record(id, (record) => record.update === undefined);
+      await host.gone(again);
+      assert.deepEqual(
+        (await host.supervisor.handlers.list({})).enclaves.map((each) => each.id),
+        [id],
+      );
+      if (what === 'has come') assert.equal((await host.until('exited', again)).data.restart, undefined);
+      else assert.equal((await host.until('restart-cancelled', first.id)).data.restart.id, again);
+    });
+  }
+
   it('goes on under the next supervisor: before the ports are moved, and after', async () => {
     const first = await old('starting');
     const { id } = await update();

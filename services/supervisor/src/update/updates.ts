@@ -10,7 +10,7 @@ export interface UpdatesOptions {
   limits: Limits;
   get: (id: string) => Enclave | undefined;
   /** Who has the name now, and with it the ports: a restart may have put another one in the place of the one that is updated. */
-  holder: (name: string) => EnclaveRecord | undefined;
+  holders: (name: string) => EnclaveRecord[];
   /** Takes back a restart that is to come. */
   cancelRestart: (id: string) => Promise<unknown>;
 }
@@ -52,56 +52,69 @@ export class Updates {
     const { update, takesOver } = next.record;
     if (update === undefined || next.life.ended || this.#over.signal.aborted) return;
     // An earlier supervisor has moved the ports
-    if (takesOver === undefined)
-      return await this.#retire(next, this.#handover(next.record.replaces ?? '', next.id, []));
-    const from = this.#options.holder(next.record.name)?.id ?? takesOver;
+    if (takesOver === undefined) {
+      return await this.#during({ from: next.record.replaces ?? '', to: next.id, ingress: [] }, (handover) =>
+        this.#retire(next, handover),
+      );
+    }
+    const from = this.#options.holders(next.record.name)[0]?.id ?? takesOver;
     // One that has ended gives its ports for good; no restart shall open them once more
     await this.#options.cancelRestart(from);
-    const handover = this.#handover(from, next.id, update.ingress);
-    try {
+    await this.#during({ from, to: next.id, ingress: update.ingress }, async (handover) => {
       const ingress = await handover.run();
       if (ingress === undefined) return;
       if (next.life.ended) return await this.#giveBack(next.id, from);
       next.life.note({ ingress, takesOver: undefined, replaces: from });
       await this.#retire(next, handover);
-    } finally {
-      this.#handovers.delete(handover);
-    }
+    });
   }
 
   /** It has ended while its ports were moved to it: they are the old one's again. */
   async #giveBack(from: string, to: string): Promise<void> {
     const old = this.#options.get(to);
     if (old === undefined || old.life.ended) return;
-    const handover = this.#handover(from, to, old.record.ingress);
-    await handover.run();
-    this.#handovers.delete(handover);
+    await this.#during({ from, to, ingress: old.record.ingress }, (handover) => handover.run());
   }
 
-  /** Ends the old one, once its connections have ended or had their time. */
+  /** Ends the old one, once its connections have ended or had their time, and what a restart has put there meanwhile or would. */
   async #retire(next: Enclave, { drained }: Handover): Promise<void> {
-    const { replaces, update } = next.record;
+    const { name, replaces, update } = next.record;
+    if (update === undefined) return;
+    // Now: later a restart of the new one may be among them
+    const holders = this.#options.holders(name).filter(({ id }) => id !== next.id);
+    const over = aborted(this.#over.signal);
     const old = replaces === undefined ? undefined : this.#options.get(replaces);
-    if (old !== undefined && update !== undefined && !old.life.ended) {
+    if (old !== undefined && !old.life.ended) {
       // Whatever it ends by, its name has gone on
       old.life.note({ ingress: [], restart: undefined });
       const late = Promise.withResolvers<void>();
       const timer = setTimeout(late.resolve, update.drainMs);
-      await Promise.race([drained, late.promise, old.life.over, aborted(this.#over.signal)]);
+      await Promise.race([drained, late.promise, old.life.over, over]);
       clearTimeout(timer);
-      if (this.#over.signal.aborted) return;
-      old.stop(update.graceMs);
-      await Promise.race([old.life.over, aborted(this.#over.signal)]);
-      if (this.#over.signal.aborted) return;
     }
-    if (!next.life.ended) next.life.note({ update: undefined });
+    for (const { id } of holders) {
+      if (this.#over.signal.aborted) return;
+      await this.#options.cancelRestart(id);
+      const holder = this.#options.get(id);
+      holder?.stop(update.graceMs);
+      await Promise.race([holder?.life.over, over]);
+    }
+    if (!this.#over.signal.aborted && !next.life.ended) next.life.note({ update: undefined });
   }
 
-  #handover(from: string, to: string, ingress: EnclaveRecord['ingress']): Handover {
+  /** While `act` goes on, the handover hears what the outer-proxy says. */
+  async #during<T>(
+    ports: { from: string; to: string; ingress: EnclaveRecord['ingress'] },
+    act: (handover: Handover) => Promise<T>,
+  ): Promise<T> {
     const { bus, limits } = this.#options;
-    const handover = new Handover({ bus, from, to, ingress, limits, signal: this.#over.signal });
+    const handover = new Handover({ ...ports, bus, limits, signal: this.#over.signal });
     this.#handovers.add(handover);
-    return handover;
+    try {
+      return await act(handover);
+    } finally {
+      this.#handovers.delete(handover);
+    }
   }
 }
 
