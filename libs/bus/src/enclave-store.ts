@@ -1,8 +1,9 @@
-import { type JetStreamManager, type KV, NatsError } from 'nats';
+import { type JetStreamManager, type KV, type KvEntry, NatsError } from 'nats';
 import { BusError } from './bus-error.ts';
 import { type EnclaveRecord, enclaveRecordSchema } from './enclave.ts';
 import { jsonOf } from './key-value.ts';
-import { isKey, keysOf, WRONG_REVISION } from './storage.ts';
+import { limits } from './limits.ts';
+import { bucketStream, isKey, keysOf, WRONG_REVISION } from './storage.ts';
 import type { StoredWrites } from './stored-writes.ts';
 import { ENCLAVE_BUCKET } from './subjects.ts';
 
@@ -32,14 +33,8 @@ export class EnclaveStore {
 
   /** The one that was written longest ago first. */
   async list(): Promise<EnclaveRecord[]> {
-    const found: { revision: number; record: EnclaveRecord }[] = [];
-    for (const id of await keysOf(this.#manager, ENCLAVE_BUCKET)) {
-      const entry = await this.#bucket.get(id);
-      if (entry?.operation !== 'PUT') continue;
-      const record = parseRecord(id, entry.string());
-      if (record !== undefined) found.push({ revision: entry.revision, record });
-    }
-    return found.sort((a, b) => a.revision - b.revision).map(({ record }) => record);
+    const written = (await this.#entries()).filter(({ operation }) => operation === 'PUT');
+    return written.map((entry) => parseRecord(entry.key, entry.string())).filter((record) => record !== undefined);
   }
 
   /** Every record that is there, then every change; no record where one was removed. Ends when the loop is left or the bus closes. */
@@ -90,9 +85,28 @@ export class EnclaveStore {
     }
   }
 
-  /** Forgets an enclave, its key's history included. */
+  /** Forgets an enclave, its key's history included. Who watches is told so by a marker, of which the last ones are kept. */
   async remove(id: string): Promise<void> {
     await this.#bucket.purge(id);
+    const markers = (await this.#entries()).filter(({ operation }) => operation !== 'PUT');
+    try {
+      // Not a purge of the key: see `LogStore.drop`
+      for (const { revision } of markers.slice(0, -limits.removedEnclaves))
+        await this.#manager.streams.deleteMessage(bucketStream(ENCLAVE_BUCKET), revision, false);
+    } catch (error) {
+      // Gone already, or to be dropped with the next one
+      if (!(error instanceof NatsError)) throw error;
+    }
+  }
+
+  /** What is last of each key, the one that was written longest ago first. */
+  async #entries(): Promise<KvEntry[]> {
+    const found: KvEntry[] = [];
+    for (const id of await keysOf(this.#manager, ENCLAVE_BUCKET)) {
+      const entry = await this.#bucket.get(id);
+      if (entry !== null) found.push(entry);
+    }
+    return found.sort((a, b) => a.revision - b.revision);
   }
 }
 

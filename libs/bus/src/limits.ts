@@ -24,6 +24,8 @@ export const limits = {
   logBytes: 256 * 1024 * 1024,
   /** Records of enclaves, some 4 KiB each: thousands, where a host runs tens and keeps the last 50 that ended. */
   enclaveBytes: 32 * 1024 * 1024,
+  /** Enclaves that were forgotten and have something left in the bucket, for watches that are away for a moment; 121 bytes each. */
+  removedEnclaves: 100,
   /** Log messages that a reader asks for at a time: some 100 KiB each under load, so a few MiB in its memory. */
   logReaderMessages: 32,
   /** How long the server waits for messages before the reader asks anew. */

@@ -63,7 +63,8 @@ export const storage: readonly (Partial<StreamConfig> & { name: string; max_byte
     max_bytes: limits.eventBytes,
   },
   { ...stream, name: LOG_STREAM, subjects: [subjects.logs()], max_bytes: limits.logBytes },
-  { ...bucket(ENCLAVE_BUCKET), max_bytes: limits.enclaveBytes },
+  // A key is not used again: what is left of it can be deleted
+  { ...bucket(ENCLAVE_BUCKET), max_bytes: limits.enclaveBytes, deny_delete: false },
   {
     ...bucket(BLOB_BUCKET),
     max_bytes: limits.blobBytes,
@@ -96,7 +97,9 @@ export async function makeStorage(manager: JetStreamManager): Promise<void> {
     try {
       await manager.streams.add(config).catch((error: unknown) => {
         if (!hasCode(error, OTHER_CONFIGURATION)) throw error;
-        return manager.streams.update(config.name, config);
+        // Once it is set, the server never takes it back
+        const { deny_delete: _, ...bounds } = config;
+        return manager.streams.update(config.name, bounds);
       });
     } catch (cause) {
       throw hasCode(cause, STORAGE_EXCEEDED) ? tooSmall(config.name, cause) : cause;
