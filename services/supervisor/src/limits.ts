@@ -76,6 +76,9 @@ export const limits = {
   nitroGoneMs: 5_000,
   /** Between two looks at the process of an enclave: its end must be told within 100 ms. */
   processLookMs: 25,
+  /** Steps to and fro and words on its clock that are taken of one enclave: so many at once, then one in so long, and always the last. */
+  stepsAtOnce: 10,
+  stepMs: 10_000,
   /** Between two figures of one enclave that are taken: odyn tells some every 30 s. */
   figuresMs: 10_000,
   /** Between two looks at how full the bus is: it fills over hours. */

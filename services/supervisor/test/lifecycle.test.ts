@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { encodeStatus } from '@enclaver/wire';
 import { TestHost, timings } from './test-host.ts';
 
 describe('life of an enclave', () => {
@@ -85,6 +86,28 @@ describe('life of an enclave', () => {
     while ((await host.bus.enclaves.get(id))?.clock === undefined)
       await new Promise((resolve) => setTimeout(resolve, 5));
     assert.deepEqual((await host.bus.enclaves.get(id))?.figures, figures);
+  });
+
+  it('tells of a few steps of an enclave that changes without end, and always of the last', async () => {
+    await host.restart({ stepMs: 50 });
+    const { id } = await host.runTo('ready');
+    const phases = Array.from({ length: 2_000 }, (_, index) => [
+      encodeStatus({ status: 'running', phase: 'unhealthy', reason: `turn ${index}`, timings, clock: `${index}` }),
+      encodeStatus({ status: 'running', phase: 'ready', timings, clock: `${index}, again` }),
+    ]);
+    const last = {
+      status: 'running',
+      phase: 'unhealthy',
+      reason: 'the last word',
+      timings,
+      clock: 'the last',
+    } as const;
+    host.machine.say(Buffer.concat([...phases.flat(), encodeStatus(last)]));
+    await host.record(id, ({ state, clock }) => state === 'unhealthy' && clock === last.clock);
+    const told = host.names(id).filter((name) => name === 'unhealthy').length;
+    assert.ok(told < 200, `${told} times`);
+    host.machine.say({ status: 'exited', code: 0 });
+    await host.until('exited', id);
   });
 
   it('keeps what the enclave says of its clock', async () => {

@@ -4,19 +4,26 @@ import type { Logger } from 'pino';
 import type { Limits } from '../limits.ts';
 import { SupervisorError } from '../supervisor-error.ts';
 import type { Life } from './life.ts';
+import { Pace } from './pace.ts';
 import { StatusLink } from './status-link.ts';
+
+type RunningStatus = Extract<EnclaveStatus, { status: 'running' }>;
 
 /** Turns what an enclave's status port says, or that it says nothing, into inputs of its life. */
 export class StatusFollower {
   readonly #life: Life;
   readonly #limits: Limits;
   readonly #link: StatusLink;
+  /** An enclave that changes without end shall not have the bus write and tell without end. */
+  readonly #pace: Pace<RunningStatus>;
   #figuresFrom = 0;
 
   constructor(life: Life, transport: VsockTransport, limits: Limits, logger: Logger) {
     this.#life = life;
     this.#limits = limits;
     this.#link = new StatusLink(transport, limits, logger);
+    const take = (status: RunningStatus): boolean => this.#onRunning(status);
+    this.#pace = new Pace({ atOnce: limits.stepsAtOnce, everyMs: limits.stepMs, take });
   }
 
   /** Whether the inside has ever spoken: before that there is no app that could be asked to end. */
@@ -50,6 +57,7 @@ export class StatusFollower {
 
   close(): void {
     this.#link.close();
+    this.#pace.close();
   }
 
   #describe(end: 'silent' | 'deaf'): string {
@@ -74,21 +82,27 @@ export class StatusFollower {
       case 'fatal':
         this.#life.advance('fatal', { result: { kind: 'fatal', error: status.error } });
         break;
-      case 'running': {
-        const { clock, figures, phase } = status;
-        if (clock !== undefined && clock !== this.#life.record.clock) this.#life.note({ clock });
-        if (figures !== undefined) this.#noteFigures(figures);
-        const timings = status.timings === undefined ? {} : { timings: status.timings };
-        if (phase === 'starting') this.#life.advance('app-starting', timings);
-        else if (phase === 'unhealthy') this.#life.advance('app-unhealthy', timings, { reason: status.reason ?? '' });
-        // The original knows no phases: what runs counts as ready
-        else if (phase !== 'stopping') this.#life.advance('app-ready', timings);
-      }
+      case 'running':
+        if (status.figures !== undefined) this.#noteFigures(status.figures);
+        this.#pace.offer(status);
     }
     await this.#life.written();
   }
 
-  /** An enclave that talks without end shall not have the bus write without end. */
+  /** True when it is news. */
+  #onRunning({ phase, reason = '', ...status }: RunningStatus): boolean {
+    if (this.#life.ended) return false;
+    const { clock = this.#life.record.clock } = status;
+    const isNew = clock !== this.#life.record.clock;
+    if (isNew) this.#life.note({ clock });
+    if (phase === 'stopping') return isNew;
+    const timings = status.timings === undefined ? {} : { timings: status.timings };
+    // The original knows no phases: what runs counts as ready
+    const input = phase === undefined ? 'app-ready' : (`app-${phase}` as const);
+    return this.#life.advance(input, timings, { reason }) || isNew;
+  }
+
+  /** They come all the time, and none of them is news. */
   #noteFigures(figures: EnclaveFigures): void {
     const now = performance.now();
     if (now < this.#figuresFrom) return;
