@@ -1,6 +1,6 @@
 import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Bus, type EnclaveEvent, type EnclaveRecord, hasEnded } from '@enclaver/bus';
+import type { Bus, EnclaveEvent, EnclaveRecord } from '@enclaver/bus';
 import type { Eif } from '@enclaver/eif';
 import type { Logger } from 'pino';
 import type { Unplaced } from './admission/admission.ts';
@@ -44,7 +44,8 @@ export class Enclaves {
   start(record: Unplaced, image: Promise<Eif>): Enclave {
     const { backend, runDir } = this.#options;
     const folder = join(runDir, record.id);
-    const used = this.records.filter(({ state }) => !hasEnded(state)).map(({ vsock }) => vsock);
+    // Those that have ended still have machines, for as long as their logs are heard out
+    const used = this.records.map(({ vsock }) => vsock);
     const enclave = this.#make({ ...record, ...backend.place(folder, used, record.debug) }, folder);
     const prepared = Promise.all([image, mkdir(folder, { mode: 0o700 })]).then(([eif]) => eif);
     this.#keep(enclave, enclave.run(prepared));

@@ -89,6 +89,21 @@ describe('end of an enclave', () => {
     assert.ok(host.machine.killed);
   });
 
+  it('leaves its address to nobody until its machine is gone', async () => {
+    await host.restart({ statusSilenceMs: 50, logMs: 3_600_000 });
+    const { id, vsock } = await host.runTo('ready');
+    host.machine.mute();
+    await host.until('lost');
+    await host.run({ name: 'while it is heard out' });
+    assert.deepEqual(host.backend.used, [vsock]);
+    await host.bus.publishEvent(id, 'log-ended', { lines: 0, lost: 0 });
+    await host.gone(id);
+    await host.run({ name: 'afterwards' });
+    assert.ok(
+      !host.backend.used.some((used) => used.type === 'unix' && vsock.type === 'unix' && used.path === vsock.path),
+    );
+  });
+
   it('does not wait for the first word of an enclave that takes connections and says nothing', async () => {
     await host.restart({ statusProbePauseMs: 10, statusAnswerMs: 100 });
     host.backend.onLaunch = (machine) => {

@@ -96,7 +96,11 @@ export class FakeBackend implements Backend {
     return this.host;
   }
 
-  place(folder: string): { vsock: VsockAddress } {
+  /** Addresses that the last machine must not have. */
+  used: readonly VsockAddress[] = [];
+
+  place(folder: string, used: readonly VsockAddress[]): { vsock: VsockAddress } {
+    this.used = used;
     return { vsock: { type: 'unix', path: join(folder, 'vsock') } };
   }
 
