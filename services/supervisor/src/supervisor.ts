@@ -157,10 +157,12 @@ export class Supervisor {
     return this.#present().filter((record) => record.name === name && record.takesOver === undefined);
   }
 
-  async #inTurn<T>(admit: () => Promise<T>): Promise<T> {
+  /** `id`: of an enclave that is there already, and must not count as another. */
+  async #inTurn<T>(admit: () => Promise<T>, id?: string): Promise<T> {
     const turn = this.#admitting.then(() => {
       if (this.#stopping) throw new SupervisorError('SUPERVISOR_STOPPING', 'the supervisor is ending');
-      if (this.#enclaves.all.length < this.#limits.enclaves) return admit();
+      const others = this.#enclaves.all.filter((enclave) => enclave.id !== id);
+      if (others.length < this.#limits.enclaves) return admit();
       const message = `${this.#limits.enclaves} enclaves run already; no more are allowed`;
       throw new SupervisorError('TOO_MANY_ENCLAVES', message);
     });
@@ -199,7 +201,7 @@ export class Supervisor {
   async #startAgain(ended: Ended): Promise<void> {
     const image = Promise.withResolvers<Awaited<ReturnType<Admission['admitAgain']>>>();
     const enclave = this.#enclaves.start(successorOf(ended, ended.next), image.promise);
-    image.resolve(this.#inTurn(() => this.#admission.admitAgain(enclave.record)));
+    image.resolve(this.#inTurn(() => this.#admission.admitAgain(enclave.record), enclave.id));
     await enclave.life.written();
   }
 

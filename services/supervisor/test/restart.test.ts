@@ -45,6 +45,18 @@ describe('restart', () => {
     await host.supervisor.handlers.stop({ id: third });
   });
 
+  it('has a place where as many enclaves run as may', async () => {
+    await host.restart({ ...quick, enclaves: 1 });
+    await host.runTo('ready', always);
+    host.bootTo('ready');
+    await assert.rejects(host.run({ name: 'one too many' }), { code: 'TOO_MANY_ENCLAVES' });
+    const { next } = await endApp(0);
+    const told = ({ id, name }: { id: string; name: string }) => id === next && (name === 'ready' || name === 'failed');
+    while (!host.seen.some(told)) await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.equal(host.seen.find(told)?.name, 'ready');
+    await host.supervisor.handlers.stop({ id: next });
+  });
+
   it('goes on after a restart that could not be, and takes no other image for it', async () => {
     await host.restart(quick);
     await host.runTo('ready', always);
