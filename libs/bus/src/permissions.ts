@@ -111,7 +111,7 @@ const remembers = (stream: string): Permissions => ({
   subscribe: [],
 });
 
-/** Drops what is too much of one writer. Who writes a stream that drops its oldest can empty it anyway. */
+/** Drops what is too much of one writer, or of no more use. Who writes a stream can empty it anyway. */
 const thins = (stream: string): Permissions => ({ publish: [`$JS.API.STREAM.MSG.DELETE.${stream}`], subscribe: [] });
 
 /** Watching a bucket makes a consumer with a name; no bucket has one that somebody must not lose. */
@@ -155,6 +155,7 @@ const rows = {
     pulls(LOG_STREAM),
     readsBucket(ENCLAVE_BUCKET),
     writesBucket(ENCLAVE_BUCKET),
+    thins(bucketStream(ENCLAVE_BUCKET)),
     readsBucket(BLOB_BUCKET),
     writesBucket(BLOB_BUCKET),
     readsBucket(LEASE_BUCKET),

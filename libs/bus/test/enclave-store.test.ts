@@ -68,7 +68,7 @@ describe('records of enclaves', () => {
 
     it('leave something of the last hundred in the bucket, and no more', async () => {
       await using nats = await NatsProcess.start();
-      await using bus = await Bus.connect({ source: 'test', credentials: nats.credentials });
+      await using bus = await Bus.connect({ source: 'supervisor', credentials: nats.as('supervisor') });
       await bus.enclaves.put(record);
       const gone = (async () => {
         for await (const { id, record: known } of bus.enclaves.watch())
