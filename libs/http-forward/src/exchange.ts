@@ -176,6 +176,8 @@ export function answerOf(upstream: ClientRequest): Promise<IncomingMessage | und
     });
     upstream.once('upgrade', () => resolve(undefined));
     upstream.on('error', (cause) => reject(new HttpFault(502, `the server broke off: ${cause.message}`, { cause })));
+    // Where Node gives none of these, as to a CONNECT that nobody tunnels
+    upstream.once('close', () => reject(new HttpFault(502, 'the server broke off: there is no answer to the request')));
   });
 }
 

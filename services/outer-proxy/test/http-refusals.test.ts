@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { HttpHarness, sendRaw } from './http-harness.ts';
 
 /** What could be read in two ways, and what a strict reader refuses. A second request hides behind most of them. */
@@ -95,6 +97,21 @@ describe('HTTP mode: what it refuses', () => {
       await sendRaw(port, 'CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n'),
       /^HTTP\/1\.1 405 [\s\S]*METHOD_REFUSED/,
     );
+  });
+
+  it('answers 400 to a method in small letters, which HTTP/1.1 inside would take for the one in capitals', async () => {
+    harness.serveRaw('a', (socket) =>
+      socket.once('data', () => socket.end('HTTP/1.1 405 No\r\nContent-Length: 2\r\n\r\nno')),
+    );
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    for (const method of ['connect', 'get', 'Patch']) {
+      const stream = session.request({ ':method': method, ':path': '/x' });
+      const [headers] = await once(stream, 'response');
+      assert.equal(headers[':status'], 400, method);
+      assert.match(await text(stream), /REQUEST_INVALID/);
+    }
+    session.close();
+    assert.match(await sendRaw(port, 'get / HTTP/1.1\r\nHost: a\r\n\r\n'), /^HTTP\/1\.1 400 /);
   });
 
   it('brings a body of DELETE with its request, in chunks or with a length', async () => {

@@ -143,6 +143,10 @@ function askedOf(
   if (rawHeaders.length > limits.httpHeaders * 2) throw tooLarge();
   const method = headers[':method'] ?? '';
   if (method === 'CONNECT') throw connectRefused();
+  // Methods differ by case, and Node writes capitals alone: the app would be asked for another one, such as CONNECT
+  if (method !== method.toUpperCase()) {
+    throw new RequestError(400, 'REQUEST_INVALID', 'the method has small letters, and only capitals are passed on');
+  }
   const authority = authorityOf(headers);
   if (headers.host !== undefined && headers.host.toLowerCase() !== authority.toLowerCase()) {
     throw new RequestError(400, 'HOST_INVALID', ':authority and Host name two hosts');
