@@ -22,8 +22,8 @@ export type Dialled = { socket: Socket; address: string } | NotDialled;
 export interface DialOptions {
   /** Ends the dialling; it has nothing to do with the connection after that. */
   signal: AbortSignal;
-  /** How names are looked up; by default as Node does. */
-  lookup?: LookupFunction | undefined;
+  /** How names are looked up, until the signal of this dial, which ends with it; by default as Node does. */
+  lookup?: ((ended: AbortSignal) => LookupFunction) | undefined;
   /** What the parent refuses; by default nothing. */
   policy?: ParentPolicy | undefined;
 }
@@ -66,12 +66,16 @@ export async function dial({ host, port }: EgressRequest, options: DialOptions):
   const target = targetOf(host);
   const refused = policy && refusalOf(policy, host, port);
   if (refused?.message !== undefined) return refusal(failure('EACCES', refused.message));
-  const lookup = policy && refused?.destination ? allowed(policy, refused.destination, options.lookup) : options.lookup;
+  const ended = new AbortController();
+  const asked = options.lookup?.(ended.signal);
+  const lookup = policy && refused?.destination ? allowed(policy, refused.destination, asked) : asked;
   const socket = connect({ host: target, port, noDelay: true, ...(lookup ? { lookup } : {}) });
   return await new Promise<Dialled>((resolve) => {
     const settle = () => {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
+      // A name that still waits to be looked up would be looked up for nobody
+      ended.abort();
     };
     const onAbort = () => fail(failure('ECANCELED', 'the enclave has ended'));
     const fail = (error: NodeJS.ErrnoException) => {

@@ -134,7 +134,8 @@ export class Egress {
         await this.#refuse(stream, request, begun, notReached(literal.address, request.port, errno));
       return;
     }
-    const dialled = literal ?? (await dial(request, { signal, lookup: lookups.of(this.#lookups, signal), policy }));
+    const lookup = (ended: AbortSignal) => lookups.of(this.#lookups, ended);
+    const dialled = literal ?? (await dial(request, { signal, lookup, policy }));
     if ('error' in dialled) await this.#refuse(stream, request, begun, dialled);
     else await this.#join({ stream, head: rest }, { stream: dialled.socket }, dialled.address, request, begun);
   }

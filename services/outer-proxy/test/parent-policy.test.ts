@@ -25,15 +25,17 @@ describe("the parent's own egress policy", () => {
   });
 
   /** Names lead to these addresses, whatever they are. */
-  const leadsTo = (...addresses: string[]): LookupFunction =>
-    ((_host, _options, callback) =>
-      (callback as (error: null, found: object[]) => void)(
-        null,
-        addresses.map((address) => ({ address, family: 4 })),
-      )) as LookupFunction;
+  const leadsTo =
+    (...addresses: string[]) =>
+    (): LookupFunction =>
+      ((_host, _options, callback) =>
+        (callback as (error: null, found: object[]) => void)(
+          null,
+          addresses.map((address) => ({ address, family: 4 })),
+        )) as LookupFunction;
 
   /** `reached`, or what the enclave is told. */
-  const outcome = async (rules: object, host: string, lookup?: LookupFunction): Promise<string> => {
+  const outcome = async (rules: object, host: string, lookup?: () => LookupFunction): Promise<string> => {
     const policy = new ParentPolicy(rules);
     const { signal } = new AbortController();
     const dialled = await dial({ host, port }, { signal, policy, lookup });
