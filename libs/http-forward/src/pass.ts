@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import type { Cancel } from './cancel.ts';
 
 export interface PassEvents {
   /** Of each piece of the body. */
@@ -8,10 +9,10 @@ export interface PassEvents {
 }
 
 /**
- * Passes a body on to its end, and resolves when all of it is written. Rejects when the body breaks off, or when nobody takes it any more;
- * either side is then left to the caller. `stream.pipeline` does the same at several times the cost, which small bodies feel.
+ * Passes a body on to its end, and resolves when all of it is written. Rejects when the body breaks off, when nobody takes it any more,
+ * or at `signal`; either side is then left to the caller. `stream.pipeline` does the same at several times the cost, which small bodies feel.
  */
-export function pass(body: Readable, into: Writable, { onBytes, onEnd }: PassEvents): Promise<void> {
+export function pass(body: Readable, into: Writable, signal: Cancel, { onBytes, onEnd }: PassEvents): Promise<void> {
   return new Promise((resolve, reject) => {
     let isWhole = false;
     const finish = (): void => {
@@ -25,6 +26,9 @@ export function pass(body: Readable, into: Writable, { onBytes, onEnd }: PassEve
       if (isWhole && into.writableFinished) resolve();
       else reject(new Error('nobody takes the body'));
     };
+    // All of the body may have come, and wait for one who does not take it
+    signal.addEventListener('abort', () => reject(new Error('the request has been ended')));
+    if (signal.aborted) return reject(new Error('the request has been ended'));
     into.once('finish', onGone);
     into.once('error', brokeOff);
     into.once('close', onGone);

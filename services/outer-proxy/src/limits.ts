@@ -63,7 +63,7 @@ export const limits = {
   httpKeepAliveMs: 65_000,
   /** At the end of a listener, for connections without a request: one that is on its way is answered, and is the last. */
   httpLastCallMs: 1_000,
-  /** A connection with a request and without a byte: as long as inside. */
+  /** A connection of HTTP/1.1 with a request, or a stream of HTTP/2, and no byte either way: as long as inside. */
   httpIdleMs: 3_600_000,
   /** Connections to one port of an enclave kept for the next request, and how long. A request that cannot be sent twice uses none. */
   httpKept: 64,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, createServer, type IncomingMessage, request } from 'node:http';
-import { connect as connectHttp2, constants } from 'node:http2';
-import { connect } from 'node:net';
+import { connect as connectHttp2, constants, type OutgoingHttpHeaders } from 'node:http2';
+import { type AddressInfo, connect, createServer as createRelay, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { curl, HttpHarness, sendRaw } from './http-harness.ts';
 
@@ -106,6 +106,85 @@ describe('HTTP mode: when something breaks', () => {
     await assert.rejects(text(stream), /NGHTTP2_INTERNAL_ERROR/);
     session.close();
     assert.equal(opened.stats().failed, 2);
+  });
+
+  describe('with a client of HTTP/2 that takes nothing', () => {
+    beforeEach(async () => {
+      await harness[Symbol.asyncDispose]();
+      harness = await HttpHarness.start({ httpIdleMs: 1_000, httpKeepAliveMs: 1_000, httpRequests: 2 });
+      opened = await harness.publish('a', { host: 'a' });
+      port = opened.published.port;
+    });
+
+    /** Its streams, each with what it was closed by; none of them takes a byte of a body. */
+    const stalled = async (...requests: OutgoingHttpHeaders[]): Promise<Promise<number>[]> => {
+      const session = connectHttp2(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 0 } });
+      await once(session, 'remoteSettings');
+      const answered = requests.map(async (headers) => {
+        const stream = session.request(headers, { endStream: headers[':method'] !== 'POST' });
+        stream.on('error', () => undefined);
+        const closed = new Promise<number>((resolve) => stream.once('close', () => resolve(stream.rstCode ?? 0)));
+        await once(stream, 'response');
+        return { closed };
+      });
+      const streams = await Promise.all(answered);
+      void Promise.all(streams.map(({ closed }) => closed)).then(() => session.close());
+      return streams.map(({ closed }) => closed);
+    };
+
+    it('cuts its answers after a time, those in the place of an enclave among them', async () => {
+      harness.serve('a', (_incoming, response) => response.end('ok'));
+      const held = await stalled({ ':authority': 'a' }, { ':authority': 'a' });
+      assert.equal(opened.stats().active, 2);
+      const refused = await stalled({ ':authority': 'a' }, { ':authority': 'a', ':method': 'POST' });
+      assert.equal(opened.stats().busy, 2);
+      for (const closed of [...held, ...refused]) assert.notEqual(await closed, constants.NGHTTP2_NO_ERROR);
+      assert.equal(opened.stats().active, 0);
+      assert.equal(opened.stats().aborted, 2);
+      await fails(/ 200 /, '-H', 'Host: a');
+    });
+
+    it('cuts its answers with the enclave, on an address that goes on for others', async () => {
+      await harness.publish('b', { host: 'b' }, { port });
+      for (const id of ['a', 'b']) harness.serve(id, (_incoming, response) => response.end('ok'));
+      const held = await stalled({ ':authority': 'a' }, { ':authority': 'a' });
+      await opened.close({ drainMs: 0, shared: false });
+      for (const closed of held) assert.equal(await closed, constants.NGHTTP2_INTERNAL_ERROR);
+      await fails(/ 200 /, '-H', 'Host: b');
+    });
+
+    it('lets go of its connection, too, when that stands still', async () => {
+      harness.serve('a', (_incoming, response) => response.end(Buffer.alloc(64 * 1024 * 1024)));
+      const reached = Promise.withResolvers<Socket>();
+      // One in between reads the first bytes and no more: the connection stands still, whatever its windows say
+      const between = createRelay((client) => {
+        const server = connect(port, '127.0.0.1').on('error', () => undefined);
+        client.on('error', () => undefined).pipe(server);
+        server.on('data', (chunk: Buffer) => {
+          client.write(chunk);
+          if (opened.stats().active === 0) return;
+          server.pause();
+          reached.resolve(server);
+        });
+      }).listen(0, '127.0.0.1');
+      await once(between, 'listening');
+      const window = 2 ** 31 - 1;
+      const session = connectHttp2(`http://127.0.0.1:${(between.address() as AddressInfo).port}`, {
+        settings: { initialWindowSize: window },
+      });
+      session.on('connect', () => session.setLocalWindowSize(window));
+      session.on('error', () => undefined);
+      session.request({ ':authority': 'a' }).on('error', () => undefined);
+      const server = await reached.promise;
+      while (opened.stats().active > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+      assert.equal(opened.stats().aborted, 1);
+      // Whoever writes to a closed connection hears of it; these are pings, so that an open one would stay open
+      const pings = setInterval(() => server.write(Buffer.from('0000080600000000000000000000000000', 'hex')), 250);
+      await new Promise((resolve) => server.once('close', resolve));
+      clearInterval(pings);
+      session.destroy();
+      between.close();
+    });
   });
 
   it('takes back what it asked when the client goes away, before an answer and in the middle of it', async () => {

@@ -1,10 +1,10 @@
 import {
   constants,
-  createServer,
-  type Http2Server,
   type IncomingHttpHeaders,
+  performServerHandshake,
   type ServerHttp2Session,
   type ServerHttp2Stream,
+  type ServerOptions,
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import { endToEnd, pairs, pass } from '@enclaver/http-forward';
@@ -23,12 +23,12 @@ const BODILESS = new Set([204, 205, 304]);
 /** Serves HTTP/2 in clear. Each stream is a request like those of HTTP/1.1. */
 export class H2c {
   readonly #front: Front;
-  readonly #server: Http2Server;
+  readonly #options: ServerOptions;
   readonly #sessions = new Set<ServerHttp2Session>();
 
   constructor(front: Front) {
     this.#front = front;
-    this.#server = createServer({
+    this.#options = {
       maxHeaderListPairs: front.limits.httpHeaders,
       maxSendHeaderBlockLength: front.limits.httpAnswerHeaderBytes,
       settings: {
@@ -36,14 +36,34 @@ export class H2c {
         maxHeaderListSize: front.limits.httpHeaderBytes,
         enablePush: false,
       },
-    });
-    this.#server.on('session', (session) => this.#onSession(session));
-    this.#server.on('sessionError', (error) => front.logger.debug({ err: error }, 'HTTP/2 connection broke'));
+    };
   }
 
   serve(socket: Socket): void {
     socket.setNoDelay(true);
-    this.#server.emit('connection', socket);
+    const session = performServerHandshake(socket, this.#options);
+    session.on('error', (error) => this.#front.logger.debug({ err: error }, 'HTTP/2 connection broke'));
+    const client = clientOf(socket);
+    let open = 0;
+    this.#sessions.add(session);
+    session.once('close', () => this.#sessions.delete(session));
+    const { httpKeepAliveMs } = this.#front.limits;
+    session.setTimeout(httpKeepAliveMs);
+    session.on('timeout', () => {
+      if (open > 0) return;
+      session.destroy();
+      // Before it ends, a session waits for whatever is still to be written, which may never be taken
+      socket.destroy();
+    });
+    session.on('stream', (stream, headers, _flags, rawHeaders) => {
+      open++;
+      stream.once('close', () => {
+        // The time may have run out in the meantime, and is told once
+        if (--open === 0) session.setTimeout(httpKeepAliveMs);
+      });
+      void this.#serveStream(stream, headers, rawHeaders as unknown as string[], client);
+    });
+    if (!this.#front.keepsAlive) session.close();
   }
 
   /** GOAWAY: streams that are open may end. */
@@ -53,23 +73,6 @@ export class H2c {
 
   cut(): void {
     for (const session of this.#sessions) session.destroy();
-  }
-
-  #onSession(session: ServerHttp2Session): void {
-    const { socket } = session;
-    const client = clientOf(socket);
-    let open = 0;
-    this.#sessions.add(session);
-    session.once('close', () => this.#sessions.delete(session));
-    session.setTimeout(this.#front.limits.httpKeepAliveMs, () => {
-      if (open === 0) session.close();
-    });
-    session.on('stream', (stream, headers, _flags, rawHeaders) => {
-      open++;
-      stream.once('close', () => open--);
-      void this.#serveStream(stream, headers, rawHeaders as unknown as string[], client);
-    });
-    if (!this.#front.keepsAlive) session.close();
   }
 
   async #serveStream(
@@ -82,6 +85,18 @@ export class H2c {
     stream.on('error', (error) => this.#front.logger.debug({ err: error }, 'HTTP/2 stream broke'));
     const client = this.#front.trusted?.clientOf(peer, headers) ?? peer;
     const entry = entryOf(client, headers[':method'], authorityOf(headers), headers[':path']);
+    const { httpBodyMs, httpIdleMs } = this.#front.limits;
+    /** Whose body is on its way. */
+    let receiving: Running | undefined;
+    stream.setTimeout(httpIdleMs);
+    stream.on('timeout', () => {
+      if (receiving === undefined || stream.readableEnded) {
+        stream.destroy(new Error('nothing has moved on the stream'));
+        return;
+      }
+      const hasBytes = stream.readableLength > 0 || stream.state.remoteClose === 1;
+      if (receiving.stoodStill(hasBytes)) stream.setTimeout(httpBodyMs);
+    });
     try {
       const asked = askedOf(this.#front, stream, headers, rawHeaders, entry);
       await this.#front.find(entry, hostOf(asked.authority), asked.target).run(entry, async (running) => {
@@ -89,19 +104,16 @@ export class H2c {
           if (!stream.writableFinished || stream.rstCode !== constants.NGHTTP2_NO_ERROR) running.abort();
         });
         if (asked.body !== undefined) {
-          const { httpBodyMs } = this.#front.limits;
+          receiving = running;
           stream.setTimeout(httpBodyMs);
-          stream.on('timeout', () => {
-            if (stream.readableEnded) return;
-            const hasBytes = stream.readableLength > 0 || stream.state.remoteClose === 1;
-            if (running.stoodStill(hasBytes)) stream.setTimeout(httpBodyMs);
-          });
+          stream.once('end', () => stream.setTimeout(httpIdleMs));
         }
         await reply(stream, asked.method, await running.ask(asked), running);
       });
     } catch (error) {
       this.#answerError(stream, entry, error);
     }
+    receiving = undefined;
     letGo(stream, this.#front.limits.httpLastCallMs);
     this.#front.onRequestEnd(entry);
   }
@@ -109,8 +121,8 @@ export class H2c {
   #answerError(stream: ServerHttp2Stream, entry: RequestEntry, cause: unknown): void {
     if (stream.destroyed) return;
     if (stream.headersSent) {
-      // What has begun must not look like a whole answer
-      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      // What has begun must not look like a whole answer: INTERNAL_ERROR. Closing would wait for one who takes nothing
+      stream.destroy(new Error('the answer broke off', { cause }));
       return;
     }
     const error = requestErrorOf(this.#front, cause);
@@ -128,7 +140,9 @@ export class H2c {
 function letGo(stream: ServerHttp2Stream, lastCallMs: number): void {
   if (stream.endAfterHeaders || stream.readableEnded || stream.destroyed) return;
   stream.resume();
-  const late = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), lastCallMs);
+  const close = (): void => stream.close(constants.NGHTTP2_NO_ERROR);
+  // Closing before the answer is taken would wait for that without a bound
+  const late = setTimeout(() => (stream.writableFinished ? close() : stream.once('finish', close)), lastCallMs);
   stream.once('close', () => clearTimeout(late));
 }
 
@@ -207,7 +221,7 @@ async function reply(stream: ServerHttp2Stream, method: string, answer: Answer, 
     return;
   }
   stream.once('wantTrailers', () => stream.sendTrailers(grouped(answer.trailers())));
-  await pass(answer.body, stream, {
+  await pass(answer.body, stream, running, {
     onBytes: (count) => {
       running.entry.bytesOut += count;
     },

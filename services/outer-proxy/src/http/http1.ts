@@ -211,7 +211,7 @@ async function reply(front: Front, answer: Answer, response: ServerResponse, run
   entry.status = answer.status;
   answer.body.once('error', () => running.failed());
   if (!answer.isWhole) flushSoon(response);
-  await pass(answer.body, response, {
+  await pass(answer.body, response, running, {
     onBytes: (count) => {
       entry.bytesOut += count;
     },
