@@ -8,7 +8,7 @@ export const limits = {
   acceptBatch: 16,
   /** Pause of a JavaScript listener after EMFILE and the like. */
   acceptPauseMs: 100,
-  /** Open streams of one JavaScript listener; more are closed at once. */
+  /** Open streams of one JavaScript listener, of those that share a port as well; more are closed at once. */
   listenerStreams: 10_000,
   /** One read of a stream: the size above which single vsock transfers gain nothing. */
   readBytes: 64 * 1024,

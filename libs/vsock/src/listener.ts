@@ -25,14 +25,21 @@ export class StreamListener<Stream extends Duplex = VsockStream> {
   readonly #address: ListenAddress;
   readonly #onStream: (stream: Stream) => void;
   readonly #adopt: Adopt<Stream>;
+  readonly #maxStreams: number;
   readonly #file: Stats | undefined;
   #open = 0;
 
   /** @throws VsockError ADDRESS_IN_USE, LISTEN_FAILED, NO_VSOCK, ADDRESS_INVALID */
-  constructor(address: ListenAddress, onStream: (stream: Stream) => void, adopt: Adopt<Stream>) {
+  constructor(
+    address: ListenAddress,
+    onStream: (stream: Stream) => void,
+    adopt: Adopt<Stream>,
+    maxStreams: number = limits.listenerStreams,
+  ) {
     this.#address = address;
     this.#onStream = onStream;
     this.#adopt = adopt;
+    this.#maxStreams = maxStreams;
     this.#acceptor = new Acceptor(address, (fd, peerCid) => this.#admit(fd, peerCid));
     if (address.type === 'unix') this.#file = lstatSync(address.path);
   }
@@ -65,7 +72,7 @@ export class StreamListener<Stream extends Duplex = VsockStream> {
   #admit(fd: number, peerCid: number): void {
     const vsock = this.#address.type === 'vsock';
     const allowed = this.#address.type !== 'vsock' || (this.#address.peerCids?.includes(peerCid) ?? true);
-    if (!allowed || this.#open >= limits.listenerStreams) {
+    if (!allowed || this.#open >= this.#maxStreams) {
       closeSync(fd);
       return;
     }

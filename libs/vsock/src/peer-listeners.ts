@@ -1,4 +1,5 @@
 import { VsockError } from './errors.ts';
+import { limits } from './limits.ts';
 import type { VsockStream } from './stream.ts';
 
 type OnStream = (stream: VsockStream) => void;
@@ -19,7 +20,7 @@ interface Port {
 
 /**
  * AF_VSOCK has one set of ports for all machines of a host. Several listeners of this process at one port share the socket;
- * the CID that connects tells whose stream it is, and a CID that nobody waits for is closed unheard.
+ * the CID that connects tells whose stream it is, and a CID that nobody waits for is closed unheard. Each has its own bound.
  */
 export class PeerListeners {
   readonly #open: Open;
@@ -36,8 +37,9 @@ export class PeerListeners {
     if (taken !== undefined) {
       throw new VsockError('ADDRESS_IN_USE', `vsock port ${port} is listened at for CID ${taken} already`);
     }
-    for (const cid of peerCids) shared.byCid.set(cid, onStream);
-    const close = () => this.#close(port, shared, peerCids, onStream);
+    const take = bounded(onStream);
+    for (const cid of peerCids) shared.byCid.set(cid, take);
+    const close = () => this.#close(port, shared, peerCids, take);
     const { listener } = shared;
     return {
       descriptor: listener.descriptor,
@@ -67,4 +69,18 @@ export class PeerListeners {
     this.#ports.delete(port);
     shared.listener.close();
   }
+}
+
+/** As many open streams as a listener may have; more are closed at once. */
+function bounded(onStream: OnStream): OnStream {
+  let open = 0;
+  return (stream) => {
+    if (open >= limits.listenerStreams) {
+      stream.destroy();
+      return;
+    }
+    open++;
+    stream.once('close', () => open--);
+    onStream(stream);
+  };
 }

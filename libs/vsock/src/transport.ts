@@ -71,17 +71,16 @@ export interface NativeOptions {
   hybrid?: boolean;
 }
 
+/** The socket that peers share has no bound of its own: one peer would take the others' part of it. */
+function sharedBy(hybrid: boolean): PeerListeners {
+  return new PeerListeners((port, onStream, descriptor) => {
+    const address = { type: 'vsock', port, hybrid, descriptor } as const;
+    return new StreamListener(address, onStream, adoptStream, Number.POSITIVE_INFINITY);
+  });
+}
+
 /** One per process, for each kind of stream: whoever listens for peers by name shares ports with the others that do. */
-const peerListeners = {
-  plain: new PeerListeners(
-    (port, onStream, descriptor) =>
-      new StreamListener({ type: 'vsock', port, hybrid: false, descriptor }, onStream, adoptStream),
-  ),
-  hybrid: new PeerListeners(
-    (port, onStream, descriptor) =>
-      new StreamListener({ type: 'vsock', port, hybrid: true, descriptor }, onStream, adoptStream),
-  ),
-};
+const peerListeners = { plain: sharedBy(false), hybrid: sharedBy(true) };
 
 /** AF_VSOCK. With `peerCids` several transports of this process may listen at one port, each for its own peers. */
 export function nativeTransport(options: NativeOptions): VsockTransport {

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { PassThrough } from 'node:stream';
+import { limits } from '../src/limits.ts';
 import { PeerListeners } from '../src/peer-listeners.ts';
 import type { VsockStream } from '../src/stream.ts';
 
@@ -18,9 +21,11 @@ describe('listeners of several peers at one vsock port', () => {
     });
 
   /** What a stream of this CID comes to: the names that took it, or `destroyed`. */
-  function arrive(cid: number, seen: string[]): void {
-    const stream = { peerCid: cid, destroy: () => seen.push('destroyed') } as unknown as VsockStream;
-    opened.at(-1)?.onStream(stream);
+  function arrive(cid: number, seen: string[]): PassThrough {
+    const stream = Object.assign(new PassThrough(), { peerCid: cid });
+    opened.at(-1)?.onStream(stream as unknown as VsockStream);
+    if (stream.destroyed) seen.push('destroyed');
+    return stream;
   }
 
   it('gives each peer its own streams over one socket, and strangers none', () => {
@@ -39,6 +44,25 @@ describe('listeners of several peers at one vsock port', () => {
     assert.equal(opened.at(-1)?.closed, false);
     b.close();
     assert.equal(opened.at(-1)?.closed, true);
+  });
+
+  it('bounds the open streams of each peer, and none of another’s', async () => {
+    const listeners = make();
+    const seen: string[] = [];
+    for (const [cid, name] of [
+      [16, 'a'],
+      [17, 'b'],
+    ] as const) {
+      listeners.listen(17002, [cid], () => seen.push(name));
+    }
+    const open = Array.from({ length: limits.listenerStreams }, () => arrive(16, seen));
+    assert.ok(!seen.includes('destroyed'));
+    for (const cid of [16, 17]) arrive(cid, seen);
+    assert.deepEqual(seen.slice(-2), ['destroyed', 'b']);
+    open[0]?.destroy();
+    await once(open[0] as PassThrough, 'close');
+    for (const cid of [16, 16]) arrive(cid, seen);
+    assert.deepEqual(seen.slice(-2), ['a', 'destroyed']);
   });
 
   it('refuses a second listener for one peer, and opens anew after the last was closed', () => {
