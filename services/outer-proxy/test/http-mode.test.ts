@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, request } from 'node:http';
 import { connect as connectHttp2, createServer as createHttp2 } from 'node:http2';
 import { buffer, text } from 'node:stream/consumers';
+import { pairs } from '@enclaver/http-forward';
 import { echo } from '../../../libs/http-forward/test/websocket-echo.ts';
 import { curl, HttpHarness, sendRaw } from './http-harness.ts';
 
@@ -93,6 +94,27 @@ describe('HTTP mode', () => {
     const http2 = await curl('--http2-prior-knowledge', `http://127.0.0.1:${port}/`);
     assert.match(http2, /set-cookie: a=1\r\nset-cookie: b=2\r\n/);
     assert.doesNotMatch(http2, /hop-back|connection:/i);
+  });
+
+  it('brings fields that come twice to clients of either version, whatever they are', async () => {
+    harness.serve('a', (_incoming, response) => {
+      response.setHeader('X-Content-Type-Options', ['nosniff', 'nosniff']);
+      response.write('body\n');
+      response.addTrailers([
+        ['ETag', '"a"'],
+        ['ETag', '"b"'],
+      ]);
+      response.end();
+    });
+    for (const version of VERSIONS) {
+      const answer = await curl(version, `http://127.0.0.1:${port}/`);
+      assert.match(answer, / 200 /);
+      assert.equal(answer.match(/^x-content-type-options: nosniff\r$/gim)?.length, 2);
+      assert.deepEqual(
+        answer.match(/^etag: .*\r$/gim)?.map((line) => line.slice(6, 9)),
+        ['"a"', '"b"'],
+      );
+    }
   });
 
   it('streams bodies both ways, in chunks or with a length', async () => {
@@ -288,10 +310,16 @@ describe('HTTP mode', () => {
       const { published } = await harness.publish('grpc', { h2c: true, host: 'grpc.example.com' }, { port });
       assert.equal(published.port, port);
       const app = createHttp2();
-      app.on('stream', (stream, headers) => {
+      app.on('stream', (stream, headers, _flags, raw) => {
+        const fields = [...pairs(raw as unknown as string[])].map((pair) => pair.join('='));
         void text(stream).then((body) => {
           stream.respond(
-            { ':status': 200, 'x-te': headers.te, 'x-authority': headers[':authority'] },
+            {
+              ':status': 200,
+              'x-te': headers.te,
+              'x-authority': headers[':authority'],
+              'x-fields': fields.join(' '),
+            },
             { waitForTrailers: true },
           );
           stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
@@ -329,6 +357,22 @@ describe('HTTP mode', () => {
       await Promise.all(Array.from({ length: 50 }, (_, number) => ask(number)));
       assert.equal(count(), 1);
       session.close();
+    });
+
+    it('brings fields that come twice, and such as have the name of something in JavaScript', async () => {
+      const twice = [
+        '-H',
+        'If-None-Match: "a"',
+        '-H',
+        'If-None-Match: "b"',
+        '-H',
+        'constructor: x',
+        '-H',
+        '__proto__: y',
+      ];
+      const answer = await curl(...twice, '-H', 'Host: grpc.example.com', `http://127.0.0.1:${port}/`);
+      assert.match(answer, /^HTTP\/1\.1 200 [\s\S]*x-fields: .*if-none-match="a" if-none-match="b" .*\r\n/);
+      assert.match(answer, /x-fields: .* constructor=x __proto__=y /);
     });
 
     it('serves clients of HTTP/1.1, too, and refuses Upgrade', async () => {

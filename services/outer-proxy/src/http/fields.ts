@@ -1,9 +1,13 @@
 import type { OutgoingHttpHeaders } from 'node:http2';
 import { pairs } from '@enclaver/http-forward';
 
+/** Fields pass as they come: some that HTTP has but once come twice from apps and clients, and in HTTP/1.1 nobody minds. */
+export const asTheyCome = { strictSingleValueFields: false } as const;
+
 /** Name, value, … as HTTP/2 takes them: names in small letters, the values of one name together. */
 export function grouped(headers: readonly string[]): OutgoingHttpHeaders {
-  const all: Record<string, string | string[]> = {};
+  // Without a prototype: a field may be called as something that every object has
+  const all: Record<string, string | string[]> = Object.create(null);
   for (const [name, value] of pairs(headers)) {
     const key = name.toLowerCase();
     const before = all[key];

@@ -8,7 +8,7 @@ import {
 import type { Duplex } from 'node:stream';
 import { type Cancel, endToEnd, HttpFault, pour } from '@enclaver/http-forward';
 import { limits } from '../limits.ts';
-import { grouped, withoutPseudo } from './fields.ts';
+import { asTheyCome, grouped, withoutPseudo } from './fields.ts';
 import type { Answer, Asked } from './message.ts';
 import { RequestError } from './request-error.ts';
 import type { Upstream } from './upstream.ts';
@@ -66,6 +66,7 @@ export class H2cUpstream implements Upstream {
 
   #over(stream: Duplex): ClientHttp2Session {
     const session = connect('http://enclave', {
+      ...asTheyCome,
       createConnection: () => stream,
       settings: { enablePush: false, initialWindowSize: limits.httpStreamWindow },
       maxHeaderListPairs: limits.httpHeaders,

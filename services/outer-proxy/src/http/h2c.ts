@@ -9,7 +9,7 @@ import {
 import type { Socket } from 'node:net';
 import { endToEnd, pairs, pass } from '@enclaver/http-forward';
 import { hostOf, targetOf } from './authority.ts';
-import { grouped, withoutPseudo } from './fields.ts';
+import { asTheyCome, grouped, withoutPseudo } from './fields.ts';
 import { withForwarded } from './forwarded.ts';
 import type { Front } from './front.ts';
 import { type Answer, type Asked, type Client, clientOf } from './message.ts';
@@ -29,6 +29,7 @@ export class H2c {
   constructor(front: Front) {
     this.#front = front;
     this.#options = {
+      ...asTheyCome,
       maxHeaderListPairs: front.limits.httpHeaders,
       maxSendHeaderBlockLength: front.limits.httpAnswerHeaderBytes,
       settings: {
