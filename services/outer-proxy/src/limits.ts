@@ -44,7 +44,7 @@ export const limits = {
    * equal part of these for its requests. The other ones are for those who have less.
    */
   httpCrowded: 5_000,
-  /** Streams of one HTTP/2 connection: what servers commonly allow. */
+  /** Streams of one HTTP/2 connection, what servers commonly allow; and requests of one of HTTP/1.1 that wait for the answer before. */
   httpStreams: 128,
   /** Head of a request, more than most apps take; fields in it; and the head of an answer, which cookies make larger. */
   httpHeaderBytes: 16 * 1024,

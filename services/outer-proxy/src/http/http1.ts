@@ -16,6 +16,7 @@ import { hostOf, targetOf } from './authority.ts';
 import { withForwarded } from './forwarded.ts';
 import type { Front } from './front.ts';
 import { type Answer, type Asked, clientOf } from './message.ts';
+import { Pipeline } from './pipeline.ts';
 import { entryOf, type RequestEntry } from './request-entry.ts';
 import { connectRefused, RequestError, requestErrorOf, tooLarge } from './request-error.ts';
 import type { Running } from './running.ts';
@@ -31,8 +32,14 @@ const INVALID = new RequestError(400, 'REQUEST_INVALID', 'the bytes are no HTTP/
 
 /** Serves HTTP/1.1. It reads strictly: what could be read in two ways is refused, and its connection closed. */
 export function createHttp1(front: Front): Server {
-  /** Answers under way, by connection. */
-  const answers = new WeakMap<Duplex, ServerResponse>();
+  const pipelines = new WeakMap<Duplex, Pipeline>();
+  const pipelineOf = (socket: Duplex): Pipeline => {
+    const known = pipelines.get(socket);
+    if (known !== undefined) return known;
+    const pipeline = new Pipeline(socket, front.limits.httpStreams);
+    pipelines.set(socket, pipeline);
+    return pipeline;
+  };
   const server = createServer({
     maxHeaderSize: front.limits.httpHeaderBytes,
     insecureHTTPParser: false,
@@ -51,28 +58,30 @@ export function createHttp1(front: Front): Server {
   server.maxHeadersCount = 0;
   server.timeout = front.limits.httpIdleMs;
   const serve = (request: IncomingMessage, response: ServerResponse, onContinue?: () => void): void => {
-    answers.set(request.socket, response);
-    response.once('close', () => answers.delete(request.socket));
-    void serveRequest(front, request, response, onContinue);
+    pipelineOf(request.socket).add(() => void serveRequest(front, request, response, onContinue), response);
   };
   server.on('request', (request, response) => serve(request, response));
   server.on('checkContinue', (request, response) => serve(request, response, () => response.writeContinue()));
-  server.on('upgrade', (request, socket, head) => void serveUpgrade(front, request, socket, head));
+  server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    pipelineOf(socket).add(() => void serveUpgrade(front, request, socket, head));
+  });
   server.on('connect', (request, socket) => {
     socket.on('error', () => socket.destroy());
-    const entry = entryOfRequest(front, request);
-    answerRaw(socket, entry, connectRefused());
-    front.onRequestEnd(entry);
+    pipelineOf(socket).add(() => refuse(front, socket, entryOfRequest(front, request), connectRefused()));
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    const hasBegun = answers.get(socket)?.headersSent === true;
-    if (hasBegun || error.code === 'ECONNRESET' || !socket.writable) {
+    const pipeline = pipelineOf(socket);
+    const { current } = pipeline;
+    const isOfCurrent = current?.req.complete === false;
+    if ((isOfCurrent && current.headersSent) || error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy();
       return;
     }
-    const entry = entryOf(clientOf(socket));
-    answerRaw(socket, entry, FAULTS[error.code ?? ''] ?? INVALID);
-    front.onRequestEnd(entry);
+    const answer = (): void => refuse(front, socket, entryOf(clientOf(socket)), FAULTS[error.code ?? ''] ?? INVALID);
+    if (isOfCurrent) return answer();
+    pipeline.dropPart();
+    pipeline.add(answer);
   });
   return server;
 }
@@ -89,8 +98,6 @@ async function serveRequest(
   response: ServerResponse,
   onContinue: (() => void) | undefined,
 ): Promise<void> {
-  // Node has read it out of the same bytes before the connection was closed
-  if (isDoubtful(request)) return;
   const entry = entryOfRequest(front, request);
   try {
     const asked = askedOf(front, request, entry, onContinue);
@@ -107,7 +114,6 @@ async function serveRequest(
 }
 
 async function serveUpgrade(front: Front, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-  socket.on('error', () => socket.destroy());
   const entry = entryOfRequest(front, request);
   try {
     const asked = askedOf(front, request, entry);
@@ -241,6 +247,12 @@ function answerError(
   response.writeHead(error.status, headers);
   response.end(request.method === 'HEAD' ? undefined : body);
   error.note(entry);
+}
+
+/** In the place of an answer to what nobody is asked for. */
+function refuse(front: Front, socket: Duplex, entry: RequestEntry, error: RequestError): void {
+  answerRaw(socket, entry, error);
+  front.onRequestEnd(entry);
 }
 
 /** On a connection that Node's server has let go of. */
