@@ -201,6 +201,31 @@ describe('HTTP mode', () => {
     session.close();
   });
 
+  it('takes out of the trailers of a request what only a proxy may say, and what belongs in front of a body', async () => {
+    harness.serve('a', mirror);
+    const sent = {
+      'x-forwarded-for': '6.6.6.6',
+      x_real_ip: '6.6.6.6',
+      forwarded: 'for=6.6.6.6',
+      authorization: 'Basic eDp5',
+      cookie: 'a=b',
+      'content-encoding': 'gzip',
+      host: 'other',
+      'x-kept': '1',
+    };
+    const lines = Object.entries(sent)
+      .map(([name, value]) => `${name}: ${value}\r\n`)
+      .join('');
+    const head = 'POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n';
+    assert.deepEqual(asked(await sendRaw(port, `${head}1\r\nx\r\n0\r\n${lines}\r\n`)).rawTrailers, ['x-kept', '1']);
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    const stream = session.request({ ':method': 'POST' }, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ ...sent, 'content-length': '1' }));
+    stream.end('x');
+    assert.deepEqual(asked(await text(stream)).rawTrailers, ['x-kept', '1']);
+    session.close();
+  });
+
   it('leaves 100 Continue to the app', async () => {
     const server = createServer();
     const seen: string[] = [];

@@ -16,6 +16,7 @@ import { type Answer, type Asked, type Client, clientOf } from './message.ts';
 import { entryOf, type RequestEntry } from './request-entry.ts';
 import { connectRefused, RequestError, requestErrorOf, tooLarge } from './request-error.ts';
 import type { Running } from './running.ts';
+import { trailersOf } from './trailers.ts';
 
 /** Statuses whose answers have no body, whatever their headers say. */
 const BODILESS = new Set([204, 205, 304]);
@@ -170,7 +171,7 @@ function askedOf(
   const hasBody = !stream.endAfterHeaders;
   let trailers: string[] = [];
   stream.once('trailers', (_headers, _flags, raw: unknown) => {
-    trailers = endToEnd(raw as string[]);
+    trailers = trailersOf(raw as string[]);
   });
   return {
     method,

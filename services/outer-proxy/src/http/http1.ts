@@ -20,6 +20,7 @@ import { Pipeline } from './pipeline.ts';
 import { entryOf, type RequestEntry } from './request-entry.ts';
 import { connectRefused, RequestError, requestErrorOf, tooLarge } from './request-error.ts';
 import type { Running } from './running.ts';
+import { trailersOf } from './trailers.ts';
 import type { Upgraded } from './upstream.ts';
 
 /** What a client is answered whose bytes are no request, by Node's code for it. */
@@ -176,7 +177,7 @@ function askedOf({ limits }: Front, request: IncomingMessage, entry: RequestEntr
     headers: withForwarded(passed, authority, entry.client),
     framing,
     body: hasBody(request) ? request : undefined,
-    trailers: () => endToEnd(request.rawTrailers),
+    trailers: () => trailersOf(request.rawTrailers),
     onBody: (count) => {
       entry.bytesIn += count;
     },
