@@ -136,8 +136,16 @@ export class Egress {
     }
     const lookup = (ended: AbortSignal) => lookups.of(this.#lookups, ended);
     const dialled = literal ?? (await dial(request, { signal, lookup, policy }));
-    if ('error' in dialled) await this.#refuse(stream, request, begun, dialled);
-    else await this.#join({ stream, head: rest }, { stream: dialled.socket }, dialled.address, request, begun);
+    if ('error' in dialled) {
+      await this.#refuse(stream, request, begun, dialled);
+      return;
+    }
+    try {
+      await this.#join({ stream, head: rest }, { stream: dialled.socket }, dialled.address, request, begun);
+    } finally {
+      // Still ours where the relay took nothing: the enclave's stream broke meanwhile
+      dialled.socket.destroy();
+    }
   }
 
   /** Until both directions have ended; the errno where the relay was to dial and could not, the stream being open still. */
@@ -184,6 +192,7 @@ function errnoOf(reply: EgressReply): number {
 
 /** Sends it and waits for the enclave to close, too; one that does not is cut, so that it holds no descriptor of ours. */
 async function lastWord(stream: VsockStream, bytes: Buffer): Promise<void> {
+  if (stream.destroyed) return;
   const timer = setTimeout(() => stream.destroy(), limits.drainMs);
   const closed = new Promise((resolve) => stream.once('close', resolve));
   stream.end(bytes);

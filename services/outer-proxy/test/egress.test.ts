@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import type { LookupAddress, lookup } from 'node:dns';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { connect, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mock } from 'node:test';
-import { Relay, unixTransport } from '@enclaver/vsock';
+import { Relay, unixTransport, type VsockStream, type VsockTransport } from '@enclaver/vsock';
 import { EGRESS_PORT, type EgressReply, EgressReplyDecoder, encodeEgress } from '@enclaver/wire';
 import { pino } from 'pino';
 import { Egress } from '../src/egress.ts';
@@ -21,6 +21,8 @@ describe('egress of one enclave', () => {
   let egress: Egress;
   /** Stands for a resolver that answers when the test says so: a real one that hangs cannot be had. */
   let asked: { host: string; answer: () => void }[];
+  /** Of the enclave, on the parent's side. */
+  let streams: VsockStream[];
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'enclaver-egress-'));
@@ -28,9 +30,21 @@ describe('egress of one enclave', () => {
     asked = [];
     const ask = (host: string, _options: unknown, callback: Answer) =>
       asked.push({ host, answer: () => callback(null, [{ address: '127.0.0.1', family: 4 }]) });
+    streams = [];
+    const real = unixTransport({ path: join(folder, 'vsock') });
+    const transport: VsockTransport = {
+      ...real,
+      listen: async (port, onStream, options) => {
+        const note = (stream: VsockStream): void => {
+          streams.push(stream);
+          onStream(stream);
+        };
+        return await real.listen(port, note, options);
+      },
+    };
     egress = await Egress.open(
       relay,
-      { transport: unixTransport({ path: join(folder, 'vsock') }), group: relay.group(groupLimits()) },
+      { transport, group: relay.group(groupLimits()) },
       { logger: pino({ level: 'silent' }), lookups: new Lookups(ask as unknown as typeof lookup) },
     );
   });
@@ -77,5 +91,39 @@ describe('egress of one enclave', () => {
       asked.slice(limits.lookupsOfEnclave).map(({ host }) => host),
       ['wanted'],
     );
+  });
+
+  describe('whose connection breaks while its name is looked up', () => {
+    let server: Server;
+    let port: number;
+
+    beforeEach(async () => {
+      server = createServer().listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      ({ port } = server.address() as AddressInfo);
+    });
+
+    afterEach(() => server.close());
+
+    const breaks = async (): Promise<void> => {
+      dialOut('slow', port);
+      while (asked.length === 0) await new Promise(setImmediate);
+      // As a read of AF_VSOCK fails when the machine goes
+      streams[0]?.destroy(new Error('reading failed'));
+      asked[0]?.answer();
+    };
+
+    it('leaves no connection open that was made for it', async () => {
+      const [[reached]] = await Promise.all([once(server, 'connection') as Promise<[Socket]>, breaks()]);
+      await once(reached.resume(), 'close');
+      assert.equal(egress.stats.active, 0);
+    });
+
+    it('waits for nothing more where none could be made', async () => {
+      server.close();
+      await breaks();
+      while (egress.stats.active > 0) await new Promise(setImmediate);
+      assert.equal(egress.stats.failed, 1);
+    });
   });
 });
