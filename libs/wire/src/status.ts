@@ -15,8 +15,11 @@ import { WireError } from './wire-error.ts';
 /** Longest status line in bytes, LF excluded. The original stops at 1,024; error texts with a cause chain need more. */
 export const STATUS_LINE_MAX = 8192;
 
-/** Longest error text put into a status line, in characters: four bytes each at worst, plus keys, stays below the line's bound. */
-const ERROR_TEXT_MAX = 1500;
+/**
+ * Longest text put into a status line, in characters: JSON writes six bytes for a control character, and with the words about the
+ * clock and all figures beside it the line stays below its bound.
+ */
+const ERROR_TEXT_MAX = 1000;
 
 /** Longest words about the clock. */
 const CLOCK_TEXT_MAX = 200;
@@ -93,15 +96,11 @@ export function isFinal(status: EnclaveStatus): boolean {
   return status.status !== 'running';
 }
 
-/** One status line with its LF. */
+/** One status line with its LF, its texts cut to what fits. */
 export function encodeStatus(status: EnclaveStatus): Buffer {
-  const bounded =
-    status.status === 'fatal'
-      ? { ...status, error: status.error.slice(0, ERROR_TEXT_MAX) }
-      : status.status === 'running' && status.reason !== undefined
-        ? { ...status, reason: status.reason.slice(0, ERROR_TEXT_MAX) }
-        : status;
-  return Buffer.from(`${JSON.stringify(bounded)}\n`);
+  const cut = (key: string, value: unknown): unknown =>
+    typeof value === 'string' ? value.slice(0, key === 'clock' ? CLOCK_TEXT_MAX : ERROR_TEXT_MAX) : value;
+  return Buffer.from(`${JSON.stringify(status, cut)}\n`);
 }
 
 /**

@@ -64,6 +64,26 @@ describe('status lines', () => {
     );
   });
 
+  it('are never longer than a reader takes, whatever stands in their texts', () => {
+    const most = Number.MAX_SAFE_INTEGER;
+    const figures = {
+      ...{ memoryTotalBytes: most, memoryAvailableBytes: most, odynResidentBytes: most, ingressAccepted: most },
+      ...{ ingressRefused: most, egressOpened: most, egressRefused: most, egressFailed: most },
+      ...{ kmsAttested: most, kmsForwarded: most, kmsRefused: most, kmsFailed: most },
+    };
+    const timings = { initMs: 1e300 / 3, odynMs: 1e300 / 3, startingMs: 1e300 / 3, readyMs: 1e300 / 3 };
+    // What JSON makes most of: six bytes each
+    for (const text of ['\u0001', '\ud800'].map((unit) => unit.repeat(4000))) {
+      const statuses: EnclaveStatus[] = [
+        { status: 'running', phase: 'unhealthy', reason: text, clock: text, figures, timings },
+        { status: 'exited', code: 1, cause: 'out-of-memory', detail: text },
+        { status: 'signaled', signal: 'SIGKILL', cause: 'grace-over', detail: text },
+        { status: 'fatal', error: text },
+      ];
+      for (const status of statuses) assert.equal(decode(encodeStatus(status))[0]?.status, status.status);
+    }
+  });
+
   it('come whole out of any cutting of the stream', () => {
     const lines: EnclaveStatus[] = [
       { status: 'running', phase: 'starting', timings: { initMs: 1, odynMs: 2, startingMs: 3 } },
