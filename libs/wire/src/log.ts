@@ -84,25 +84,48 @@ export function lostCount(record: LogRecord): bigint {
 
 /** Reads records out of a byte stream. `push` throws `WireError` on a frame that breaks the format. */
 export class LogDecoder {
-  #buffer: Buffer = Buffer.alloc(0);
+  /** A record that has not come whole. Each byte is copied here once: a peer that sends single ones must not cost a copy of all for each. */
+  readonly #part = Buffer.allocUnsafe(LOG_HEADER_BYTES + LOG_PAYLOAD_MAX);
+  #held = 0;
 
   push(chunk: Buffer): LogRecord[] {
-    this.#buffer = this.#buffer.length === 0 ? chunk : Buffer.concat([this.#buffer, chunk]);
     const records: LogRecord[] = [];
-    let offset = 0;
-    while (this.#buffer.length - offset >= LOG_HEADER_BYTES) {
-      const length = this.#buffer.readUInt32LE(offset);
-      if (length > LOG_PAYLOAD_MAX) {
-        throw new WireError('FRAME_TOO_LARGE', `log record of ${length} bytes, at most ${LOG_PAYLOAD_MAX}`);
-      }
-      const end = offset + LOG_HEADER_BYTES + length;
-      if (this.#buffer.length < end) break;
-      records.push(decodeRecord(this.#buffer.subarray(offset, end)));
+    let offset = this.#complete(chunk, records);
+    for (let end = endOf(chunk, offset); end !== undefined && end <= chunk.length; end = endOf(chunk, offset)) {
+      records.push(decodeRecord(chunk.subarray(offset, end)));
       offset = end;
     }
-    this.#buffer = this.#buffer.subarray(offset);
+    this.#held += chunk.copy(this.#part, this.#held, offset);
     return records;
   }
+
+  /** Adds to the record that is held; gives how much of the chunk that takes. */
+  #complete(chunk: Buffer, records: LogRecord[]): number {
+    let taken = 0;
+    while (this.#held > 0) {
+      const end = endOf(this.#part.subarray(0, this.#held), 0) ?? LOG_HEADER_BYTES;
+      if (this.#held === end) {
+        records.push(decodeRecord(this.#part.subarray(0, end)));
+        this.#held = 0;
+        break;
+      }
+      if (taken === chunk.length) break;
+      const added = chunk.copy(this.#part, this.#held, taken, taken + end - this.#held);
+      this.#held += added;
+      taken += added;
+    }
+    return taken;
+  }
+}
+
+/** Where the record at `offset` ends; undefined without a whole header. */
+function endOf(bytes: Buffer, offset: number): number | undefined {
+  if (bytes.length - offset < LOG_HEADER_BYTES) return undefined;
+  const length = bytes.readUInt32LE(offset);
+  if (length > LOG_PAYLOAD_MAX) {
+    throw new WireError('FRAME_TOO_LARGE', `log record of ${length} bytes, at most ${LOG_PAYLOAD_MAX}`);
+  }
+  return offset + LOG_HEADER_BYTES + length;
 }
 
 function decodeRecord(frame: Buffer): LogRecord {
