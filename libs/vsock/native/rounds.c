@@ -25,7 +25,8 @@ static struct flow *next_flow(struct thread *thread, struct share *share, uint64
     struct flow *flow = &share->flows[share->turn];
     share->turn ^= 1;
     if (!flow->first) continue;
-    const uint64_t ms = thread->stop ? 0 : meter_wait(&flow->meter, thread->now);
+    /* Without a connection it has no place for its timer any more, and what waits is only to be freed. */
+    const uint64_t ms = thread->stop || share->conns == 0 ? 0 : meter_wait(&flow->meter, thread->now);
     if (ms == 0) return flow;
     if (ms < *wait) *wait = ms;
   }
