@@ -114,8 +114,8 @@ export const limits = {
   healthStartMs: 250,
   /** Of the answer to a check, whose status alone counts. */
   healthBodyBytes: 64 * KIB,
-  /** The socket table is 150 bytes a row: 100,000 sockets. */
-  socketTableBytes: 16 * MIB,
+  /** Of the kernel's socket table, where those who listen come first, 150 bytes each: 7,000 of them; whoever is behind is not seen. */
+  listenerTableBytes: 1 * MIB,
 
   /** Clients of the egress proxy. */
   egressConnections: 8_192,

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parentCid } from '../src/bootstrap/cmdline.ts';
 import { findInRoot } from '../src/bootstrap/in-root.ts';
+import { missingListeners } from '../src/ingress/listeners.ts';
 import { listeningPorts } from '../src/ingress/socket-table.ts';
 import { resolveAccount } from '../src/launcher/accounts.ts';
 import { appEnvironment } from '../src/launcher/environment.ts';
@@ -88,23 +91,62 @@ describe('stop signal', () => {
 });
 
 describe('listening ports', () => {
-  it('are those a connection to 127.0.0.1 reaches', () => {
-    const row = (address: string, port: string, state: string) =>
-      `   0: ${address}:${port} 00000000:0000 ${state} 00000000:00000000 00:00000000 0 0 1 1`;
-    const table = [
-      '  sl  local_address rem_address   st',
+  const row = (address: string, port: string, state: string) =>
+    `   0: ${address}:${port} 00000000:0000 ${state} 00000000:00000000 00:00000000 0 0 1 1`.padEnd(149).concat('\n');
+  const HEAD = '  sl  local_address rem_address   st\n';
+  let procNet: string;
+  before(async () => {
+    procNet = await mkdtemp(join(tmpdir(), 'odyn-net-'));
+  });
+  after(() => rm(procNet, { recursive: true, force: true }));
+
+  it('are those a connection to 127.0.0.1 reaches', async () => {
+    const listeners = [
       row('00000000', '1F90', '0A'),
       row('0100007F', '0050', '0A'),
-      row('0100007F', '0051', '01'),
       row('0200000A', '0052', '0A'),
       row('00000000000000000000000000000000', '0053', '0A'),
       row('00000000000000000000000001000000', '0054', '0A'),
       row('0000000000000000FFFF00000100007F', '0055', '0A'),
-    ].join('\n');
-    assert.deepEqual(
-      [...listeningPorts(table)].sort((a, b) => a - b),
-      [0x50, 0x53, 0x55, 8080],
-    );
+    ].join('');
+    const table = HEAD + listeners + row('0100007F', '0051', '01');
+    for (const pieces of [[table], [...table]]) {
+      assert.deepEqual(
+        [...listeningPorts(pieces)].sort((a, b) => a - b),
+        [0x50, 0x53, 0x55, 8080],
+      );
+    }
+    await writeFile(join(procNet, 'tcp'), table);
+    assert.deepEqual(missingListeners([8080, 0x51, 0x52], procNet), [0x51, 0x52]);
+  });
+
+  it('are found before the connections, of which there may be any number', async () => {
+    const connections = row('0100007F', '0051', '06').repeat(120_000);
+    await writeFile(join(procNet, 'tcp'), HEAD + row('0100007F', '0050', '0A') + connections);
+    assert.deepEqual(missingListeners([0x50, 0x51], procNet), [0x51]);
+    let taken = 0;
+    const table = function* (): Generator<string> {
+      for (const piece of [HEAD, row('0100007F', '0050', '0A'), row('0100007F', '0051', '06'), connections]) {
+        taken++;
+        yield piece;
+      }
+    };
+    assert.deepEqual([...listeningPorts(table())], [0x50]);
+    assert.equal(taken, 3);
+  });
+
+  it('are looked for in vain, and nothing worse, when no descriptor is left', async () => {
+    await writeFile(join(procNet, 'tcp'), HEAD + row('0100007F', '0050', '0A'));
+    const program = `
+      import { openSync } from 'node:fs';
+      import { missingListeners } from '${pathToFileURL(join(import.meta.dirname, '../src/ingress/listeners.ts'))}';
+      const look = () => missingListeners([0x50, 0x51], '${procNet}');
+      const seen = [look()];
+      try { for (;;) openSync('/dev/null'); } catch {}
+      seen.push(look());
+      console.log(JSON.stringify(seen));`;
+    const words = ['-c', 'ulimit -n 64; exec "$@"', 'sh', process.execPath, '--input-type=module', '-e', program];
+    assert.equal(execFileSync('/bin/sh', words, { encoding: 'utf8' }), '[[81],[80,81]]\n');
   });
 });
 

@@ -5,30 +5,45 @@ import { OdynError } from '../odyn-error.ts';
 const block = Buffer.allocUnsafeSlow(64 * 1024);
 
 /**
- * The whole of a file, read until its end: those of /proc have no size.
- * @throws OdynError FILE_UNREADABLE, also for a file of more than `maxBytes`
+ * A file block by block, until its end or until nobody takes the next; each is good until then.
+ * @throws OdynError FILE_UNREADABLE
  */
-export function readBounded(path: string, maxBytes: number): Buffer {
+export function* blocksOf(path: string): Generator<Buffer> {
+  const unreadable = (cause: unknown): OdynError =>
+    new OdynError('FILE_UNREADABLE', `cannot read ${path}: ${(cause as Error).message}`, { cause });
   let fd: number;
   try {
     fd = openSync(path, 'r');
   } catch (cause) {
-    throw new OdynError('FILE_UNREADABLE', `cannot read ${path}: ${(cause as Error).message}`, { cause });
+    throw unreadable(cause);
   }
   try {
-    const parts: Buffer[] = [];
-    let size = 0;
     for (;;) {
-      const read = readSync(fd, block);
-      if (read === 0) return Buffer.concat(parts, size);
-      size += read;
-      if (size > maxBytes) throw new OdynError('FILE_UNREADABLE', `${path} has more than ${maxBytes} bytes`);
-      parts.push(Buffer.from(block.subarray(0, read)));
+      let read: number;
+      try {
+        read = readSync(fd, block);
+      } catch (cause) {
+        throw unreadable(cause);
+      }
+      if (read === 0) return;
+      yield block.subarray(0, read);
     }
-  } catch (cause) {
-    if (cause instanceof OdynError) throw cause;
-    throw new OdynError('FILE_UNREADABLE', `cannot read ${path}: ${(cause as Error).message}`, { cause });
   } finally {
     closeSync(fd);
   }
+}
+
+/**
+ * The whole of a file, read until its end: those of /proc have no size.
+ * @throws OdynError FILE_UNREADABLE, also for a file of more than `maxBytes`
+ */
+export function readBounded(path: string, maxBytes: number): Buffer {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for (const part of blocksOf(path)) {
+    size += part.length;
+    if (size > maxBytes) throw new OdynError('FILE_UNREADABLE', `${path} has more than ${maxBytes} bytes`);
+    parts.push(Buffer.from(part));
+  }
+  return Buffer.concat(parts, size);
 }

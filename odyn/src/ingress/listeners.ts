@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readBounded } from '../bootstrap/read-bounded.ts';
+import { blocksOf } from '../bootstrap/read-bounded.ts';
 import { limits } from '../limits.ts';
+import { unlessOutOfDescriptors } from '../system/descriptors.ts';
 import { listeningPorts } from './socket-table.ts';
 
 /**
@@ -28,11 +29,11 @@ export async function waitForListeners(
   return false;
 }
 
-/** Those of `ports` at which nobody listens right now. */
+/** Those of `ports` at which nobody listens right now, as far as can be seen: all of them where no descriptor is left to look. */
 export function missingListeners(ports: readonly number[], procNet = '/proc/net'): number[] {
   if (ports.length === 0) return [];
-  const open = openPorts(procNet);
-  return ports.filter((port) => !open.has(port));
+  const open = unlessOutOfDescriptors(() => openPorts(procNet));
+  return ports.filter((port) => !open?.has(port));
 }
 
 function openPorts(procNet: string): Set<number> {
@@ -41,7 +42,16 @@ function openPorts(procNet: string): Set<number> {
     const path = join(procNet, name);
     // A kernel without IPv6 has no tcp6
     if (!existsSync(path)) continue;
-    for (const port of listeningPorts(readBounded(path, limits.socketTableBytes).toString('latin1'))) all.add(port);
+    for (const port of listeningPorts(beginningOf(path))) all.add(port);
   }
   return all;
+}
+
+function* beginningOf(path: string): Generator<string> {
+  let left: number = limits.listenerTableBytes;
+  for (const block of blocksOf(path)) {
+    yield block.toString('latin1');
+    left -= block.length;
+    if (left <= 0) return;
+  }
 }

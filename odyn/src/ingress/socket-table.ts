@@ -9,13 +9,24 @@ const REACHABLE = new Set([
   '0000000000000000FFFF00000100007F',
 ]);
 
-/** Ports at which somebody listens for connections to 127.0.0.1, from the text of /proc/net/tcp or tcp6. */
-export function listeningPorts(table: string): Set<number> {
+/**
+ * Ports at which somebody listens for connections to 127.0.0.1, from /proc/net/tcp or tcp6 in pieces. The kernel writes those
+ * who listen first: no piece behind them is taken, however many connections there are.
+ */
+export function listeningPorts(pieces: Iterable<string>): Set<number> {
   const ports = new Set<number>();
-  for (const line of table.split('\n').slice(1)) {
-    const [, local = '', , state] = line.trim().split(/\s+/);
-    const [address = '', port = ''] = local.split(':');
-    if (state === LISTEN && REACHABLE.has(address)) ports.add(Number.parseInt(port, 16));
+  let isHead = true;
+  let rest = '';
+  for (const piece of pieces) {
+    const lines = (rest + piece).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      const [, local = '', , state] = line.trim().split(/\s+/);
+      const [address = '', port = ''] = local.split(':');
+      if (!isHead && state !== LISTEN) return ports;
+      if (REACHABLE.has(address)) ports.add(Number.parseInt(port, 16));
+      isHead = false;
+    }
   }
   return ports;
 }
