@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
+import { mock } from 'node:test';
 import { type ConnectionOptions, connect, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import * as fc from 'fast-check';
 import { AcmeChallenges } from '../src/ingress/acme-challenges.ts';
 import type { KeyPair } from '../src/ingress/certificates/key-pair.ts';
-import { readClientHello } from '../src/ingress/client-hello.ts';
+import { HelloReader, type ReadHello } from '../src/ingress/client-hello.ts';
+import { limits } from '../src/limits.ts';
 import { Pki } from './tls-bench.ts';
+
+const readClientHello = (bytes: Buffer): ReadHello => new HelloReader().push(bytes);
 
 describe('TLS-ALPN-01', () => {
   let pki: Pki;
@@ -70,6 +74,23 @@ describe('TLS-ALPN-01', () => {
     await assert.rejects(shown({ ...validator, servername: 'other.example' }));
   });
 
+  it('lets go of a validator that has seen the certificate and does not end', async () => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    const accepted = once(server, 'connection');
+    const options = { port, host: '127.0.0.1', rejectUnauthorized: false, allowHalfOpen: true, ...validator };
+    const client = connect(options);
+    try {
+      const [inside] = await accepted;
+      await once(client.resume(), 'end');
+      assert.ok(!inside.destroyed);
+      mock.timers.tick(limits.tlsHandshakeMs);
+      assert.ok(inside.destroyed);
+    } finally {
+      mock.timers.reset();
+      client.destroy();
+    }
+  });
+
   it('leaves every connection alone while nothing is validated', async () => {
     challenges.clear();
     assert.equal(await shown({ servername: 'host.example' }), 'usual');
@@ -110,6 +131,29 @@ describe('the first message of a client', () => {
         });
         assert.deepEqual(readClientHello(Buffer.concat(records)), read);
       }),
+    );
+  });
+
+  it('is read as it comes, and no byte of it a second time', () => {
+    const message = hello.subarray(5);
+    const small = [...message].flatMap((byte) => [22, 3, 1, 0, 1, byte]);
+    fc.assert(
+      fc.property(
+        fc.constantFrom(hello, Buffer.from(small)),
+        fc.array(fc.integer({ min: 1, max: 9 })),
+        (sent, sizes) => {
+          const reader = new HelloReader();
+          const seen: ReadHello[] = [];
+          for (let at = 0, turn = 0; at < sent.length; turn++) {
+            const piece = Buffer.from(sent.subarray(at, at + (sizes[turn % sizes.length] ?? 1)));
+            seen.push(reader.push(piece));
+            at += piece.length;
+            piece.fill(0xff);
+          }
+          assert.deepEqual(seen.pop(), read);
+          assert.ok(seen.every((one) => one === 'incomplete'));
+        },
+      ),
     );
   });
 

@@ -3,7 +3,7 @@ import { createServer, type TLSSocket } from 'node:tls';
 
 import { limits } from '../limits.ts';
 import type { CertificateSource } from './certificates/source.ts';
-import { readClientHello } from './client-hello.ts';
+import { HelloReader, type ReadHello } from './client-hello.ts';
 
 /** Protocol id of TLS-ALPN-01: RFC 8737, section 6.2. */
 const ACME_TLS = 'acme-tls/1';
@@ -27,18 +27,26 @@ export class AcmeChallenges {
       serve();
       return;
     }
+    // Of a validator's connection this is all the time: its handshake is in it, and its end
     const timer = setTimeout(() => stream.destroy(), limits.tlsHandshakeMs);
     stream.once('close', () => clearTimeout(timer));
-    let bytes = Buffer.alloc(0);
+    const reader = new HelloReader();
+    const pieces: Buffer[] = [];
     const onReadable = (): void => {
-      for (let piece = stream.read(); piece !== null; piece = stream.read()) bytes = Buffer.concat([bytes, piece]);
-      const hello = readClientHello(bytes);
+      let hello: ReadHello = 'incomplete';
+      for (let piece = stream.read(); piece !== null; piece = stream.read()) {
+        pieces.push(piece);
+        if (hello === 'incomplete') hello = reader.push(piece);
+      }
       if (hello === 'incomplete' && !stream.readableEnded) return;
-      clearTimeout(timer);
       stream.off('readable', onReadable);
-      stream.unshift(bytes);
-      if (typeof hello === 'object' && hello.protocols.includes(ACME_TLS)) this.#answer(stream, hello.name);
-      else serve();
+      stream.unshift(Buffer.concat(pieces));
+      if (typeof hello === 'object' && hello.protocols.includes(ACME_TLS)) {
+        this.#answer(stream, hello.name);
+        return;
+      }
+      clearTimeout(timer);
+      serve();
     };
     stream.on('readable', onReadable);
   }
@@ -54,7 +62,6 @@ export class AcmeChallenges {
       key: pair.key,
       cert: pair.certificates,
       minVersion: 'TLSv1.2',
-      handshakeTimeout: limits.tlsHandshakeMs,
       ALPNProtocols: [ACME_TLS],
     });
     const end = (socket: TLSSocket): void => void socket.end();

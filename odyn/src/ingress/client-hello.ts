@@ -6,6 +6,8 @@ export interface ClientHello {
   readonly protocols: readonly string[];
 }
 
+const RECORD_HEADER = 5;
+const MESSAGE_HEADER = 4;
 const HANDSHAKE = 22;
 const CLIENT_HELLO = 1;
 const SERVER_NAME = 0;
@@ -15,13 +17,59 @@ const ALPN = 16;
 /** More than any client sends; OpenSSL's own bound on the message is 128 KiB. */
 const MAX_HELLO = 16_384;
 
+/** `other` is what is no whole hello in this form, and never will be: it is for OpenSSL to refuse. */
+export type ReadHello = ClientHello | 'incomplete' | 'other';
+
 /**
- * Reads the first message of a TLS client out of the bytes it has sent so far. `other` is what is no whole hello in this form,
- * and never will be: it is for OpenSSL to refuse.
+ * Reads the first message of a TLS client out of its bytes as they come. The message may lie in several records; however small
+ * those are, each byte is looked at once.
  */
-export function readClientHello(bytes: Buffer): ClientHello | 'incomplete' | 'other' {
-  const message = joinRecords(bytes);
-  if (typeof message === 'string') return message;
+export class HelloReader {
+  /** Of the header of a record, as long as it is not whole. */
+  #head: Buffer = Buffer.alloc(0);
+  /** Where the next record begins. */
+  #next = 0;
+  /** Bytes of this record that are still to come. */
+  #left = 0;
+  readonly #message = Buffer.allocUnsafe(MAX_HELLO);
+  #length = 0;
+
+  /** `bytes` are those behind the last ones. Not to be called once something else than `incomplete` came. */
+  push(bytes: Buffer): ReadHello {
+    let rest = Buffer.concat([this.#head, bytes]);
+    this.#head = Buffer.alloc(0);
+    while (rest.length > 0) {
+      if (this.#left === 0) {
+        if (rest[0] !== HANDSHAKE) return 'other';
+        if (rest.length < RECORD_HEADER) {
+          this.#head = rest;
+          break;
+        }
+        this.#left = rest.readUInt16BE(3);
+        if (this.#left === 0 || this.#next + this.#left > MAX_HELLO) return 'other';
+        this.#next += RECORD_HEADER + this.#left;
+        rest = rest.subarray(RECORD_HEADER);
+      }
+      const copied = rest.copy(this.#message, this.#length, 0, this.#left);
+      this.#length += copied;
+      this.#left -= copied;
+      rest = rest.subarray(copied);
+      const read = this.#readMessage();
+      if (read !== 'incomplete') return read;
+    }
+    return 'incomplete';
+  }
+
+  #readMessage(): ReadHello {
+    if (this.#length > 0 && this.#message[0] !== CLIENT_HELLO) return 'other';
+    if (this.#length < MESSAGE_HEADER) return 'incomplete';
+    const end = MESSAGE_HEADER + this.#message.readUIntBE(1, 3);
+    if (end > MAX_HELLO) return 'other';
+    return this.#length < end ? 'incomplete' : readBody(this.#message.subarray(MESSAGE_HEADER, end));
+  }
+}
+
+function readBody(message: Buffer): ClientHello | 'other' {
   const body = new Reader(message);
   try {
     body.skip(2 + 32); // version, random
@@ -45,24 +93,6 @@ export function readClientHello(bytes: Buffer): ClientHello | 'incomplete' | 'ot
   } catch (error) {
     if (error instanceof RangeError) return 'other';
     throw error;
-  }
-}
-
-/** The message without its header; it may lie in several records. */
-function joinRecords(bytes: Buffer): Buffer | 'incomplete' | 'other' {
-  let message = Buffer.alloc(0);
-  for (let at = 0; ; ) {
-    if (bytes.length > at && bytes[at] !== HANDSHAKE) return 'other';
-    if (bytes.length < at + 5) return 'incomplete';
-    const length = bytes.readUInt16BE(at + 3);
-    if (length === 0 || at + length > MAX_HELLO) return 'other';
-    message = Buffer.concat([message, bytes.subarray(at + 5, at + 5 + length)]);
-    if (message.length > 0 && message[0] !== CLIENT_HELLO) return 'other';
-    const whole = message.length < 4 ? undefined : 4 + message.readUIntBE(1, 3);
-    if (whole !== undefined && whole > MAX_HELLO) return 'other';
-    if (whole !== undefined && message.length >= whole) return message.subarray(4, whole);
-    if (bytes.length < at + 5 + length) return 'incomplete';
-    at += 5 + length;
   }
 }
 

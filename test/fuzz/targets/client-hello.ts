@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readClientHello } from '../../../odyn/src/ingress/client-hello.ts';
+import { HelloReader, type ReadHello } from '../../../odyn/src/ingress/client-hello.ts';
 
 const vector = (size: number, ...parts: readonly Buffer[]): Buffer => {
   const body = Buffer.concat(parts);
@@ -32,11 +32,20 @@ export const seeds = [
   ]),
 ];
 
-/** The first message of a TLS client: once it is clear what it is, more bytes change nothing. */
+const readHello = (...pieces: readonly Buffer[]): ReadHello => {
+  const reader = new HelloReader();
+  let read: ReadHello = 'incomplete';
+  for (const piece of pieces) if (read === 'incomplete') read = reader.push(piece);
+  return read;
+};
+
+/** The first message of a TLS client: once it is clear what it is, more bytes change nothing, and nor does how they come. */
 export function fuzz(input: Buffer): void {
-  const found = readClientHello(input);
-  const longer = readClientHello(Buffer.concat([input, Buffer.of(22, 0)]));
+  const found = readHello(input);
+  const longer = readHello(Buffer.concat([input, Buffer.of(22, 0)]));
   if (found !== 'incomplete') assert.deepEqual(longer, found);
-  const shorter = readClientHello(input.subarray(0, input.length - 1));
+  const shorter = readHello(input.subarray(0, input.length - 1));
   if (shorter !== 'incomplete') assert.deepEqual(found, shorter);
+  const half = input.length >> 1;
+  assert.deepEqual(readHello(input.subarray(0, half), input.subarray(half)), found);
 }
