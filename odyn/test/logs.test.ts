@@ -81,6 +81,16 @@ describe('log', () => {
     assert.deepEqual(take(ring, count + 5), []);
   });
 
+  it('has no record behind its end', () => {
+    const ring = new LogRing(1 << 20);
+    const log = new OdynLog(ring);
+    log.info('first');
+    ring.end();
+    log.info('late');
+    assert.equal(take(ring).length, 1);
+    assert.equal(ring.next, 1);
+  });
+
   it("writes odyn's own lines as JSON", () => {
     const ring = new LogRing(1 << 20);
     new OdynLog(ring).warn('a "quoted"\nmessage', { port: 1 });

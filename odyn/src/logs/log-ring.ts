@@ -61,8 +61,12 @@ export class LogRing {
     return { stop: () => this.#listeners.delete(listener) };
   }
 
-  /** Adds one record of at most LOG_PAYLOAD_MAX bytes, `source` from `start` to `end`; readers hear of it by `announce`. */
+  /**
+   * Adds one record of at most LOG_PAYLOAD_MAX bytes, `source` from `start` to `end`; readers hear of it by `announce`. After `end`
+   * it adds nothing: a reader may have been told already how many records there are.
+   */
   append(stream: SourceStream, source: Buffer, start: number, end: number, continues: boolean, timeUs: number): void {
+    if (this.#ended) return;
     const length = end - start;
     const block = this.#blockFor(LOG_HEADER_BYTES + length);
     const { bytes, used } = block;

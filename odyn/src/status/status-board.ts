@@ -1,4 +1,4 @@
-import type { BootTimings, EnclaveFigures, EnclaveStatus } from '@enclaver/wire';
+import { type BootTimings, type EnclaveFigures, type EnclaveStatus, isFinal } from '@enclaver/wire';
 import { type BootTimes, bootNowMs } from '../bootstrap/boot-clock.ts';
 import type { AppEnd, Events } from '../events.ts';
 
@@ -46,6 +46,8 @@ export class StatusBoard {
   }
 
   #set(status: EnclaveStatus): void {
+    // A stop may be asked for while readers are waited for
+    if (isFinal(this.#current)) return;
     this.#current = status;
     this.#onChange(status);
   }
