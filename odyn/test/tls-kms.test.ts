@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -202,6 +202,17 @@ describe('a key that KMS releases', function () {
       assert.deepEqual(told, [
         { key: Buffer.from(await pki.pem('other.key')), certificates: Buffer.from(await pki.pem('other.pem')) },
       ]);
+    });
+
+    it('is read from the image once, which the app may change', async () => {
+      await put('key', await encrypt());
+      const made = source({ ...fetched(), key: '/srv/key' }, 50);
+      const { promise: changed, resolve } = Promise.withResolvers<KeyPair>();
+      await made.start(resolve);
+      await rm(join(world.rootfs, 'srv/key'));
+      const longer = (await pki.pem('server.pem')) + (await pki.pem('ca.pem'));
+      files['/cert.pem'] = longer;
+      assert.deepEqual(await changed, { key, certificates: Buffer.from(longer) });
     });
 
     it('is waited for while the server is away, and not where it has no such file', async () => {

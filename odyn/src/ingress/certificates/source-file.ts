@@ -12,6 +12,7 @@ export class SourceFile {
   readonly #context: SourceContext;
   readonly #url: URL | undefined;
   readonly #http: OwnHttp | undefined;
+  #ofImage: Buffer | undefined;
 
   /** `ca`: PEM, of the server. */
   constructor(place: string, context: SourceContext, ca: string | undefined) {
@@ -28,10 +29,16 @@ export class SourceFile {
     return this.#url !== undefined;
   }
 
-  /** Throws TLS_FILE, FILE_UNREADABLE, TLS_FETCH, TransientError. */
+  /**
+   * What is in the image is read once, before the app runs: later the app may have put there what has no end, or leads out of its root.
+   * Throws TLS_FILE, FILE_UNREADABLE, TLS_FETCH, TransientError.
+   */
   async read(): Promise<Buffer> {
     const { root, port } = this.#context;
-    if (this.#url === undefined || this.#http === undefined) return readFirst(root, port, [this.place]);
+    if (this.#url === undefined || this.#http === undefined) {
+      this.#ofImage ??= readFirst(root, port, [this.place]);
+      return this.#ofImage;
+    }
     const request = { method: 'GET', url: this.#url, headers: { accept: '*/*' } };
     const bounds = { timeoutMs: limits.tlsFetchMs, maxBytes: limits.tlsFileBytes };
     let answer: Awaited<ReturnType<OwnHttp['exchange']>>;
