@@ -206,7 +206,7 @@ export class Odyn {
 
   /** Undefined when the manifest allows nothing, and there is no proxy then. */
   async #openEgress(relay: Relay, egress: Manifest['egress']): Promise<Egress | undefined> {
-    if (egress === undefined) return undefined;
+    if (egress === undefined || egress.allow.length === 0) return undefined;
     // Node's HTTP costs memory and time: enclaves without it do not load it
     const { Egress } = await import('./egress/egress.ts');
     return Egress.open(this.#options.transport, relay, egress, this.#log, this.#options);

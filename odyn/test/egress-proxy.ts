@@ -48,7 +48,6 @@ export class EgressProxy {
     const egress = await Egress.open(parent.transport, relay, settings, new OdynLog(ring), {
       redirectPath: rules?.transparent ? await redirectBinary() : '',
     });
-    if (egress === undefined) throw new Error('nothing is allowed');
     return new EgressProxy(egress, relay, ring);
   }
 

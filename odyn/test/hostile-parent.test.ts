@@ -4,7 +4,15 @@ import { once } from 'node:events';
 import { createServer as createHttp, request } from 'node:http';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { EGRESS_PORT, encodeControl, encodeEgress, LOG_PORT, STATUS_PORT } from '@enclaver/wire';
+import {
+  EGRESS_PORT,
+  encodeControl,
+  encodeEgress,
+  LOG_PORT,
+  LogDecoder,
+  type LogRecord,
+  STATUS_PORT,
+} from '@enclaver/wire';
 import { limits } from '../src/limits.ts';
 import { portOf } from './egress-proxy.ts';
 import { FakeParent, freePort, linesOf, readLog, StatusReader, startOdyn } from './harness.ts';
@@ -120,12 +128,21 @@ describe('odyn with a hostile parent', function () {
     assert.equal(status.all.at(-1)?.status, 'running');
   });
 
-  it('gives a reader of the log that asks for what will never be nothing, and others theirs', async () => {
+  it('gives a reader of the log that asks for what will never be what comes from then on, and others theirs', async () => {
     const hello = Buffer.alloc(8, 0xff);
-    const never = await send(LOG_PORT, hello);
+    const never = await parent.dial(LOG_PORT);
+    const decoder = new LogDecoder();
+    const given: LogRecord[] = [];
+    never.on('data', (bytes: Buffer) => given.push(...decoder.push(bytes)));
+    never.write(hello);
     const half = await send(LOG_PORT, hello.subarray(0, 3));
     half.end();
     await clientIsServed();
+    // A line for all readers
+    const come = once(never, 'data');
+    await closed(await send(STATUS_PORT, FLOOD));
+    await come;
+    assert.ok(given.length > 0 && given.every(({ sequence }) => sequence > 0n));
     never.destroy();
   });
 

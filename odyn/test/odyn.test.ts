@@ -182,6 +182,14 @@ describe('odyn', function () {
     assert.deepEqual(own.sort(), expected.sort());
   });
 
+  it('gives the app no proxy when nothing is allowed', async () => {
+    const { log } = await runApp({
+      argv: sh('env'),
+      manifest: 'egress:\n  proxy_port: 10123\n  allow: []\n',
+    });
+    assert.ok(!linesOf(log, 'stdout').some((line) => /proxy/i.test(line)));
+  });
+
   it('refuses what this release does not do instead of ignoring it', async () => {
     const sections: [string, RegExp][] = [
       ['ingress:\n  - listen_port: 8443\n    tls: {key_file: k, cert_file: c}\n', /TLS_FILE.*8443/],

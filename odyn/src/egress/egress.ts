@@ -28,18 +28,14 @@ export class Egress {
     this.#server = createProxy(gate, relay, this.#connections);
   }
 
-  /**
-   * Undefined when the manifest allows nothing, and there is no proxy then.
-   * @throws OdynError REDIRECT_FAILED
-   */
+  /** @throws OdynError REDIRECT_FAILED */
   static async open(
     transport: VsockTransport,
     relay: Relay,
-    egress: Manifest['egress'],
+    egress: NonNullable<Manifest['egress']>,
     log: OdynLog,
     options: TransparentOptions,
-  ): Promise<Egress | undefined> {
-    if (egress === undefined || egress.allow.length === 0) return undefined;
+  ): Promise<Egress> {
     const gate = new Gate(transport, new Policy(egress), log);
     const opened = new Egress(egress.proxyPort, gate, relay);
     opened.#server.listen(egress.proxyPort, '127.0.0.1');

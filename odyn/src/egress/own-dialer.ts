@@ -8,8 +8,8 @@ const EPROTO = 71;
 
 /**
  * odyn's own way out, which the app cannot use and whose destinations the app's policy need not allow. They are fixed by
- * what is measured (own-destinations.ts): patterns as in `egress.allow`. Where a name leads is not looked at, since behind
- * every name TLS proves who answers.
+ * what is measured, and patterns as in `egress.allow`. Where a name leads is not looked at, since behind every name TLS proves
+ * who answers.
  */
 export class OwnDialer {
   readonly #transport: VsockTransport;

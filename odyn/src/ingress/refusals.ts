@@ -21,13 +21,13 @@ export interface Refusal {
   readonly client?: IpAddress;
 }
 
-/** A port that takes connections in. */
 /** What a port counts. */
 export interface PortCounts extends RefusalCounts {
   /** Those that were let in. */
   accepted: number;
 }
 
+/** A port that takes connections in. */
 export interface OpenPort {
   readonly port: number;
   readonly counts: PortCounts;
