@@ -22,7 +22,7 @@ const ENTER = [
 ].join(' && ');
 
 /** What init gives it (`odyn/init/main.c`). */
-const ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
+const ENVIRONMENT = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', MALLOC_ARENA_MAX: '1' };
 
 /** A started one. */
 export interface RunningOdyn {

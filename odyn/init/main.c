@@ -105,11 +105,12 @@ static pid_t start_odyn(long long started)
 	snprintf(odyn_exec, sizeof odyn_exec, "ENCLAVER_ODYN_EXEC_US=%lld", boot_microseconds());
 	/*
 	 * SIGUSR1 would open Node's debugger on a port of loopback. V8's young generation is let no larger than a processor's cache:
-	 * buffers of TLS are warm when they are used again, and the memory is given back.
+	 * buffers of TLS are warm when they are used again, and the memory is given back. One heap of malloc, as the services have it: each
+	 * thread of Node would else have one of its own. None of this is the app's: its environment is made of the image's.
 	 */
 	execve("/odyn/node",
 	       (char *[]){ "/odyn/node", "--disable-sigusr1", "--max-semi-space-size=1", "/odyn/odyn.js", NULL },
-	       (char *[]){ SEARCH_PATH, init_started, odyn_exec, NULL });
+	       (char *[]){ SEARCH_PATH, "MALLOC_ARENA_MAX=1", init_started, odyn_exec, NULL });
 	log_error(errno, "E_EXEC", "/odyn/node");
 	_exit(127);
 }

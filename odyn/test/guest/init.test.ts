@@ -141,7 +141,7 @@ describe('init in a guest', function () {
       assert.equal(PATH, '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin');
       assert.ok(Number(ENCLAVER_INIT_STARTED_US) > 0);
       assert.ok(Number(ENCLAVER_ODYN_EXEC_US) > Number(ENCLAVER_INIT_STARTED_US));
-      assert.deepEqual(rest, {});
+      assert.deepEqual(rest, { MALLOC_ARENA_MAX: '1' });
       assert.equal(report.hostname, 'enclave');
       assert.equal(report.oomScore, '-900');
       // Node raises the soft limit to the hard one
