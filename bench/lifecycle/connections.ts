@@ -39,6 +39,7 @@ defaults: { cpu_count: 2, memory_mb: 2048 }
 ingress:
   - listen_port: 8080
   - listen_port: 8443
+    max_connections: ${count}
     tls:
       certificates:
         - attested: { names: [bench.example] }

@@ -16,5 +16,5 @@ const [entry] = manifest.ingress;
 if (entry?.tls === undefined) throw new Error('the manifest of this benchmark has no TLS');
 const transport = unixTransport({ path });
 const log = new OdynLog(new LogRing(limits.logRingBytes));
-await TlsPort.open(transport, entry, entry.tls, { port, root, manifest, transport, log });
+await TlsPort.open(transport, entry, entry.tls, { port, root, manifest, transport, log }, limits.tlsConnections);
 process.stdout.write('ready\n');

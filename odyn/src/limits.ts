@@ -79,8 +79,19 @@ export const limits = {
   ingressPeerMs: 5_000,
   /** How often refused connections are told in the log: one line for each port. */
   ingressRefusalLogMs: 10_000,
-  /** Connections of one port with TLS: some 60 KiB each in Node and OpenSSL. */
+  /** Connections of one port with TLS, where there is memory for so many ... */
   tlsConnections: MAX_TLS_CONNECTIONS,
+  /** ... and where there is little: ten browsers, in the memory that odyn keeps anyway. */
+  tlsConnectionsLeast: 64,
+  /**
+   * Of one of them at worst, which sends what the app does not take and takes nothing of what the app sends: 490 to 610 KiB were measured in
+   * Node and OpenSSL, where one that has said little has 50 and one that rests after it has sent much 215 (docs/performance.md).
+   */
+  tlsClientBytes: 640 * KIB,
+  /** Memory that the app cannot have, for all of them: no larger a part of what is free. */
+  tlsMemoryShare: 0.125,
+  /** A client that leaves the app's bytes for so long is cut: as the outer-proxy does in HTTP mode. */
+  tlsStallMs: 60_000,
   /** A client across the world on a bad line needs a second or two. */
   tlsHandshakeMs: 10_000,
   /** How long a client may go on with an earlier session: its certificate is not looked at again meanwhile. */

@@ -17,9 +17,10 @@ import { waitForListeners } from './ingress/listeners.ts';
 import type { Kms } from './kms/kms.ts';
 import { type Account, resolveAccount } from './launcher/accounts.ts';
 import { App } from './launcher/app.ts';
-import { AppCgroup, appMemoryBytes } from './launcher/app-cgroup.ts';
+import { AppCgroup, type CgroupLimits } from './launcher/app-cgroup.ts';
 import { appEnvironment, readEnvironment } from './launcher/environment.ts';
 import { writeEtcFiles } from './launcher/etc-files.ts';
+import { type MemoryPlan, planMemory } from './launcher/memory-plan.ts';
 import { closeWriters, openOutputFifos } from './launcher/output-fifos.ts';
 import { stopSignalNumber } from './launcher/signals.ts';
 import { limits } from './limits.ts';
@@ -157,7 +158,8 @@ export class Odyn {
     try {
       kms = await this.#openKms(configuration);
       api = await this.#openApi(manifest.api?.listenPort);
-      const ingress = await Ingress.open(transport, relay, {
+      const plan = this.#planMemory(manifest);
+      const context = {
         root: this.#options.root,
         manifest,
         nsm: this.#options.nsm,
@@ -165,8 +167,9 @@ export class Odyn {
         kms: kms?.client,
         log: this.#log,
         stop: this.#stopAsked.signal,
-      });
-      const { app, outputs } = await this.#startApp(configuration, egress?.port, kms);
+      };
+      const ingress = await Ingress.open(transport, relay, context, plan.tlsConnections);
+      const { app, outputs } = await this.#startApp(configuration, plan, egress?.port, kms);
       const unroutable = new UnroutableLog(this.#log);
       const over = new AbortController();
       const watch = this.#watchApp(manifest, AbortSignal.any([over.signal, this.#stopAsked.signal]));
@@ -250,6 +253,7 @@ export class Odyn {
 
   async #startApp(
     { launch, manifest }: Configuration,
+    { appBytes }: MemoryPlan,
     proxyPort: number | undefined,
     kms: Kms | undefined,
   ): Promise<{ app: App; outputs: readonly OutputPipe[] }> {
@@ -265,7 +269,7 @@ export class Odyn {
       ...(kmsForApp === undefined ? {} : { kms: kmsForApp }),
     });
     writeEtcFiles(root);
-    const cgroup = this.#makeCgroup(manifest.limits);
+    const cgroup = this.#makeCgroup({ memoryBytes: appBytes, pids: manifest.limits.pids });
     const { openFiles } = manifest.limits;
     const fifos = openOutputFifos(outputDirectory);
     const outputs = (['stdout', 'stderr'] as const).map(
@@ -296,15 +300,26 @@ export class Odyn {
     return { app, outputs };
   }
 
-  #makeCgroup({ memoryMb, pids }: Manifest['limits']): AppCgroup | undefined {
+  /** Throws OdynError CGROUP. */
+  #planMemory(manifest: Manifest): MemoryPlan {
+    const plan = planMemory(readBounded('/proc/meminfo', limits.procFileBytes).toString('latin1'), manifest);
+    if (manifest.ingress.some(({ tls, maxConnections }) => tls !== undefined && maxConnections === undefined))
+      this.#log.info('bounds of ports with TLS', { connections: plan.tlsConnections });
+    if (!plan.coversTls)
+      this.#log.warn('clients with TLS may take memory that the app has', {
+        reason: 'max_connections is more than there is memory for',
+        remedy: 'give the enclave more memory, or the application less by limits.memory_mb',
+      });
+    return plan;
+  }
+
+  #makeCgroup(bounds: CgroupLimits): AppCgroup | undefined {
     const { cgroupTree } = this.#options;
     if (cgroupTree === undefined) return undefined;
-    const meminfo = readBounded('/proc/meminfo', limits.procFileBytes).toString('latin1');
-    const memoryBytes = appMemoryBytes(meminfo, memoryMb);
-    const cgroup = AppCgroup.make(cgroupTree, { memoryBytes, pids });
+    const cgroup = AppCgroup.make(cgroupTree, bounds);
     if (cgroup === undefined)
       this.#log.warn('no bounds for the app', { reason: 'this kernel has no cgroups for them' });
-    else this.#log.info('bounds of the app', { memoryBytes, pids });
+    else this.#log.info('bounds of the app', { ...bounds });
     return cgroup;
   }
 

@@ -11,6 +11,7 @@ import { OwnDialer } from '../src/egress/own-dialer.ts';
 import { OwnHttp } from '../src/egress/own-http.ts';
 import { TlsPort } from '../src/ingress/tls-port.ts';
 import type { Kms } from '../src/kms/kms.ts';
+import { limits } from '../src/limits.ts';
 import { LogRing } from '../src/logs/log-ring.ts';
 import { OdynLog } from '../src/logs/odyn-log.ts';
 import { SealedValue } from '../src/store/sealed-value.ts';
@@ -134,15 +135,21 @@ export class AcmeBench implements AsyncDisposable {
     const { client: kms } = await this.#kms;
     const entry = manifest.ingress[0] ?? assert.fail('no port');
     const tls = entry.tls ?? assert.fail('no TLS');
-    const opened = TlsPort.open(transport, entry, tls, {
-      port: this.port,
-      root,
-      manifest,
+    const opened = TlsPort.open(
       transport,
-      kms,
-      nsm: this.world.nsm,
-      log,
-    });
+      entry,
+      tls,
+      {
+        port: this.port,
+        root,
+        manifest,
+        transport,
+        kms,
+        nsm: this.world.nsm,
+        log,
+      },
+      limits.tlsConnections,
+    );
     this.#closers.unshift(() => opened.then((port) => port.close()));
     return { parent, opened };
   }

@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { lstat, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AppCgroup, appMemoryBytes } from '../src/launcher/app-cgroup.ts';
+import type { IngressPort } from '@enclaver/manifest';
+import { AppCgroup } from '../src/launcher/app-cgroup.ts';
 import { writeEtcFiles } from '../src/launcher/etc-files.ts';
+import { planMemory } from '../src/launcher/memory-plan.ts';
+import { limits } from '../src/limits.ts';
 import { OdynError } from '../src/odyn-error.ts';
 
 const failsWith = (code: string) => (error: unknown) => error instanceof OdynError && error.code === code;
@@ -67,18 +70,54 @@ describe("the app's memory", () => {
   const available = (mib: number) =>
     `MemTotal: 9999999 kB\nMemFree: 5 kB\nMemAvailable: ${mib * 1024} kB\nBuffers: 1 kB\n`;
 
+  const entry = (maxConnections?: number): IngressPort => ({
+    listenPort: 443,
+    tls: { certificates: [], alpn: [] },
+    ...(maxConnections === undefined ? {} : { maxConnections }),
+  });
+  const plan = (mib: number, memoryMb?: number, ...ingress: IngressPort[]) =>
+    planMemory(available(mib), { ingress, limits: { pids: 1, ...(memoryMb === undefined ? {} : { memoryMb }) } });
+
   it('is what is available but for a reserve, which is small on a small machine', () => {
-    assert.equal(appMemoryBytes(available(4000), undefined), 3936 * MIB);
-    assert.equal(appMemoryBytes(available(100), undefined), 75 * MIB);
+    assert.equal(plan(4000).appBytes, 3936 * MIB);
+    assert.equal(plan(100).appBytes, 75 * MIB);
+    assert.equal(plan(4000, undefined, { listenPort: 80 }).appBytes, 3936 * MIB);
   });
 
   it('is what the manifest says, as far as it is there', () => {
-    assert.equal(appMemoryBytes(available(4000), 100), 100 * MIB);
-    assert.equal(appMemoryBytes(available(4000), 5000), 3936 * MIB);
+    assert.equal(plan(4000, 100).appBytes, 100 * MIB);
+    assert.equal(plan(4000, 5000).appBytes, 3936 * MIB);
+  });
+
+  it('is not what clients with TLS may take, and they are no more than that is for', () => {
+    for (const [mib, ports] of [
+      [200, 1],
+      [1_000, 2],
+      [4_000, 1],
+      [4_000, 2],
+      [16_000, 1],
+    ] as const) {
+      const { appBytes, tlsConnections, coversTls } = plan(mib, undefined, ...Array(ports).fill(entry()));
+      const rest = mib * MIB - appBytes;
+      assert.ok(ports * tlsConnections * limits.tlsClientBytes <= rest, `${ports} ports in ${mib} MiB`);
+      assert.ok(rest <= mib * MIB * (limits.memoryReserveShare + limits.tlsMemoryShare));
+      assert.ok(coversTls && tlsConnections >= limits.tlsConnectionsLeast);
+    }
+    assert.equal(plan(4000, 1000, entry()).tlsConnections, limits.tlsConnections);
+  });
+
+  it('is not touched by a number of connections that the manifest names, if there is so much', () => {
+    assert.deepEqual(plan(4000, undefined, entry(160)), {
+      appBytes: (3936 - 100) * MIB,
+      tlsConnections: limits.tlsConnections,
+      coversTls: true,
+    });
+    assert.equal(plan(4000, undefined, entry(4096)).coversTls, false);
+    assert.equal(plan(4000, 1000, entry(4096)).coversTls, true);
   });
 
   it('is not guessed', () => {
-    assert.throws(() => appMemoryBytes('MemTotal: 1 kB\n', 100), failsWith('CGROUP'));
+    assert.throws(() => planMemory('MemTotal: 1 kB\n', { ingress: [], limits: { pids: 1 } }), failsWith('CGROUP'));
   });
 });
 

@@ -13,8 +13,16 @@ export class Ingress {
     this.#refusals = new RefusalLog(log, this.#ports);
   }
 
-  /** @throws VsockError, OdynError */
-  static async open(transport: VsockTransport, relay: Relay, options: Omit<SourceContext, 'port'>): Promise<Ingress> {
+  /**
+   * @param tlsConnections of a port with TLS whose entry names no number
+   * @throws VsockError, OdynError
+   */
+  static async open(
+    transport: VsockTransport,
+    relay: Relay,
+    options: Omit<SourceContext, 'port'>,
+    tlsConnections: number,
+  ): Promise<Ingress> {
     const ingress = new Ingress(options.log);
     try {
       for (const entry of options.manifest.ingress) {
@@ -23,7 +31,7 @@ export class Ingress {
           // Node's TLS and OpenSSL's keys cost memory and time: enclaves without TLS do not load them
           const { TlsPort } = await import('./tls-port.ts');
           const context = { ...options, port: entry.listenPort };
-          ingress.#ports.push(await TlsPort.open(transport, entry, entry.tls, context));
+          ingress.#ports.push(await TlsPort.open(transport, entry, entry.tls, context, tlsConnections));
         }
       }
     } catch (error) {

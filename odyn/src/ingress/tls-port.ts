@@ -23,6 +23,8 @@ interface TlsCounts extends AdmissionCounts {
   failedHandshakes: number;
   /** Handshakes that went on with an earlier session. */
   resumed: number;
+  /** Clients that left the app's bytes for too long. */
+  stalled: number;
   failedConnects: number;
 }
 
@@ -32,7 +34,7 @@ interface TlsCounts extends AdmissionCounts {
  */
 export class TlsPort implements OpenPort {
   readonly port: number;
-  readonly #counts = { failedHandshakes: 0, resumed: 0, failedConnects: 0 };
+  readonly #counts = { failedHandshakes: 0, resumed: 0, stalled: 0, failedConnects: 0 };
   readonly #entry: IngressPort;
   readonly #gate: PeerGate | undefined;
   readonly #admission: Admission;
@@ -51,11 +53,12 @@ export class TlsPort implements OpenPort {
     { alpn }: Tls,
     clientCa: string | undefined,
     context: SourceContext,
+    maxConnections: number,
   ) {
     this.#entry = entry;
     this.port = entry.listenPort;
     this.#gate = needsPeer(entry) ? new PeerGate(entry) : undefined;
-    this.#admission = new Admission(entry, this.#gate, limits.tlsConnections);
+    this.#admission = new Admission(entry, this.#gate, maxConnections);
     this.#log = context.log;
     this.#sources = sources;
     const common = {
@@ -86,12 +89,22 @@ export class TlsPort implements OpenPort {
     this.#server.on('tlsClientError', (error, client) => this.#fail(error, client));
   }
 
-  /** Listens, and waits until there is a first pair of each source. Throws VsockError, OdynError. */
-  static async open(transport: VsockTransport, entry: IngressPort, tls: Tls, context: SourceContext): Promise<TlsPort> {
+  /**
+   * Listens, and waits until there is a first pair of each source.
+   * @param maxConnections where the entry names no number
+   * @throws VsockError, OdynError
+   */
+  static async open(
+    transport: VsockTransport,
+    entry: IngressPort,
+    tls: Tls,
+    context: SourceContext,
+    maxConnections: number,
+  ): Promise<TlsPort> {
     const { root, port } = context;
     const clientCa = tls.clientCaFile === undefined ? undefined : readAuthorities(root, port, tls.clientCaFile);
     const sources = await Promise.all(tls.certificates.map((certificate) => openSource(certificate, context)));
-    const opened = new TlsPort(entry, sources, tls, clientCa, context);
+    const opened = new TlsPort(entry, sources, tls, clientCa, context, maxConnections);
     try {
       // A certificate authority may want to see the port before there is a certificate
       await opened.#admission.listen(transport, (socket, head) => opened.#accept(socket, head));
@@ -156,8 +169,23 @@ export class TlsPort implements OpenPort {
     app.once('error', () => {
       if (app.bytesRead === 0 && app.bytesWritten === 0) this.#counts.failedConnects++;
     });
+    this.#cutWhenStalled(client, app);
     if (head.length > 0) app.write(head);
     joinStreams(client, app);
+  }
+
+  /** The app's side is paused exactly while the client has not taken what waits for it; what it sends meanwhile does not count. */
+  #cutWhenStalled(client: TLSSocket, app: Socket): void {
+    let timer: NodeJS.Timeout | undefined;
+    const wait = (): void => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        this.#counts.stalled++;
+        client.destroy();
+      }, limits.tlsStallMs);
+    };
+    app.on('pause', wait).on('resume', () => clearTimeout(timer));
+    client.once('close', () => clearTimeout(timer));
   }
 
   #fail(error: Error, client: TLSSocket): void {

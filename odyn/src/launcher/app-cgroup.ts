@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { limits } from '../limits.ts';
 import { OdynError } from '../odyn-error.ts';
 
 export interface CgroupLimits {
@@ -52,12 +51,4 @@ export class AppCgroup {
   kill(): void {
     writeFileSync(join(this.path, 'cgroup.kill'), '1');
   }
-}
-
-/** The app's memory: as much as is wanted, and at most what is free beside what odyn keeps for itself. */
-export function appMemoryBytes(meminfo: string, wantedMb: number | undefined): number {
-  const available = Number(/^MemAvailable:\s+(\d+) kB$/m.exec(meminfo)?.[1]) * 1024;
-  if (!(available > 0)) throw new OdynError('CGROUP', '/proc/meminfo does not say how much memory is available');
-  const most = available - Math.min(limits.memoryReserveBytes, available * limits.memoryReserveShare);
-  return Math.floor(Math.min(most, wantedMb === undefined ? most : wantedMb * 1024 * 1024));
 }
