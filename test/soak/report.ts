@@ -11,6 +11,8 @@ export interface Outcome {
   /** Requests that were due while as many as may be were under way. */
   readonly leftOut: number;
   readonly traffic: Pick<Traffic, 'done' | 'total' | 'connections' | 'failed' | 'failures' | 'bytes'>;
+  /** Connections that the kernel reset for want of memory for TCP: then what failed may be none of ours. */
+  readonly givenUpForMemory: number;
   readonly lines: {
     readonly written: number;
     readonly read: number;
@@ -76,6 +78,11 @@ export function faultsOf(outcome: Outcome): string[] {
 const count = (value: number): string => Math.round(value).toLocaleString('en');
 const signed = (value: number): string => `${value > 0 ? '+' : ''}${value.toFixed(1)}`;
 
+/** How often each failed that did. */
+export function failuresOf({ traffic }: Pick<Outcome, 'traffic'>): string[] {
+  return [...traffic.failures].map(([failure, times]) => `- ${times} × ${failure}`);
+}
+
 /** Two tables in Markdown, as docs/soak.md has them. */
 export function tables(outcome: Outcome): string {
   const { traffic, lines, seconds } = outcome;
@@ -108,6 +115,7 @@ export function tables(outcome: Outcome): string {
         ['connections', count(traffic.connections)],
         ['requests', `${count(traffic.total)}, ${traffic.failed} failed`],
         ['of these', kinds.map((kind) => `${kind} ${count(traffic.done[kind])}`).join(', ')],
+        ['connections that the kernel gave up for want of memory for TCP', count(outcome.givenUpForMemory)],
         ['bytes of bodies, each compared', count(traffic.bytes)],
         [
           'log lines',

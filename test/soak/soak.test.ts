@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bytesOf, expectBytes } from './bytes.ts';
-import { faultsOf, judge, MEMORY, tables } from './report.ts';
+import { failuresOf, faultsOf, judge, MEMORY, tables } from './report.ts';
 import { soak } from './soak.ts';
 import { grows, trendOf } from './trend.ts';
 
@@ -33,7 +33,7 @@ describe('soak', function () {
       });
       process.stdout.write(`\n${tables(outcome)}\n\n`);
       const expected = ['memory of planted grows', 'descriptors of planted grows'];
-      assert.deepEqual(faultsOf(outcome), expected, outcome.traffic.failures.join('\n'));
+      assert.deepEqual(faultsOf(outcome), expected, failuresOf(outcome).join('\n'));
       const rows = (await readFile(join(folder, 'samples.csv'), 'utf8')).trim().split('\n');
       assert.ok(rows.length > 5 * 50, `${rows.length} rows`);
     } finally {

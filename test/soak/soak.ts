@@ -13,6 +13,7 @@ import { bytesServer } from './bytes.ts';
 import { NumberedLines } from './numbered-lines.ts';
 import { capacity, steadily } from './pace.ts';
 import type { Outcome } from './report.ts';
+import { givenUpForMemory } from './tcp-memory.ts';
 import { Traffic } from './traffic.ts';
 import { SAMPLE_HEADER, sampleRow, Watched } from './watched.ts';
 
@@ -81,7 +82,7 @@ export async function soak(options: SoakOptions): Promise<Outcome> {
   parts.defer(() => trial.close());
   await capacity(trial, WARM_MS);
   const bears = await capacity(trial, CAPACITY_MS);
-  assert.deepEqual(trial.failures, []);
+  assert.deepEqual([...trial.failures], []);
   const quiet = async (traffic: Traffic): Promise<number[]> => {
     await traffic.endKept();
     world.closeIdleConnections();
@@ -95,6 +96,7 @@ export async function soak(options: SoakOptions): Promise<Outcome> {
   writeFileSync(csv, `${SAMPLE_HEADER}\n`);
   const traffic = new Traffic(inside.port, random);
   parts.defer(() => traffic.close());
+  const givenUpBefore = givenUpForMemory();
   const begun = performance.now();
   const seconds = (): number => (performance.now() - begun) / 1000;
   const everyS = Math.min((minutes * 60) / SAMPLES, SAMPLE_S_MAX);
@@ -119,6 +121,7 @@ export async function soak(options: SoakOptions): Promise<Outcome> {
     bears,
     leftOut,
     traffic,
+    givenUpForMemory: givenUpForMemory() - givenUpBefore,
     lines: { written, ...lines.seen },
     processes: watched.map(({ name, samples }, index) => ({
       name,

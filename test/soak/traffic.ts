@@ -22,7 +22,8 @@ const TURN = NAMES.flatMap((kind) => Array.from({ length: KINDS[kind].share }, (
 /** One request after the other through the whole stack, each with other bytes, of which every one is looked at. */
 export class Traffic {
   readonly done: Record<Kind, number> = { ...NONE };
-  readonly failures: string[] = [];
+  /** What failed and how, and how often. */
+  readonly failures = new Map<string, number>();
   connections = 0;
   bytes = 0;
   failed = 0;
@@ -41,7 +42,7 @@ export class Traffic {
     return NAMES.reduce((sum, kind) => sum + this.done[kind], 0);
   }
 
-  /** One request. What fails is counted, and the first of them are remembered. */
+  /** One request. What fails is counted, and how it failed. */
   async one(): Promise<void> {
     const kind = TURN[Math.floor(this.#random() * TURN.length)] as Kind;
     const isBulk = kind.startsWith('bulk');
@@ -53,7 +54,9 @@ export class Traffic {
       this.bytes += length;
     } catch (error) {
       this.failed += 1;
-      if (this.failures.length < 20) this.failures.push(`${kind}: ${(error as Error).message}`);
+      const failure = `${kind}: ${(error as Error).message}`;
+      const known = this.failures.get(failure);
+      if (known !== undefined || this.failures.size < 20) this.failures.set(failure, (known ?? 0) + 1);
     }
     this.open -= 1;
     this.done[kind] += 1;
