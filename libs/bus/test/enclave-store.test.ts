@@ -32,28 +32,6 @@ describe('records of enclaves', () => {
     await connection.close();
   });
 
-  it('are not what a service answers to a ping that names a key to answer to', async () => {
-    await using nats = await NatsProcess.start();
-    await using bus = await Bus.connect({ source: 'supervisor', credentials: nats.as('supervisor') });
-    await using relay = await Bus.connect({ source: 'log-relay', credentials: nats.as('log-relay') });
-    await relay.announce('log-relay', '0.1.0');
-    await bus.enclaves.put(record);
-    const { url, user, password } = nats.as('reader');
-    const reader = await connect({ servers: url, user, pass: password, inboxPrefix: '_INBOX_reader' });
-    const { id } = (await reader.request('$SRV.PING.enclaver-log-relay')).json<{ id: string }>();
-    const answered = Promise.withResolvers<void>();
-    const watching = (async () => {
-      for await (const change of relay.enclaves.watch()) if (change.id === id) return answered.resolve();
-    })();
-    reader.publish('$SRV.PING.enclaver-log-relay', '', { reply: `$KV.${ENCLAVE_BUCKET}.${id}` });
-    await Promise.race([answered.promise, watching]);
-    assert.deepEqual(await relay.enclaves.list(), [record]);
-    const mended = Promise.withResolvers<string>();
-    const mending = bus.enclaves.mend((mendedId, how) => mended.resolve(`${mendedId} ${how}`));
-    assert.equal(await Promise.race([mended.promise, mending]), `${id} removed`);
-    await reader.close();
-  });
-
   describe('that are forgotten', function () {
     this.timeout(30_000);
 

@@ -49,10 +49,11 @@ describe('versions of the schemas', () => {
     const refused: string[] = [];
     const end = bus.onRefused(({ code, message }) => refused.push(`${code} ${message}`));
     const at = (event: string): string => `enclaver.v1.enclave.${record.id}.${event}`;
-    await other.request(at('stopping'), message(at('stopping'), { graceMs: 1 }, another));
-    await other.request(at('hibernated'), message(at('hibernated'), { hours: 1 }, newer));
-    await other.request(at('stopping'), message(at('stopping'), { graceMs: 2, mood: 'good' }, newer));
-    await other.request(at('stopping'), message(at('stopping'), { graceMs: 3 }));
+    const type = (event: string): string => `enclaver.v1.enclave.${event}`;
+    await other.request(at('stopping'), message(type('stopping'), { graceMs: 1 }, another));
+    await other.request(at('hibernated'), message(type('hibernated'), { hours: 1 }, newer));
+    await other.request(at('stopping'), message(type('stopping'), { graceMs: 2, mood: 'good' }, newer));
+    await other.request(at('stopping'), message(type('stopping'), { graceMs: 3 }));
     const seen: unknown[] = [];
     for await (const event of bus.events({ replay: true })) {
       seen.push(event.data);
