@@ -81,8 +81,9 @@ export class Enclaves {
     await Promise.all([...this.#running.values()].map(({ done }) => done));
   }
 
-  /** Lets go of all; they run on. */
+  /** Lets go of all; they run on. What happens to one while another is still being started is heard to the last. */
   async detach(): Promise<void> {
+    await Promise.all(this.all.map((enclave) => enclave.launchNoMore()));
     await Promise.all(this.all.map((enclave) => enclave.detach()));
   }
 

@@ -90,10 +90,9 @@ export class Supervisor {
     if (this.#options.stopOnExit) {
       for (const { id } of this.#restarts.records) await this.#restarts.cancel(id);
       await this.#enclaves.stop(this.#limits.graceMs);
-    } else {
-      await this.#enclaves.detach();
     }
     this.#restarts.close();
+    if (!this.#options.stopOnExit) await this.#enclaves.detach();
     await this.#events.close();
   }
 

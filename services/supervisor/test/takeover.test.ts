@@ -65,6 +65,82 @@ describe('supervisor that takes over', () => {
     await host.until('ready', id);
   });
 
+  describe('from one that waited for a start when it was told to end', () => {
+    /** The supervisor is told to end while the machine of another enclave is being started; `started` lets it. */
+    async function closeDuringStart(): Promise<{ closed: Promise<void>; started: () => void }> {
+      const launchable = Promise.withResolvers<void>();
+      host.backend.launchable = launchable.promise;
+      host.backend.onLaunch = () => undefined;
+      const { id } = await host.run({ name: 'slow' });
+      await host.until('launching', id);
+      return { closed: host.supervisor.close(), started: launchable.resolve };
+    }
+
+    it('starts again what it has left to the next, with all its tries', async () => {
+      const never = { restartPauseMs: 3_600_000, restartPauseMaxMs: 3_600_000 };
+      await host.restart(never);
+      const { id } = await host.runTo('ready', { name: 'again', restart: { policy: 'on-failure', max: 1 } });
+      host.machine.say({ status: 'exited', code: 5 });
+      const next = (await host.until('exited', id)).data.restart?.id ?? '';
+      await host.gone(id);
+      const { closed, started } = await closeDuringStart();
+      // Due now, it would be refused, and one try less
+      assert.deepEqual(
+        (await host.supervisor.handlers.list({})).enclaves.map(({ name }) => name),
+        ['slow'],
+      );
+      started();
+      await closed;
+      host.supervisor = await host.start(never);
+      const names = (await host.supervisor.handlers.list({})).enclaves.map((enclave) => [
+        enclave.name,
+        enclave.next?.id,
+      ]);
+      assert.deepEqual(names.sort(), [
+        ['again', next],
+        ['slow', undefined],
+      ]);
+    });
+
+    it('has asked an app to stop where it answered so', async () => {
+      const { id } = await host.runTo('ready', { name: 'asked' });
+      const { machine } = host;
+      const asked = new Promise<void>((resolve) => {
+        machine.onControl = () => resolve();
+      });
+      const { closed, started } = await closeDuringStart();
+      assert.equal((await host.supervisor.handlers.stop({ id, graceMs: 1234 })).enclave.state, 'stopping');
+      await asked;
+      assert.deepEqual(machine.controls, [{ command: 'stop', graceMs: 1234 }]);
+      started();
+      await closed;
+      host.supervisor = await host.start();
+    });
+
+    it('has told how an enclave ended', async () => {
+      const { id } = await host.runTo('ready', { name: 'ended' });
+      const { machine } = host;
+      const { closed, started } = await closeDuringStart();
+      machine.say({ status: 'exited', code: 0 });
+      assert.deepEqual((await host.until('exited', id)).data.result, { kind: 'exited', code: 0 });
+      started();
+      await closed;
+      host.supervisor = await host.start();
+    });
+  });
+
+  it('asks an app again to stop that an earlier one had asked', async () => {
+    const { id } = await host.runTo('ready');
+    await host.supervisor.handlers.stop({ id, graceMs: 1234 });
+    while (host.machine.controls.length === 0) await host.bus.enclaves.list();
+    const again = new Promise<void>((resolve) => {
+      host.machine.onControl = () => resolve();
+    });
+    await host.restart();
+    await again;
+    assert.equal(host.machine.controls.length, 2);
+  });
+
   it('does not wait for a start without end when it is told to end', async () => {
     await host.restart({ launchLeftMs: 1 });
     host.backend.launchable = new Promise(() => undefined);

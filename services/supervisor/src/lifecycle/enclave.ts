@@ -42,6 +42,7 @@ export class Enclave {
   /** Settles with the start of a machine that is under way. */
   #launching: Promise<unknown> | undefined;
   #store: StoreServer | undefined;
+  #launchesNoMore = false;
   #detached = false;
   /** Machines of boots that are tried again. */
   readonly #discarded = new Set<Machine>();
@@ -101,7 +102,7 @@ export class Enclave {
       this.#console = new ConsoleTail(this.#tools.bus, this.id);
       await this.#openStore();
       this.#attach(machine);
-      if (this.record.state === 'stopping') this.#killAfter(this.#limits.graceMs + this.#limits.graceExtraMs);
+      if (this.record.state === 'stopping') this.#askToStop(this.#limits.graceMs);
       // Counted anew: how much of it had passed, only a clock that may have jumped would know
       this.#watchStart(this.record.startTimeoutMs);
       void this.#status.follow();
@@ -110,12 +111,17 @@ export class Enclave {
     await this.#cleanUp();
   }
 
-  /** Lets go of an enclave that runs on without us, for the next supervisor to take up: that one finds a machine that runs. */
+  /** Starts no machine from now on, and waits for one that is being started, within bounds: the next supervisor finds one that runs. */
+  async launchNoMore(): Promise<void> {
+    this.#launchesNoMore = true;
+    await Promise.race([this.#launching, sleep(this.#limits.launchLeftMs, undefined, { ref: false })]);
+  }
+
+  /** Lets go of an enclave that runs on without us, for the next supervisor to take up. */
   async detach(): Promise<void> {
     this.#detached = true;
     this.#timers.clearAll();
     this.#status.close();
-    await Promise.race([this.#launching, sleep(this.#limits.launchLeftMs, undefined, { ref: false })]);
     await this.#store?.close();
     await this.#console?.close();
     await this.life.written();
@@ -130,6 +136,11 @@ export class Enclave {
       this.life.fail(new SupervisorError('STOPPED', 'the enclave was stopped before its app ran'));
       return;
     }
+    this.#askToStop(graceMs);
+  }
+
+  /** Also where an earlier supervisor may have asked: its request can have gone with it, and the app hears of one alone. */
+  #askToStop(graceMs: number): void {
     this.#status.send({ command: 'stop', graceMs });
     this.#killAfter(graceMs + this.#limits.graceExtraMs);
   }
@@ -175,7 +186,7 @@ export class Enclave {
         this.#launching = launched.catch(() => undefined);
         return launched;
       },
-      isOver: () => this.life.ended || this.#detached,
+      isOver: () => this.life.ended || this.#launchesNoMore,
       timers: this.#timers,
       limits: this.#limits,
       logger: this.#logger,
