@@ -29,16 +29,18 @@ function endedLog(kept: number): Bus {
 interface Output {
   printed: string[];
   told: string[];
+  /** Whether who reads takes more at once. */
+  hasRoom: boolean;
 }
 
 describe('printing the log of an enclave that has ended', () => {
   const seconds = limits.logEndMs / 1_000;
 
   /** Follows such a log to its end; `meanwhile` is over when it is to be ended. */
-  async function follow(kept: number, meanwhile: (output: Output) => Promise<void>): Promise<Output> {
-    const output: Output = { printed: [], told: [] };
+  async function follow(kept: number, meanwhile: (output: Output) => Promise<void>, hasRoom = true): Promise<Output> {
+    const output: Output = { printed: [], told: [], hasRoom };
     mock.timers.enable({ apis: ['setTimeout'] });
-    mock.method(process.stdout, 'write', (text: Uint8Array) => output.printed.push(`${text}`) > 0);
+    mock.method(process.stdout, 'write', (text: Uint8Array) => output.printed.push(`${text}`) > 0 && output.hasRoom);
     mock.method(process.stderr, 'write', (text: string) => output.told.push(text) > 0);
     try {
       const printer = new LogPrinter(endedLog(kept), { id: 'e-000000000001', follow: true });
@@ -62,10 +64,29 @@ describe('printing the log of an enclave that has ended', () => {
     assert.equal(printed.length, kept);
   });
 
+  it('waits for who reads it, as for a pager that nobody turns', async () => {
+    const { printed, told } = await follow(
+      3,
+      async (output) => {
+        while (output.printed.length < 1) await undefined;
+        for (let second = 0; second < 10 * seconds; second++) mock.timers.tick(1_000);
+        output.hasRoom = true;
+        process.stdout.emit('drain');
+        while (output.printed.length < 3 && output.told.length === 0) await undefined;
+      },
+      false,
+    );
+    assert.deepEqual(told, []);
+    assert.equal(printed.length, 3);
+  });
+
   it('gives up, and says so, when none has come for a while', async () => {
     const { told } = await follow(1, async ({ printed }) => {
       while (printed.length < 1) await undefined;
-      for (let second = 0; second < seconds; second++) mock.timers.tick(1_000);
+      for (let second = 0; second < 2 * seconds; second++) {
+        mock.timers.tick(1_000);
+        await undefined;
+      }
     });
     assert.deepEqual(told, ['[the last log lines did not arrive]\n']);
   });

@@ -22,6 +22,7 @@ export class LogPrinter {
   readonly #printed = Promise.withResolvers<void>();
   ended = false;
   #silence: NodeJS.Timeout | undefined;
+  #isPrinting = false;
 
   constructor(bus: Bus, query: LogQuery, format: LogFormat = 'text') {
     this.#watch = bus.logs(query);
@@ -38,8 +39,11 @@ export class LogPrinter {
   async follow(): Promise<void> {
     try {
       for await (const message of this.#watch) {
+        // Much may be kept, and who reads us be slow, or hold us up
+        clearTimeout(this.#silence);
+        this.#isPrinting = true;
         await this.#print(message);
-        // Much may be kept, and its reader be slow
+        this.#isPrinting = false;
         if (this.ended) this.#boundSilence();
       }
     } finally {
@@ -50,7 +54,7 @@ export class LogPrinter {
   /** No line will come any more: resolves when those that are kept are printed, or nothing came for a while. */
   async finish(): Promise<void> {
     this.ended = true;
-    this.#boundSilence();
+    if (!this.#isPrinting) this.#boundSilence();
     await this.#watch.finish();
     await this.#printed.promise;
     clearTimeout(this.#silence);
