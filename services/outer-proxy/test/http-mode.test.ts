@@ -307,9 +307,12 @@ describe('HTTP mode', () => {
     let seen: string[];
     let release: PromiseWithResolvers<void>;
     let held: PromiseWithResolvers<void>;
+    /** To what is held. */
+    let answer: string;
 
     beforeEach(() => {
       seen = [];
+      answer = 'held';
       release = Promise.withResolvers();
       held = Promise.withResolvers();
       const server = createServer();
@@ -323,7 +326,7 @@ describe('HTTP mode', () => {
           seen.push(`${incoming.method} ${incoming.url}`);
           if (incoming.url !== '/hold') return void response.end('ok');
           held.resolve();
-          void release.promise.then(() => response.end('held'));
+          void release.promise.then(() => response.end(answer));
         },
         server,
       );
@@ -345,7 +348,9 @@ describe('HTTP mode', () => {
       assert.deepEqual(seen.slice(2), ['GET /b', 'DELETE /c']);
     });
 
-    it('answers what is no request, no use or another protocol behind them in its turn', async () => {
+    it('answers what is no request, no use or another protocol behind them in its turn, and those before whole', async () => {
+      // More than there is room for at once
+      answer = 'held'.repeat(2_000_000);
       for (const [behind, status] of [
         ['no request\r\n\r\n', '400'],
         ['CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n', '405'],
@@ -359,6 +364,7 @@ describe('HTTP mode', () => {
         await curl(`http://127.0.0.1:${port}/other`);
         release.resolve();
         assert.deepEqual(statuses(await answers), ['200', status]);
+        assert.ok((await answers).includes(answer), status);
       }
     });
 

@@ -65,11 +65,11 @@ export function createHttp1(front: Front): Server {
   server.on('checkContinue', (request, response) => serve(request, response, () => response.writeContinue()));
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
-    pipelineOf(socket).add(() => void serveUpgrade(front, request, socket, head));
+    pipelineOf(socket).addLast(() => void serveUpgrade(front, request, socket, head));
   });
   server.on('connect', (request, socket) => {
     socket.on('error', () => socket.destroy());
-    pipelineOf(socket).add(() => refuse(front, socket, entryOfRequest(front, request), connectRefused()));
+    pipelineOf(socket).addLast(() => refuse(front, socket, entryOfRequest(front, request), connectRefused()));
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const pipeline = pipelineOf(socket);

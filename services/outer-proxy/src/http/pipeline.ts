@@ -37,6 +37,20 @@ export class Pipeline {
     if (this.#current === undefined) this.#next();
   }
 
+  /**
+   * The last of a connection, before which Node lets go of the socket: the answers before it would wait for ever for room, and
+   * hear of it here.
+   */
+  addLast(start: () => void): void {
+    const onDrain = (): void => void this.#current?.emit('drain');
+    const onTimeout = (): void => void this.#socket.destroy();
+    this.#socket.on('drain', onDrain).on('timeout', onTimeout);
+    this.add(() => {
+      this.#socket.off('drain', onDrain).off('timeout', onTimeout);
+      start();
+    });
+  }
+
   /** Takes out what waits and has not come whole. */
   dropPart(): void {
     if (this.#waiting.at(-1)?.response?.req.complete === false) this.#waiting.pop();
