@@ -90,8 +90,6 @@ export const limits = {
   tlsClientBytes: 640 * KIB,
   /** Memory that the app cannot have, for all of them: no larger a part of what is free. */
   tlsMemoryShare: 0.125,
-  /** A client that leaves the app's bytes for so long is cut: as the outer-proxy does in HTTP mode. */
-  tlsStallMs: 60_000,
   /** A client across the world on a bad line needs a second or two. */
   tlsHandshakeMs: 10_000,
   /** How long a client may go on with an earlier session: its certificate is not looked at again meanwhile. */

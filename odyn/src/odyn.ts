@@ -307,8 +307,9 @@ export class Odyn {
       this.#log.info('bounds of ports with TLS', { connections: plan.tlsConnections });
     if (!plan.coversTls)
       this.#log.warn('clients with TLS may take memory that the app has', {
-        reason: 'max_connections is more than there is memory for',
-        remedy: 'give the enclave more memory, or the application less by limits.memory_mb',
+        reason: 'the ports may have more connections than there is memory for',
+        remedy:
+          'lower max_connections of the ports, give the enclave more memory, or the application less by limits.memory_mb',
       });
     return plan;
   }

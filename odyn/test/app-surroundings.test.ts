@@ -106,6 +106,17 @@ describe("the app's memory", () => {
     assert.equal(plan(4000, 1000, entry()).tlsConnections, limits.tlsConnections);
   });
 
+  it('may be taken by clients with TLS where there is little of it, or where there are many ports, and then that is said', () => {
+    for (const [mib, ports] of [
+      [60, 1],
+      [200, 2],
+      [900, 8],
+    ] as const) {
+      const { tlsConnections, coversTls } = plan(mib, undefined, ...Array(ports).fill(entry()));
+      assert.deepEqual([tlsConnections, coversTls], [limits.tlsConnectionsLeast, false]);
+    }
+  });
+
   it('is not touched by a number of connections that the manifest names, if there is so much', () => {
     assert.deepEqual(plan(4000, undefined, entry(160)), {
       appBytes: (3936 - 100) * MIB,

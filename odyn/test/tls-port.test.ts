@@ -84,7 +84,7 @@ describe('a port with TLS', () => {
       while (port.counts.active > 1) {
         stalls.write('x');
         await once(takes, 'data');
-        mock.timers.tick(limits.tlsStallMs / 1_000);
+        mock.timers.tick(limits.ingressIdleMs / 1_000);
         await new Promise((resolve) => setImmediate(resolve));
       }
       assert.equal(port.counts.stalled, 1);

@@ -174,7 +174,10 @@ export class TlsPort implements OpenPort {
     joinStreams(client, app);
   }
 
-  /** The app's side is paused exactly while the client has not taken what waits for it; what it sends meanwhile does not count. */
+  /**
+   * The app's side is paused exactly while the client has not taken what waits for it; what it sends meanwhile does not count. Not sooner
+   * than for silence: outside a megabyte may wait for a slow client, and room there comes a third of it at once.
+   */
   #cutWhenStalled(client: TLSSocket, app: Socket): void {
     let timer: NodeJS.Timeout | undefined;
     const wait = (): void => {
@@ -182,7 +185,7 @@ export class TlsPort implements OpenPort {
       timer = setTimeout(() => {
         this.#counts.stalled++;
         client.destroy();
-      }, limits.tlsStallMs);
+      }, idleMs(this.#entry));
     };
     app.on('pause', wait).on('resume', () => clearTimeout(timer));
     client.once('close', () => clearTimeout(timer));

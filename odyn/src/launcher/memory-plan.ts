@@ -7,7 +7,7 @@ export interface MemoryPlan {
   readonly appBytes: number;
   /** Open connections of a port with TLS whose entry names no number. */
   readonly tlsConnections: number;
-  /** false: entries name more than there is memory for. */
+  /** false: ports with TLS may have more connections than there is memory for, odyn's own included. */
   readonly coversTls: boolean;
 }
 
@@ -29,9 +29,8 @@ export function planMemory(
   const needed = connections * limits.tlsClientBytes;
   const kept = Math.min(needed, Math.max(available * limits.tlsMemoryShare, most - wanted));
   const part = needed === 0 ? 1 : kept / needed;
-  return {
-    appBytes: Math.floor(Math.min(most - kept, wanted)),
-    tlsConnections: Math.max(limits.tlsConnectionsLeast, Math.floor(limits.tlsConnections * part)),
-    coversTls: part === 1 || ports.every(({ maxConnections }) => maxConnections === undefined),
-  };
+  const appBytes = Math.floor(Math.min(most - kept, wanted));
+  const tlsConnections = Math.max(limits.tlsConnectionsLeast, Math.floor(limits.tlsConnections * part));
+  const open = ports.reduce((sum, { maxConnections }) => sum + (maxConnections ?? tlsConnections), 0);
+  return { appBytes, tlsConnections, coversTls: open * limits.tlsClientBytes <= available - appBytes };
 }
