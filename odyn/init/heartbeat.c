@@ -12,8 +12,11 @@
 
 /* One attempt. A parent that is there answers within milliseconds; on a busy emulated machine within a second. */
 #define ATTEMPT_SECONDS 5
-/* With the pause between them these cover a parent that starts listening a little late; after that it never will. */
-#define ATTEMPTS 3
+/*
+ * With the pause between them these cover a parent that starts listening a little late. A device that is deaf they outlast what the
+ * supervisor waits for us (60 s): it boots such a machine once more, and none that has powered itself off.
+ */
+#define ATTEMPTS 13
 #define PAUSE_NANOSECONDS 100000000L
 
 static int attempt(int fd, unsigned parent_cid)
