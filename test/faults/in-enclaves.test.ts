@@ -15,14 +15,18 @@ const BLOB = Buffer.alloc(256 * 1024, 'y\n');
 /** Within that long an enclave's end is told, and that of one whose device is silent: it is asked three times, for 10 s each. */
 const [TOLD_MS, SILENT_MS] = [15_000, 60_000];
 
-/** Serves, writes numbered lines, and does to the enclave what it is asked for; it is privileged, and so can. */
+/**
+ * Serves, writes numbered lines, and does to the enclave what it is asked for; it is privileged, and so can. What the kernel keeps free is
+ * more and more until odyn is ended for it, and no more then: init has to live on.
+ */
 const APP = String.raw`
 busybox mkdir -p /www/cgi-bin
 busybox yes | busybox head -c ${BLOB.length} >/www/blob
 fault() { printf '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"\n%s\n' "$2" >/www/cgi-bin/$1; busybox chmod 755 /www/cgi-bin/$1; }
 fault app 'echo >/tmp/hog'
 fault kernel 'echo c >/proc/sysrq-trigger'
-fault odyn 'echo 1000 >/proc/$(busybox pidof node)/oom_score_adj && echo 700000 >/proc/sys/vm/min_free_kbytes'
+fault odyn 'odyn=/proc/$(busybox pidof node); echo 1000 >$odyn/oom_score_adj; set -- $(busybox grep MemFree /proc/meminfo); n=$2
+while [ -e $odyn/exe ]; do n=$((n + 2048)); echo $n >/proc/sys/vm/min_free_kbytes; busybox true; done'
 busybox httpd -p 127.0.0.1:8000 -h /www
 i=0
 while [ ! -e /tmp/hog ]; do echo "line $i"; i=$((i + 1)); sleep 0.05; done
