@@ -1,22 +1,13 @@
 import assert from 'node:assert/strict';
 import type { IngressPort } from '@enclaver/manifest';
-import { type Relay, type RelayLimits, unixTransport } from '@enclaver/vsock';
+import { unixTransport } from '@enclaver/vsock';
+import { boundsTold } from '../../libs/vsock/test/told-bounds.ts';
 import { PlainPort } from '../src/ingress/plain-port.ts';
 
 const HOUR_MS = 3_600_000;
 
-/** What the relay is told of a port: nobody waits for an hour or opens 16,384 connections to see it. */
-async function boundsOf(entry: IngressPort): Promise<RelayLimits> {
-  let told: RelayLimits | undefined;
-  const relay: Pick<Relay, 'listen'> = {
-    listen: async (_address, _target, bounds) => {
-      told = bounds;
-      return { address: {}, descriptor: -1, stats: assert.fail, retarget: assert.fail, close: async () => undefined };
-    },
-  };
-  await PlainPort.open(unixTransport({ path: '/nowhere' }), relay as Relay, entry);
-  return told ?? assert.fail('the relay was told nothing');
-}
+const boundsOf = (entry: IngressPort) =>
+  boundsTold((relay) => PlainPort.open(unixTransport({ path: '/nowhere' }), relay, entry));
 
 describe('bounds of an ingress port', () => {
   it('are 16,384 connections and an hour without a byte, where the manifest says nothing', async () => {
