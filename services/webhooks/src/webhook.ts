@@ -70,8 +70,9 @@ export class Webhook {
       return cursor;
     }
     const lost = first - 1 - known.floor;
-    if (lost > 0) warnings.raise('WEBHOOK_EVENTS_LOST', target.name, `${lost} events were not kept for so long`);
-    return known;
+    if (lost <= 0) return known;
+    warnings.raise('WEBHOOK_EVENTS_LOST', target.name, `${lost} events were not kept for so long`);
+    return { created, floor: first - 1, done: known.done.filter((position) => position >= first) };
   }
 
   async #read(floor: number): Promise<void> {
@@ -85,6 +86,8 @@ export class Webhook {
   }
 
   #hasRoom(position: number): boolean {
+    // With none under way all before it are done, or were none: the floor rises with the next one
+    if (this.#waiting === 0) return true;
     return this.#waiting < this.#limits.waiting && position - this.#progress.floor <= this.#limits.ahead;
   }
 

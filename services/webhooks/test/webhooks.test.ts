@@ -8,10 +8,11 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '@enclaver/bus';
 import { Metrics } from '@enclaver/telemetry';
+import { connect } from 'nats';
 import { pino } from 'pino';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
 import type { Target } from '../src/config.ts';
-import { limits } from '../src/limits.ts';
+import { type Limits, limits } from '../src/limits.ts';
 import { webhookMetrics } from '../src/metrics.ts';
 import { isPrivate } from '../src/private-address.ts';
 import { Webhooks } from '../src/webhooks.ts';
@@ -54,12 +55,12 @@ describe('webhooks', () => {
     await nats[Symbol.asyncDispose]();
   });
 
-  async function start(target: Partial<Target> = {}): Promise<void> {
+  async function start(target: Partial<Target> = {}, more: Partial<Limits> = {}): Promise<void> {
     webhooks = await Webhooks.start({
       bus,
       logger: pino({ level: 'silent' }),
       metrics: webhookMetrics(new Metrics()),
-      limits: { ...limits, retryMs: 10, attempts: 3 },
+      limits: { ...limits, retryMs: 10, attempts: 3, ...more },
       targets: [
         {
           name: `target-${name}`,
@@ -157,6 +158,25 @@ describe('webhooks', () => {
       server.received.map(({ enclave }) => enclave),
       [id(1), id(1), id(1)],
     );
+  });
+
+  it('go on with what there is, after a time so long that events are not kept any more, and say so', async () => {
+    await start();
+    await publish(1, 1);
+    const { last: first } = await bus.eventStore.extent();
+    while ((await bus.eventStore.cursor(`target-${name}`))?.floor !== first) await sleep(10);
+    await webhooks?.close();
+    for (let graceMs = 2; graceMs <= 7; graceMs += 1) await publish(1, graceMs);
+    const { last } = await bus.eventStore.extent();
+    const { url, user = '', password = '' } = nats.credentials;
+    const administrator = await connect({ servers: url, user, pass: password });
+    await (await administrator.jetstreamManager()).streams.purge('ENCLAVER_EVENTS', { seq: last });
+    await administrator.close();
+    // Fewer than are missing
+    await start({}, { ahead: 2 });
+    await server.count(2);
+    const lost = (await supervisor.warnings.list()).filter(({ code }) => code === 'WEBHOOK_EVENTS_LOST');
+    assert.match(lost[0]?.message ?? '', /5 events/);
   });
 
   it('call no private address unless they may', async () => {
