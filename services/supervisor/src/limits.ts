@@ -2,6 +2,8 @@
 export const limits = {
   /** Enclaves at a time: AWS allows four on one parent, a development machine runs out of memory long before this. */
   enclaves: 64,
+  /** Listeners of one enclave: with egress as many descriptors as go with one message to another outer-proxy (SCM_MAX_FD, 253). */
+  publishedPorts: 252,
   /** Ended enclaves that are remembered, for `enclaver ps --all`. */
   endedRecords: 50,
   /** For the bus to store that an enclave was accepted: it takes milliseconds, a restart of nats-server some seconds. */

@@ -11,6 +11,7 @@ export type SupervisorErrorCode =
   | 'MACHINE_ENDED'
   | 'NAME_IN_USE'
   | 'PORT_NOT_FOR_HTTP'
+  | 'TOO_MANY_PORTS'
   | 'PORT_NOT_IN_MANIFEST'
   | 'PROXY_SILENT'
   | 'START_TIMEOUT'

@@ -88,6 +88,8 @@ export class Supervisor {
     this.#stopping = true;
     this.#updates.close();
     if (this.#options.stopOnExit) {
+      // Of one that ended a moment ago the restart is still its own
+      for (const { life } of this.#enclaves.all) life.cancelRestart();
       for (const { id } of this.#restarts.records) await this.#restarts.cancel(id);
       await this.#enclaves.stop(this.#limits.graceMs);
     }
@@ -192,7 +194,11 @@ export class Supervisor {
   /** The record without its restart, where there was one to come. */
   async #cancelRestart(id: string): Promise<EnclaveRecord | undefined> {
     const enclave = this.#enclaves.get(id);
-    if (enclave === undefined) return await this.#restarts.cancel(id);
+    if (enclave === undefined) {
+      const record = await this.#restarts.cancel(id);
+      if (record !== undefined) this.#endIfDeserted(record);
+      return record;
+    }
     enclave.life.cancelRestart();
     return enclave.record;
   }
@@ -207,9 +213,15 @@ export class Supervisor {
   async #gone(record: EnclaveRecord): Promise<void> {
     if (this.#stopping) return;
     if (hasNext(record)) this.#restarts.schedule(record);
-    else if (this.#present().length === 0 && record.result !== undefined)
-      this.#deserted.resolve(exitCodeOf(record.result));
-    await this.#forgetOld();
+    else this.#endIfDeserted(record);
+    // The bus may be away, or go now: they are forgotten with the next one that ends
+    await this.#forgetOld().catch((error: unknown) => {
+      this.#options.logger.warn({ err: error }, 'enclaves that ended long ago are not forgotten yet');
+    });
+  }
+
+  #endIfDeserted({ result }: EnclaveRecord): void {
+    if (this.#present().length === 0 && result !== undefined) this.#deserted.resolve(exitCodeOf(result));
   }
 
   async #follow(): Promise<void> {

@@ -66,7 +66,7 @@ describe('end of an enclave', () => {
   });
 
   it('takes up a status connection that breaks, and gives up on one that stays away', async () => {
-    await host.restart({ statusSilenceMs: 200 });
+    await host.restart({ statusSilenceMs: 2_000 });
     await host.runTo('ready');
     host.machine.cut();
     host.machine.say({ status: 'running', phase: 'unhealthy', reason: 'port 8080 is closed' });
@@ -151,5 +151,14 @@ describe('end of an enclave', () => {
     await host.until('exited', data.restart?.id);
     await host.supervisor.handlers.stop({ id: first.name });
     assert.equal(await supervisor.deserted, 107);
+  });
+
+  it('is told as an exit code, too, when a stop takes the restart back that was still to come', async () => {
+    await host.restart({ restartPauseMs: 3_600_000, restartPauseMaxMs: 3_600_000 });
+    const { id, name } = await host.runTo('ready', { restart: { policy: 'on-failure' } });
+    host.machine.say({ status: 'exited', code: 4 });
+    await host.gone(id);
+    await host.supervisor.handlers.stop({ id: name });
+    assert.equal(await host.supervisor.deserted, 4);
   });
 });

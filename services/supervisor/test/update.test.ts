@@ -31,6 +31,7 @@ describe('update', () => {
     const { id } = await host.runTo('ready', {
       cpuCount: 3,
       memoryMb: 300,
+      limits: { ingressConnections: 5 },
       ...(restart === undefined ? {} : { restart }),
     });
     const { machine } = host;
@@ -53,6 +54,7 @@ describe('update', () => {
       [second.name, second.cpuCount, second.memoryMb, second.restart, second.takesOver],
       ['hello', 3, 300, { policy: 'always' }, undefined],
     );
+    assert.deepEqual(second.limits, { ingressConnections: 5 });
     assert.notEqual(second.measurements.PCR2, first.measurements.PCR2);
     const order = host.seen.map(({ id, name }) => `${id === first.id ? 'old' : 'new'} ${name}`);
     const at = ['new ready', 'new handover', 'new handed-over', 'old stopping', 'old exited'].map((each) =>
@@ -130,9 +132,38 @@ describe('update', () => {
         const result = await ended(id);
         assert.equal(result.kind === 'failed' && result.error.code, code);
       }
+      // An outer-proxy that was silent may still do as it was asked
+      if (code === 'HANDOVER_SILENT') {
+        const { data } = await host.until('handover', first.id);
+        assert.deepEqual(data, { from: id, to: first.id, ingress: first.ingress });
+      }
       await host.gone(id);
       assert.deepEqual(await host.bus.enclaves.get(first.id), first);
       assert.equal((await host.supervisor.handlers.describe({ id: 'hello' })).enclave.id, first.id);
+    });
+  }
+
+  for (const [when, isRestarted] of [
+    ['while its ports are moved to it', false],
+    ['before a supervisor that goes on with the update', true],
+  ] as const) {
+    it(`is taken back by a stop of the new enclave ${when}`, async () => {
+      await host.restart({ handoverRetryMs: 10 });
+      const first = await old('ready');
+      host.proxy.handover = 'silent';
+      const { id } = await update();
+      const { data } = await host.until('handover', id);
+      const newMachine = host.machine;
+      await host.supervisor.handlers.stop({ id, graceMs: 3_600_000 });
+      await host.until('stopping', id);
+      if (isRestarted) await host.restart();
+      await host.bus.publishEvent(id, 'handed-over', data);
+      await host.bus.publishEvent(id, 'drained', { from: first.id, to: id });
+      if (!isRestarted) assert.equal((await host.until('handover', first.id)).data.from, id);
+      newMachine.say({ status: 'exited', code: 0 });
+      await host.gone(id);
+      assert.deepEqual(await host.bus.enclaves.get(first.id), first);
+      assert.ok(!host.names(first.id).includes('stopping'));
     });
   }
 

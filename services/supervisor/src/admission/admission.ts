@@ -59,9 +59,9 @@ export class Admission {
 
   /** The new enclave of an update: with all that `old` has, unless the request says otherwise. Errors: as of `admit`. */
   async admitUpdate(request: OperationRequest<'supervisor', 'update'>, old: EnclaveRecord): Promise<Admitted> {
-    const { name, debug, restart } = old;
+    const { name, debug, restart, limits } = old;
     const { record, eif } = await this.admit({
-      ...{ eif: request.eif, name, debug, restart, publish: old.update?.ingress ?? old.ingress },
+      ...{ eif: request.eif, name, debug, restart, limits, publish: old.update?.ingress ?? old.ingress },
       cpuCount: request.cpuCount ?? old.cpuCount,
       memoryMb: request.memoryMb ?? old.memoryMb,
       expect: request.expect,

@@ -1,11 +1,22 @@
 import type { OperationRequest, PublishedPort } from '@enclaver/bus';
 import { type IngressPort, type Manifest, needsPeer } from '@enclaver/manifest';
+import { limits } from '../limits.ts';
 import { SupervisorError } from '../supervisor-error.ts';
 
 type Asked = Pick<OperationRequest<'supervisor', 'run'>, 'publish' | 'publishAll'>;
 
-/** What is asked for, or each port of the manifest under its own number. Throws `PORT_NOT_IN_MANIFEST`, `PORT_NOT_FOR_HTTP`. */
-export function publishedPorts({ publish, publishAll }: Asked, manifest: Manifest): PublishedPort[] {
+/**
+ * What is asked for, or each port of the manifest under its own number. Throws `PORT_NOT_IN_MANIFEST`, `PORT_NOT_FOR_HTTP`,
+ * `TOO_MANY_PORTS`.
+ */
+export function publishedPorts(asked: Asked, manifest: Manifest): PublishedPort[] {
+  const ports = allOf(asked, manifest);
+  if (ports.length <= limits.publishedPorts) return ports;
+  const message = `${ports.length} ports and routes are to be published; allowed are ${limits.publishedPorts} of one enclave`;
+  throw new SupervisorError('TOO_MANY_PORTS', message, { remedy: 'publish fewer: name them with -p' });
+}
+
+function allOf({ publish, publishAll }: Asked, manifest: Manifest): PublishedPort[] {
   const known = manifest.ingress.map(({ listenPort }) => listenPort);
   const reported = new Set(manifest.ingress.filter(needsPeer).map(({ listenPort }) => listenPort));
   const complete = ({ reportPeer: _, protocol, route, ...port }: PublishedPort): PublishedPort => ({

@@ -57,13 +57,20 @@ export class Updates {
         this.#retire(next, handover),
       );
     }
+    // Somebody takes the update back
+    if (isEnding(next)) return;
     const from = this.#options.holders(next.record.name)[0]?.id ?? takesOver;
     // One that has ended gives its ports for good; no restart shall open them once more
     await this.#options.cancelRestart(from);
     await this.#during({ from, to: next.id, ingress: update.ingress }, async (handover) => {
-      const ingress = await handover.run();
+      const ingress = await handover.run().catch(async (error: unknown) => {
+        next.life.fail(error);
+        // Who was silent may still do as it was asked: the last word is that the ports are the old one's
+        await this.#giveBack(next.id, from);
+        throw error;
+      });
       if (ingress === undefined) return;
-      if (next.life.ended) return await this.#giveBack(next.id, from);
+      if (isEnding(next)) return await this.#giveBack(next.id, from);
       next.life.note({ ingress, takesOver: undefined, replaces: from });
       await this.#retire(next, handover);
     });
@@ -116,6 +123,10 @@ export class Updates {
       this.#handovers.delete(handover);
     }
   }
+}
+
+function isEnding({ life, record }: Enclave): boolean {
+  return life.ended || record.state === 'stopping';
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -67,9 +67,12 @@ export class EnclaveWatch {
   async #followEvents(): Promise<void> {
     for await (const { id, name, traceparent } of this.#events) {
       if (name !== 'ready' || traceparent === undefined) continue;
-      const record = await this.#options.bus.enclaves.get(id);
+      const record = await this.#options.bus.enclaves.get(id).catch((error: unknown) => {
+        this.#options.logger.warn({ err: error, enclave: id }, 'the bus did not tell of a start; it is in no trace');
+      });
+      if (record === undefined) continue;
       // Ready again after a bad health check is no start
-      if (record !== undefined && record.times.unhealthy === undefined) traceStart(record, traceparent);
+      if (record.times.unhealthy === undefined) traceStart(record, traceparent);
     }
   }
 
