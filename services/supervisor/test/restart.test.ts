@@ -100,6 +100,7 @@ describe('restart', () => {
   });
 
   it('is taken back by a stop of the name while it is still to come', async () => {
+    await host.restart({ restartPauseMs: 3_600_000, restartPauseMaxMs: 3_600_000 });
     const { id } = await host.runTo('ready', always);
     const { next } = await endApp(1);
     await host.gone(id);
@@ -117,6 +118,7 @@ describe('restart', () => {
   });
 
   it('goes on under the next supervisor, once', async () => {
+    await host.restart({ restartPauseMs: 6_000, restartPauseMaxMs: 6_000 });
     const { id } = await host.runTo('ready', always);
     const { next } = await endApp(1);
     await host.gone(id);

@@ -76,11 +76,12 @@ describe('store of sealed values', () => {
   });
 
   it('bounds how many ask, and how long', async () => {
-    await serve('a', 'app/1', { storeClients: 1, storeMs: 200 } as object);
+    await serve('a', 'app/1', { storeClients: 1, storeMs: 2_000 } as object);
     const slow = dial('a');
     await once(slow, 'connect');
     const second = dial('a');
     await once(second.resume(), 'close');
+    assert.ok(!slow.destroyed);
     await once(slow.resume(), 'close');
     assert.equal((await ask('a', { op: 'get', key: 'other' })).result, 'missing');
   });
