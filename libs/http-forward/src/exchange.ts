@@ -124,8 +124,11 @@ async function ask(
     upstream.end();
   }
   const answered = await answerOf(upstream);
-  // Only for a request that did not ask for it: Node gives no other event then
-  if (answered === undefined) throw new HttpFault(502, 'the server broke off: it changed to another protocol unasked');
+  // Only for a request that did not ask for it: Node gives no other event then, and leaves the connection to who hears that one
+  if (answered === undefined) {
+    stream.destroy();
+    throw new HttpFault(502, 'the server broke off: it changed to another protocol unasked');
+  }
   keep(stream, answered, way);
   return answered;
 }

@@ -1,6 +1,7 @@
 /** For one connection only (RFC 9110, section 7.6.1), however `Connection` lists them; and what the proxy says itself. */
 const HOP_BY_HOP = new Set([
   'connection',
+  'http2-settings',
   'keep-alive',
   'proxy-authenticate',
   'proxy-authentication-info',

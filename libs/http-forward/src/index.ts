@@ -14,4 +14,5 @@ export { endToEnd, pairs, rawHead, upgradeTo } from './headers.ts';
 export { HttpFault } from './http-fault.ts';
 export { KeptConnections, type KeptLimits } from './kept-connections.ts';
 export { pass } from './pass.ts';
+export { pipelines } from './pipeline.ts';
 export { pour } from './pour.ts';

@@ -6,11 +6,23 @@ interface Waiting {
   readonly response: ServerResponse | undefined;
 }
 
+/** The pipeline of each connection, in which `most` requests wait. */
+export function pipelines(most: number): (socket: Duplex) => Pipeline {
+  const all = new WeakMap<Duplex, Pipeline>();
+  return (socket) => {
+    const known = all.get(socket);
+    if (known !== undefined) return known;
+    const pipeline = new Pipeline(socket, most);
+    all.set(socket, pipeline);
+    return pipeline;
+  };
+}
+
 /**
  * What a client sends on one connection of HTTP/1.1 without waiting for answers, carried out one by one: a request may depend on what
- * the one before does (RFC 9112, section 9.3.2), and all together are no more than one to the enclave.
+ * the one before does (RFC 9112, section 9.3.2), and all together are no more than one to who answers them.
  */
-export class Pipeline {
+class Pipeline {
   readonly #socket: Duplex;
   readonly #most: number;
   readonly #waiting: Waiting[] = [];

@@ -15,7 +15,7 @@ export async function openStream(gate: Gate, target: ForwardTarget, signal: Abor
 /** The request as the server gets it. `framing` comes of `framingOf`: what it finds is answered before the target's faults. */
 export function headFor(request: IncomingMessage, target: ForwardTarget, framing: readonly string[]): RequestHead {
   // Expect: Node's server has answered it. Content-Length stays with the other headers.
-  const passed = endToEnd(request.rawHeaders, ['host', 'expect', 'http2-settings']);
+  const passed = endToEnd(request.rawHeaders, ['host', 'expect']);
   return {
     method: request.method ?? 'GET',
     path: target.path,

@@ -1,6 +1,6 @@
 import type { ConnectionLimits } from '@enclaver/bus';
 import { bracketed } from '@enclaver/egress-policy';
-import type { Relay, RelayPeer, StreamPort, VsockStream } from '@enclaver/vsock';
+import { type Relay, type RelayPeer, type StreamPort, VsockError, type VsockStream } from '@enclaver/vsock';
 import { EGRESS_PORT, type EgressReply, type EgressRequest, EgressRequestDecoder, encodeEgress } from '@enclaver/wire';
 import type { Logger } from 'pino';
 import type { AccessLine } from './access-log.ts';
@@ -9,6 +9,7 @@ import type { Destination } from './ingress.ts';
 import { limits } from './limits.ts';
 import type { LookupQueue, Lookups } from './lookups.ts';
 import type { ParentPolicy } from './parent-policy.ts';
+import { ProxyError } from './proxy-error.ts';
 import { Rate } from './rate.ts';
 
 /** Counters of one enclave's egress since its start. */
@@ -64,6 +65,7 @@ export class Egress {
     this.#rate = new Rate(egressPerSecond);
   }
 
+  /** Errors: `EGRESS_PORT_IN_USE`, and those of the transport. */
   static async open(
     relay: Relay,
     from: Pick<Destination, 'transport' | 'group'>,
@@ -71,7 +73,12 @@ export class Egress {
   ): Promise<Egress> {
     const egress = new Egress(relay, from, options);
     const accept = (stream: VsockStream): void => egress.#accept(stream);
-    egress.#listener = await from.transport.listen(EGRESS_PORT, accept, { descriptor: options.descriptor });
+    try {
+      egress.#listener = await from.transport.listen(EGRESS_PORT, accept, { descriptor: options.descriptor });
+    } catch (cause) {
+      options.lookups.leave(egress.#lookups);
+      throw isTaken(cause) ? egressPortInUse(cause) : cause;
+    }
     return egress;
   }
 
@@ -235,4 +242,18 @@ async function readRequest(
     signal.addEventListener('abort', onAbort);
     stream.on('readable', onReadable).once('end', onEnd).once('close', onEnd);
   });
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof VsockError && error.code === 'ADDRESS_IN_USE';
+}
+
+/** Vsock ports are the host's, also for processes in containers: two outer-proxies of two stacks cannot both have it. */
+function egressPortInUse(cause: unknown): ProxyError {
+  return new ProxyError(
+    'EGRESS_PORT_IN_USE',
+    `the vsock port of egress, ${EGRESS_PORT}, is taken by another stack or release container of this machine`,
+    'run both enclaves by one stack (`enclaver up`), or end the other',
+    { cause },
+  );
 }

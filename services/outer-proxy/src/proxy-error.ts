@@ -7,6 +7,7 @@ export class ProxyError extends Error {
     | 'PORT_DENIED'
     | 'ADDRESS_UNAVAILABLE'
     | 'LISTEN_FAILED'
+    | 'EGRESS_PORT_IN_USE'
     | 'TOO_MANY_ENCLAVES'
     | 'HANDOVER_UNKNOWN'
     | 'EGRESS_POLICY_INVALID';

@@ -6,7 +6,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mock } from 'node:test';
-import { Relay, unixTransport, type VsockStream, type VsockTransport } from '@enclaver/vsock';
+import { Relay, unixTransport, VsockError, type VsockStream, type VsockTransport } from '@enclaver/vsock';
 import { EGRESS_PORT, type EgressReply, EgressReplyDecoder, encodeEgress } from '@enclaver/wire';
 import { pino } from 'pino';
 import { Egress } from '../src/egress.ts';
@@ -64,6 +64,38 @@ describe('egress of one enclave', () => {
 
   const replyTo = async (socket: Socket): Promise<EgressReply | undefined> =>
     new EgressReplyDecoder().push((await once(socket, 'data'))[0])?.message;
+
+  it('bounds the connections of one enclave, those that never say where to among them (D7)', async () => {
+    const few = await Egress.open(
+      relay,
+      { transport: unixTransport({ path: join(folder, 'few') }), group: relay.group(groupLimits()) },
+      { logger: pino({ level: 'silent' }), lookups: new Lookups(), limits: { egressConnections: 2 } },
+    );
+    const dial = (): Socket => connect(join(folder, `few_${EGRESS_PORT}`)).on('error', () => undefined);
+    const idle = [dial(), dial()];
+    while (few.stats.active < idle.length) await new Promise(setImmediate);
+    const third = dial();
+    third.write(encodeEgress({ host: '127.0.0.1', port: 1 }));
+    await new Promise((resolve) => third.resume().once('close', resolve));
+    assert.deepEqual([third.bytesRead, few.stats.accepted, few.stats.refused], [0, 2, 1]);
+    for (const socket of idle) socket.destroy();
+    await few.close({ drainMs: 0, shared: false });
+  });
+
+  it('says of a vsock port that another stack has that a machine has it once', async () => {
+    const taken: VsockTransport = {
+      ...unixTransport({ path: join(folder, 'taken') }),
+      listen: async (port) => {
+        throw new VsockError('ADDRESS_IN_USE', `vsock any:${port} is already taken`);
+      },
+    };
+    const opened = Egress.open(
+      relay,
+      { transport: taken, group: relay.group(groupLimits()) },
+      { logger: pino({ level: 'silent' }), lookups: new Lookups() },
+    );
+    await assert.rejects(opened, { code: 'EGRESS_PORT_IN_USE', message: /17002/ });
+  });
 
   it('looks up no name for a dial that has ended', async () => {
     mock.timers.enable({ apis: ['setTimeout'] });

@@ -148,6 +148,10 @@ describe('HTTP mode: bounds of an enclave', () => {
     // sendRaw waits for the end of the connection, which the client did not ask for
     assert.match(await one('a'), /^HTTP\/1\.1 503 [\s\S]*ENCLAVE_BUSY/);
     assert.match(await one('b'), /^HTTP\/1\.1 200 /);
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    const closed = once(session, 'close');
+    assert.equal(await text(session.request({ ':authority': 'b' })), '<b>');
+    await closed;
     release.resolve();
     for (const answer of held) assert.equal(await text(answer), '<a>');
   });

@@ -73,11 +73,14 @@ describe('HTTP mode: when something breaks', () => {
   });
 
   it('lets a body take as long as it likes while it moves', async () => {
+    await harness[Symbol.asyncDispose]();
+    harness = await HttpHarness.start({ httpBodyMs: 2_000 });
+    ({ port } = (await harness.publish('a')).published);
     harness.serve('a', (incoming, response) => void text(incoming).then((body) => response.end(body)));
     const outgoing = request({ host: '127.0.0.1', port, method: 'POST', agent: false });
     for (let i = 0; i < 8; i++) {
       outgoing.write('x');
-      await new Promise((resolve) => setTimeout(resolve, 60));
+      await new Promise((resolve) => setTimeout(resolve, 300));
     }
     outgoing.end();
     const [answer] = (await once(outgoing, 'response')) as [IncomingMessage];
@@ -106,6 +109,85 @@ describe('HTTP mode: when something breaks', () => {
     await assert.rejects(text(stream), /NGHTTP2_INTERNAL_ERROR/);
     session.close();
     assert.equal(opened.stats().failed, 2);
+    harness.serveRaw('a', (socket) =>
+      socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello')),
+    );
+    const upgrade = 'Connection: Upgrade\r\nUpgrade: x\r\n';
+    assert.match(
+      await sendRaw(port, `GET / HTTP/1.1\r\nHost: a\r\n${upgrade}\r\n`),
+      /^HTTP\/1\.1 200 [\s\S]*\r\n\r\nhello$/,
+    );
+  });
+
+  it('closes a connection on which the app changes to another protocol unasked', async () => {
+    let closed = 0;
+    harness.serveRaw('a', (socket) => {
+      socket.on('error', () => undefined).on('close', () => closed++);
+      socket.once('data', () =>
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'),
+      );
+    });
+    await fails(/ 502 /);
+    while (closed < VERSIONS.length) await new Promise(setImmediate);
+  });
+
+  it('outlives a kept connection to an app that breaks with bytes of a body unread', async () => {
+    const broken = Promise.withResolvers<void>();
+    harness.serveRaw('a', (socket) => {
+      socket.once('data', () => {
+        socket.pause();
+        // When all of the body lies in its buffers
+        setTimeout(() => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'), 100);
+        setTimeout(() => socket.destroy(), 200);
+        socket.once('close', () => broken.resolve());
+      });
+    });
+    const head = 'POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 200000\r\n\r\n';
+    assert.match(await sendRaw(port, head + 'x'.repeat(200_000)), /^HTTP\/1\.1 200 /);
+    await broken.promise;
+    harness.serve('a', (_incoming, response) => response.end('served'));
+    assert.match(await curl(`http://127.0.0.1:${port}/`), /served/);
+  });
+
+  it('closes the enclave’s side of an upgraded connection whose client breaks off in that moment', async () => {
+    const closed = Promise.withResolvers<void>();
+    harness.serveRaw('a', (guest) => {
+      guest.on('close', () => closed.resolve()).on('error', () => undefined);
+      guest.once('data', () => {
+        client.resetAndDestroy();
+        client.once('close', () =>
+          guest.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'),
+        );
+      });
+    });
+    const client = connect(port, '127.0.0.1');
+    client.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+    await closed.promise;
+  });
+
+  it('takes no request of HTTP/2 for whole that its client has taken back without an error', async () => {
+    let came = '';
+    const [asked, closed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    harness.serveRaw('a', (socket) => {
+      socket.on('error', () => undefined).on('close', () => closed.resolve());
+      socket.on('data', (piece: Buffer) => {
+        came += piece.toString('latin1');
+        if (came.includes('half')) asked.resolve();
+      });
+    });
+    // Frame by frame, since Node's client ends the body first
+    const client = connect(port, '127.0.0.1').resume();
+    client.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    const settings = '000000040000000000';
+    const post = '000006010400000001838684410161';
+    const half = `000004000000000001${Buffer.from('half').toString('hex')}`;
+    client.write(Buffer.from(`${settings}${post}${half}`, 'hex'));
+    await asked.promise;
+    const reset = '00000403000000000100000000';
+    client.write(Buffer.from(reset, 'hex'));
+    await closed.promise;
+    assert.ok(!came.includes('0\r\n\r\n'), came);
+    client.destroy();
   });
 
   describe('with a client of HTTP/2 that takes nothing', () => {
@@ -189,7 +271,7 @@ describe('HTTP mode: when something breaks', () => {
 
   it('takes back what it asked when the client goes away, before an answer and in the middle of it', async () => {
     for (const body of [undefined, 'begun']) {
-      for (const version of [1, 2]) {
+      for (const code of [undefined, constants.NGHTTP2_CANCEL, constants.NGHTTP2_NO_ERROR]) {
         const asked = Promise.withResolvers<void>();
         const closed = Promise.withResolvers<void>();
         harness.serveRaw('a', (socket) => {
@@ -199,7 +281,7 @@ describe('HTTP mode: when something breaks', () => {
           });
           socket.on('close', () => closed.resolve());
         });
-        if (version === 1) {
+        if (code === undefined) {
           const outgoing = request({ host: '127.0.0.1', port, agent: false });
           outgoing.on('error', () => undefined).end();
           outgoing.on('response', (answer) => answer.on('error', () => undefined));
@@ -209,7 +291,7 @@ describe('HTTP mode: when something breaks', () => {
           const session = connectHttp2(`http://127.0.0.1:${port}`);
           const stream = session.request();
           await (body === undefined ? asked.promise : once(stream, 'response'));
-          stream.close(constants.NGHTTP2_CANCEL);
+          stream.close(code);
           await closed.promise;
           session.destroy();
         }
@@ -217,7 +299,7 @@ describe('HTTP mode: when something breaks', () => {
       }
     }
     while (opened.stats().active > 0) await new Promise(setImmediate);
-    assert.equal(opened.stats().aborted, 4);
+    assert.equal(opened.stats().aborted, 6);
   });
 
   it('answers 503 to more requests than one enclave may have', async () => {

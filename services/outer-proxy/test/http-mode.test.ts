@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, request } from 'node:http';
-import { connect as connectHttp2, createServer as createHttp2 } from 'node:http2';
+import { type ClientHttp2Session, connect as connectHttp2, createServer as createHttp2 } from 'node:http2';
 import { buffer, text } from 'node:stream/consumers';
 import { pairs } from '@enclaver/http-forward';
 import { echo } from '../../../libs/http-forward/test/websocket-echo.ts';
@@ -199,6 +200,22 @@ describe('HTTP mode', () => {
     session.close();
   });
 
+  it('passes no trailer on that HTTP/2 does not have, and goes on', async () => {
+    harness.serve('a', (incoming, response) => {
+      void text(incoming).then(() => {
+        response.write('body');
+        response.addTrailers({ 'HTTP2-Settings': 'x', 'X-Back': '1' });
+        response.end();
+      });
+    });
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    const stream = session.request();
+    const trailers = once(stream, 'trailers');
+    assert.equal(await text(stream), 'body');
+    assert.deepEqual(Object.keys((await trailers)[0]), ['x-back']);
+    session.close();
+  });
+
   it('takes out of the trailers of a request what only a proxy may say, and what belongs in front of a body', async () => {
     harness.serve('a', mirror);
     const sent = {
@@ -331,6 +348,7 @@ describe('HTTP mode', () => {
       const app = createHttp2();
       app.on('stream', (stream, headers, _flags, raw) => {
         const fields = [...pairs(raw as unknown as string[])].map((pair) => pair.join('='));
+        if (headers.expect !== undefined) stream.additionalHeaders({ ':status': 100 });
         void text(stream).then((body) => {
           stream.respond(
             {
@@ -392,6 +410,45 @@ describe('HTTP mode', () => {
       const answer = await curl(...twice, '-H', 'Host: grpc.example.com', `http://127.0.0.1:${port}/`);
       assert.match(answer, /^HTTP\/1\.1 200 [\s\S]*x-fields: .*if-none-match="a" if-none-match="b" .*\r\n/);
       assert.match(answer, /x-fields: .* constructor=x __proto__=y /);
+    });
+
+    it('passes no trailer on that HTTP/2 does not have, and goes on', async () => {
+      const head =
+        'POST / HTTP/1.1\r\nHost: grpc.example.com\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n';
+      for (let turn = 0; turn < 2; turn++) {
+        assert.match(
+          await sendRaw(port, `${head}1\r\nx\r\n0\r\nHTTP2-Settings: a\r\n\r\n`),
+          /^HTTP\/1\.1 200 [\s\S]*POST \/ x/,
+        );
+      }
+    });
+
+    it('leaves 100 Continue to the app', async () => {
+      const headers = { Expect: '100-continue', Host: 'grpc.example.com' };
+      const outgoing = request({ host: '127.0.0.1', port, method: 'POST', headers, agent: false });
+      outgoing.flushHeaders();
+      await once(outgoing, 'continue');
+      outgoing.end('asked for');
+      const [answer] = (await once(outgoing, 'response')) as [IncomingMessage];
+      assert.equal(await text(answer), 'POST / asked for');
+    });
+
+    it('goes on with another connection when one has had all its requests', async () => {
+      const url = `http://127.0.0.1:${port}/`;
+      const created = Promise.withResolvers<ClientHttp2Session>();
+      const note = (message: unknown): void =>
+        created.resolve((message as { stream: { session: ClientHttp2Session } }).stream.session);
+      subscribe('http2.client.stream.created', note);
+      assert.match(await curl('-H', 'Host: grpc.example.com', url), / 200 /);
+      unsubscribe('http2.client.stream.created', note);
+      // Undocumented
+      const session = (await created.promise) as ClientHttp2Session & { setNextStreamID(id: number): void };
+      session.setNextStreamID(2 ** 31 - 1);
+      const statuses: string[] = [];
+      for (let turn = 0; turn < 3; turn++)
+        statuses.push(/^HTTP\/1\.1 (\d+)/.exec(await curl('-H', 'Host: grpc.example.com', url))?.[1] ?? '');
+      assert.equal(statuses.at(-1), '200', `${statuses}`);
+      assert.equal(count(), 2);
     });
 
     it('serves clients of HTTP/1.1, too, and refuses Upgrade', async () => {

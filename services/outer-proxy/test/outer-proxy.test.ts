@@ -13,7 +13,6 @@ import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
 import { record as sample } from '../../../libs/bus/test/record.ts';
 import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
 import { dial } from '../src/dial.ts';
-import { limits } from '../src/limits.ts';
 import { OuterProxy } from '../src/outer-proxy.ts';
 
 const ID = 'e-00000000000a';
@@ -344,22 +343,6 @@ describe('outer-proxy', () => {
       server.close();
       assert.ok('error' in (await dial({ host: '127.0.0.1', port: server.port }, { signal })));
       assert.equal(getEventListeners(signal, 'abort').length, 0);
-    });
-
-    it('bounds the connections of one enclave, those that never say where to among them (D7)', async () => {
-      const idle = Array.from({ length: limits.egressConnections }, dialOut);
-      await Promise.all(idle.map((socket) => once(socket, 'connect')));
-      assert.equal(await textOf(dialOut()), '');
-      for (const socket of idle) socket.destroy();
-      const server = await listen((socket) => socket.end());
-      for (;;) {
-        const answered = await Promise.race([
-          ask({ host: '127.0.0.1', port: server.port }).then(() => true),
-          new Promise<false>((resolve) => setTimeout(resolve, 100, false)),
-        ]);
-        if (answered) break;
-      }
-      server.close();
     });
 
     it('closes on a frame that is too large or is no request, and serves others after it', async () => {

@@ -1,4 +1,4 @@
-import type { OutgoingHttpHeaders } from 'node:http2';
+import type { Http2Stream, OutgoingHttpHeaders } from 'node:http2';
 import { pairs } from '@enclaver/http-forward';
 
 /** Fields pass as they come: some that HTTP has but once come twice from apps and clients, and in HTTP/1.1 nobody minds. */
@@ -14,6 +14,15 @@ export function grouped(headers: readonly string[]): OutgoingHttpHeaders {
     all[key] = before === undefined ? value : [before, value].flat();
   }
   return all;
+}
+
+/** Behind a body, as Node asks for it. What it then refuses to send must end this stream, and not the process. */
+export function sendTrailers(stream: Http2Stream, fields: readonly string[]): void {
+  try {
+    stream.sendTrailers(grouped(fields));
+  } catch (cause) {
+    stream.destroy(new Error('the trailers cannot be sent', { cause }));
+  }
 }
 
 /** The other way: what Node has read of HTTP/2, without `:method` and its like. */

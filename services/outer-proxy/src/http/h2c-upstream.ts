@@ -8,7 +8,7 @@ import {
 import type { Duplex } from 'node:stream';
 import { type Cancel, endToEnd, HttpFault, pour } from '@enclaver/http-forward';
 import { limits } from '../limits.ts';
-import { asTheyCome, grouped, withoutPseudo } from './fields.ts';
+import { asTheyCome, grouped, sendTrailers, withoutPseudo } from './fields.ts';
 import type { Answer, Asked } from './message.ts';
 import { RequestError } from './request-error.ts';
 import type { Upstream } from './upstream.ts';
@@ -29,6 +29,10 @@ export class H2cUpstream implements Upstream {
     const stream = request(session, asked);
     this.#active++;
     stream.once('close', () => this.#active--);
+    stream.once('error', ({ code }: NodeJS.ErrnoException) => {
+      // It has had all its numbers: what runs on it may end, and the next request opens another
+      if (code === 'ERR_HTTP2_OUT_OF_STREAMS') session.close();
+    });
     const cancel = (): void => stream.close(constants.NGHTTP2_CANCEL);
     signal.addEventListener('abort', cancel);
     if (signal.aborted) cancel();
@@ -97,12 +101,13 @@ function request(session: ClientHttp2Session, { method, authority, target, heade
 }
 
 /** @throws HttpFault 502 */
-async function exchange(stream: ClientHttp2Stream, { body, trailers, onBody }: Asked): Promise<Answer> {
+async function exchange(stream: ClientHttp2Stream, { body, trailers, onBody, onContinue }: Asked): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const brokeOff = (cause?: Error): void => reject(new HttpFault(502, 'the enclave broke off', { cause }));
   let behind: string[] = [];
   stream.on('error', brokeOff);
   stream.once('close', () => brokeOff());
+  if (onContinue !== undefined) stream.once('continue', onContinue);
   stream.once('trailers', (_headers: IncomingHttpHeaders, _flags: number, raw: unknown) => {
     behind = endToEnd(raw as string[]);
   });
@@ -118,7 +123,7 @@ async function exchange(stream: ClientHttp2Stream, { body, trailers, onBody }: A
     });
   });
   if (body !== undefined) {
-    stream.once('wantTrailers', () => stream.sendTrailers(grouped(trailers?.() ?? [])));
+    stream.once('wantTrailers', () => sendTrailers(stream, trailers?.() ?? []));
     pour(body, stream, onBody);
   }
   return await promise;

@@ -9,7 +9,7 @@ import {
 import type { Socket } from 'node:net';
 import { endToEnd, pairs, pass } from '@enclaver/http-forward';
 import { hostOf, targetOf } from './authority.ts';
-import { asTheyCome, grouped, withoutPseudo } from './fields.ts';
+import { asTheyCome, grouped, sendTrailers, withoutPseudo } from './fields.ts';
 import { withForwarded } from './forwarded.ts';
 import type { Front } from './front.ts';
 import { type Answer, type Asked, type Client, clientOf } from './message.ts';
@@ -65,7 +65,11 @@ export class H2c {
       });
       void this.#serveStream(stream, headers, rawHeaders as unknown as string[], client);
     });
-    if (!this.#front.keepsAlive) session.close();
+    if (this.#front.keepsAlive) return;
+    // It ends after its request, for which it gets a moment
+    session.once('stream', () => session.close());
+    const late = setTimeout(() => session.close(), this.#front.limits.httpLastCallMs);
+    session.once('close', () => clearTimeout(late));
   }
 
   /** GOAWAY: streams that are open may end. */
@@ -102,6 +106,10 @@ export class H2c {
     try {
       const asked = askedOf(this.#front, stream, headers, rawHeaders, entry);
       await this.#front.find(entry, hostOf(asked.authority), asked.target).run(entry, async (running) => {
+        // Taken back without an error, as Node's client does it, a stream ends and finishes
+        const onAborted = (): void => running.abort();
+        stream.once('aborted', onAborted);
+        if (stream.aborted) onAborted();
         stream.once('close', () => {
           if (!stream.writableFinished || stream.rstCode !== constants.NGHTTP2_NO_ERROR) running.abort();
         });
@@ -121,7 +129,11 @@ export class H2c {
   }
 
   #answerError(stream: ServerHttp2Stream, entry: RequestEntry, cause: unknown): void {
-    if (stream.destroyed) return;
+    // One that its client has closed takes no answer, and is destroyed only where its body was read
+    if (stream.destroyed || stream.closed) {
+      stream.destroy();
+      return;
+    }
     if (stream.headersSent) {
       // What has begun must not look like a whole answer: INTERNAL_ERROR. Closing would wait for one who takes nothing
       stream.destroy(new Error('the answer broke off', { cause }));
@@ -222,7 +234,7 @@ async function reply(stream: ServerHttp2Stream, method: string, answer: Answer, 
     answer.body.resume();
     return;
   }
-  stream.once('wantTrailers', () => stream.sendTrailers(grouped(answer.trailers())));
+  stream.once('wantTrailers', () => sendTrailers(stream, answer.trailers()));
   await pass(answer.body, stream, running, {
     onBytes: (count) => {
       running.entry.bytesOut += count;

@@ -10,13 +10,13 @@ import {
   isDoubtful,
   pairs,
   pass,
+  pipelines,
   rawHead,
 } from '@enclaver/http-forward';
 import { hostOf, targetOf } from './authority.ts';
 import { withForwarded } from './forwarded.ts';
 import type { Front } from './front.ts';
 import { type Answer, type Asked, clientOf } from './message.ts';
-import { Pipeline } from './pipeline.ts';
 import { entryOf, type RequestEntry } from './request-entry.ts';
 import { connectRefused, RequestError, requestErrorOf, tooLarge } from './request-error.ts';
 import type { Running } from './running.ts';
@@ -33,14 +33,7 @@ const INVALID = new RequestError(400, 'REQUEST_INVALID', 'the bytes are no HTTP/
 
 /** Serves HTTP/1.1. It reads strictly: what could be read in two ways is refused, and its connection closed. */
 export function createHttp1(front: Front): Server {
-  const pipelines = new WeakMap<Duplex, Pipeline>();
-  const pipelineOf = (socket: Duplex): Pipeline => {
-    const known = pipelines.get(socket);
-    if (known !== undefined) return known;
-    const pipeline = new Pipeline(socket, front.limits.httpStreams);
-    pipelines.set(socket, pipeline);
-    return pipeline;
-  };
+  const pipelineOf = pipelines(front.limits.httpStreams);
   const server = createServer({
     maxHeaderSize: front.limits.httpHeaderBytes,
     insecureHTTPParser: false,
@@ -134,7 +127,9 @@ async function serveUpgrade(front: Front, request: IncomingMessage, socket: Dupl
       await reply(front, answered, response, running);
     });
   } catch (error) {
-    if (!socket.destroyed) answerRaw(socket, entry, requestErrorOf(front, error));
+    // What has begun must not look like a whole answer
+    if (entry.status !== 0) socket.destroy();
+    else if (!socket.destroyed) answerRaw(socket, entry, requestErrorOf(front, error));
   }
   front.onRequestEnd(entry);
 }
@@ -153,9 +148,14 @@ async function join(
   running.addEventListener('abort', () => cut.abort());
   if (running.aborted) cut.abort();
   const { signal } = cut;
-  const { bytesAToB, bytesBToA } = await relay.join(client, { stream, head: first }, { signal, group: share.group });
-  entry.bytesIn = bytesAToB;
-  entry.bytesOut = bytesBToA;
+  try {
+    const { bytesAToB, bytesBToA } = await relay.join(client, { stream, head: first }, { signal, group: share.group });
+    entry.bytesIn = bytesAToB;
+    entry.bytesOut = bytesBToA;
+  } finally {
+    // Still ours where the relay has taken nothing, since the client broke off meanwhile
+    stream.destroy();
+  }
 }
 
 function entryOfRequest({ trusted }: Front, { socket, method, headers, url }: IncomingMessage): RequestEntry {
@@ -169,7 +169,7 @@ function askedOf({ limits }: Front, request: IncomingMessage, entry: RequestEntr
   if (request.rawHeaders.length > limits.httpHeaders * 2) throw tooLarge();
   const authority = request.headers.host ?? '';
   // Framing of its own follows; Expect is for this connection, unless the enclave is to answer it
-  const passed = endToEnd(request.rawHeaders, ['host', 'http2-settings', ...(onContinue ? [] : ['expect'])]);
+  const passed = endToEnd(request.rawHeaders, ['host', ...(onContinue ? [] : ['expect'])]);
   return {
     method: request.method ?? 'GET',
     authority,

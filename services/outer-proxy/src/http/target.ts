@@ -41,6 +41,8 @@ export class Target {
     const open = async (): Promise<VsockStream> => {
       const stream = await connect(transport, listenPort, limits.ingressConnectMs);
       stream.gate = share;
+      // Node's client takes its own listener away while a connection is kept: an error must not end this process
+      stream.on('error', () => stream.destroy());
       return stream;
     };
     if (route?.h2c !== true) return new Target(record, listenPort, share, new Http1Upstream(open), limits);
