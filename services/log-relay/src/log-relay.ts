@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { type Bus, type EnclaveRecord, hasEnded, type LogBatch, type LogKind, streamLines } from '@enclaver/bus';
 import type { Logger } from 'pino';
 import type { BatchTarget } from './batch-publisher.ts';
@@ -58,9 +59,12 @@ export class LogRelay {
 
   /** Compares what is read with what the bucket says, after a start and after the bus was away. */
   async catchUp(): Promise<void> {
-    for (const record of await this.#bus.enclaves.list()) {
-      if (hasEnded(record.state)) this.#logs.get(record.id)?.log.enclaveEnded(record.state);
-      else if (record.state !== 'requested') await this.#takeUp(record);
+    const records = await this.#bus.enclaves.list();
+    for (const record of records) {
+      if (!hasEnded(record.state)) {
+        if (record.state !== 'requested') await this.#takeUp(record);
+      } else if (this.#logs.has(record.id)) this.#logs.get(record.id)?.log.enclaveEnded(record.state);
+      else if (waitsForReader(record, records)) await this.#takeUp(record);
     }
   }
 
@@ -150,4 +154,11 @@ export class LogRelay {
     await this.#bus.publishEventOnce(id, 'log-ended', totals);
     this.#logger.info({ enclave: id, ...totals }, 'log ended');
   }
+}
+
+/** Ended a moment ago: odyn and the supervisor wait for who reads the rest. Its address may be the next one's already. */
+function waitsForReader({ id, state, times, vsock }: EnclaveRecord, records: readonly EnclaveRecord[]): boolean {
+  const endedMs = Date.now() - Date.parse(times[state] ?? '');
+  if (times.launching === undefined || !(endedMs < limits.exitedMs)) return false;
+  return !records.some((other) => other.id !== id && !hasEnded(other.state) && isDeepStrictEqual(other.vsock, vsock));
 }

@@ -156,6 +156,25 @@ describe('log-relay', () => {
     assert.equal(lines[65]?.text, 'after');
   });
 
+  it('reads the last lines of an enclave that ended while no log-relay ran, as odyn waits for a reader', async () => {
+    await launch();
+    const [relay] = [await startRelay()];
+    log.add('stdout', 'first');
+    await publishedLines(1);
+    await relay.close();
+    log.add('stdout', 'last words');
+    log.end();
+    const now = new Date().toISOString();
+    await bus.enclaves.put({ ...record, state: 'exited', times: { ...record.times, launching: now, exited: now } });
+    await startRelay();
+    const { totals, messages } = await ended();
+    assert.deepEqual(totals.lost, 0);
+    assert.deepEqual(
+      messages.flatMap(({ lines }) => lines.map(({ text }) => text)),
+      ['first', 'last words'],
+    );
+  });
+
   it('says how many records were lost, where they were lost, and warns', async () => {
     await startRelay();
     log.add('stdout', 'first');
