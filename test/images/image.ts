@@ -27,8 +27,13 @@ export interface ImageSpec {
   compression?: 'none' | 'gzip' | 'zstd';
 }
 
-/** One entry of an index: an image, or an index within it. */
-export type IndexEntry = ({ image: ImageSpec } | { index: readonly IndexEntry[] } | { attestation: true }) & {
+/** One entry of an index: an image, or an index within it, or what tells of an image: BuildKit's attestation, an artifact of OCI 1.1. */
+export type IndexEntry = (
+  | { image: ImageSpec }
+  | { index: readonly IndexEntry[] }
+  | { attestation: true }
+  | { artifact: true }
+) & {
   /** `org.opencontainers.image.ref.name` */
   name?: string;
   /** Leave the platform out, as some tools do. */
@@ -100,10 +105,13 @@ function index(entries: readonly IndexEntry[], add: (bytes: Buffer, mediaType: s
     if ('index' in entry) return { ...add(json(index(entry.index, add)), `${OCI}.index.v1+json`), ...annotations };
     if ('attestation' in entry) {
       return {
-        ...add(json({ schemaVersion: 2, layers: [] }), `${OCI}.manifest.v1+json`),
+        ...add(manifestOf(add(json({}), `${OCI}.config.v1+json`)), `${OCI}.manifest.v1+json`),
         platform: { os: 'unknown', architecture: 'unknown' },
         annotations: { 'vnd.docker.reference.type': 'attestation-manifest' },
       };
+    }
+    if ('artifact' in entry) {
+      return add(manifestOf(add(json({}), 'application/vnd.oci.empty.v1+json')), `${OCI}.manifest.v1+json`);
     }
     const architecture = entry.image.architecture ?? 'amd64';
     return {
@@ -113,6 +121,11 @@ function index(entries: readonly IndexEntry[], add: (bytes: Buffer, mediaType: s
     };
   });
   return { schemaVersion: 2, mediaType: `${OCI}.index.v1+json`, manifests };
+}
+
+/** Of something without layers. */
+function manifestOf(config: Descriptor): Buffer {
+  return json({ schemaVersion: 2, mediaType: `${OCI}.manifest.v1+json`, config, layers: [] });
 }
 
 function imageManifest(spec: ImageSpec, add: (bytes: Buffer, mediaType: string) => Descriptor): object {

@@ -7,7 +7,7 @@ import { checkDocuments, writeDocuments } from './documents.ts';
 import { Engine } from './image/engine.ts';
 import type { Image } from './image/image.ts';
 import { fullReference } from './image/names.ts';
-import { openReference, openSource } from './image/open-source.ts';
+import { locate, openReference, openSource } from './image/open-source.ts';
 import { launchDescription } from './launch.ts';
 import { type Flattened, flatten } from './layers/flatten.ts';
 import { checkManifestFiles } from './manifest-files.ts';
@@ -40,7 +40,7 @@ export async function buildEnclave(options: BuildOptions): Promise<BuildResult> 
     ? PendingFile.inStore(options.dataDir)
     : PendingFile.at(options.eifOnly));
   checkDocuments(options);
-  const engine = options.eifOnly === undefined ? await findEngine(options.push ?? false) : undefined;
+  const engine = options.eifOnly === undefined ? await findEngine(options.push ?? false, options.signal) : undefined;
   await using work = await WorkDir.create(options.dataDir, options.maxUnpackedBytes);
   const build = { options, manifest, work, progress };
   const app = options.from ?? manifest.sources.app;
@@ -119,8 +119,8 @@ function imageOptions({ options, work, progress }: Build, platform: Platform | u
 }
 
 /** A release image goes to an engine; one that is pushed needs none. Throws ENGINE_UNREACHABLE. */
-async function findEngine(push: boolean): Promise<Engine | undefined> {
-  const engine = await Engine.find();
+async function findEngine(push: boolean, signal: AbortSignal | undefined): Promise<Engine | undefined> {
+  const engine = await Engine.find(signal);
   try {
     await engine.ping();
     return engine;
@@ -133,9 +133,17 @@ async function findEngine(push: boolean): Promise<Engine | undefined> {
 /** Throws BASE_IMAGE_MISSING, and the errors of reading an image. */
 async function openBase(build: Build, platform: Platform, runtime: Runtime): Promise<Image> {
   const { options, manifest } = build;
-  const name = manifest.sources.sleeve ?? options.baseImage ?? `enclaver/enclaver:${runtime.enclaverVersion}`;
+  const named = manifest.sources.sleeve ?? options.baseImage;
+  const name = named ?? `enclaver/enclaver:${runtime.enclaverVersion}`;
   build.progress({ stage: 'resolve', text: `base ${name}` });
   try {
+    if (named === undefined) {
+      // Nobody publishes the default: what a registry has under its name is somebody else's
+      const place = await locate(name, { ...imageOptions(build, platform), pull: false });
+      if (place.found === undefined) {
+        throw new BuilderError('IMAGE_NOT_FOUND', place.noEngine?.message ?? 'the engine has none');
+      }
+    }
     return await openReference(name, { ...imageOptions(build, platform), pull: false });
   } catch (cause) {
     if (!(cause instanceof BuilderError) || !['IMAGE_NOT_FOUND', 'IMAGE_ARCH', 'PULL_FAILED'].includes(cause.code)) {
@@ -145,7 +153,7 @@ async function openBase(build: Build, platform: Platform, runtime: Runtime): Pro
       'BASE_IMAGE_MISSING',
       `there is no ${fullReference(name)} for ${platform}, the base of release images: ${cause.message}`,
       {
-        remedy: `in a checkout of Enclaver: docker build --target enclaver -t ${fullReference(name)} .  (or build with --eif-only)`,
+        remedy: `in a checkout of Enclaver: docker build --target enclaver -t ${fullReference(name)} .  (or name one: sources.sleeve; or build with --eif-only)`,
         cause,
       },
     );

@@ -24,7 +24,7 @@ export async function extractEif(
 ): Promise<OperationResponse<'builder', 'extract'>> {
   const wanted = platform === undefined ? {} : { platform };
   const abort = signal === undefined ? {} : { signal };
-  const place = await locate(reference, { pull: false, ...wanted });
+  const place = await locate(reference, { pull: false, ...wanted, ...abort });
   await using output = await PendingFile.inStore(dataDir);
   const reserve = (bytes: number): Promise<void> => checkSpace(dataDir, bytes);
   let image: { id: string; repoDigest?: string };

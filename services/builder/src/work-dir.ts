@@ -73,7 +73,10 @@ export async function checkSpace(folder: string, bytes: number): Promise<void> {
     throw new BuilderError(
       'DISK_FULL',
       `${folder} has ${free} bytes free; ${bytes} are needed now and ${limits.diskReserveBytes} must stay free`,
-      { remedy: 'free space there, or set ENCLAVER_DATA_DIR to a folder on a larger disk' },
+      {
+        remedy:
+          'free space there, or name a folder on a larger disk: ENCLAVER_DATA_DIR for a stack, TMPDIR for a command that has none',
+      },
     );
   }
 }

@@ -6,7 +6,7 @@ import { DockerRegistry, REGISTRY_USER } from '../../../test/stack/docker-regist
 import type { BuildOptions } from '../src/build-options.ts';
 import { extractEif } from '../src/extract.ts';
 import { verifyBuild } from '../src/rebuild/verify-build.ts';
-import { publishImages } from './publish.ts';
+import { publishEntries, publishImages } from './publish.ts';
 import { Bench, lines, manifest, readRamdisk, refusal, writeRuntime } from './support.ts';
 
 /** With a registry and no engine at all: `DOCKER_HOST` leads nowhere. */
@@ -65,6 +65,8 @@ describe('builder with a registry', () => {
     assert.equal(raw.headers.get('docker-content-digest'), pinned.split('@')[1]);
     await publish('app:latest', [image('newer')]);
     assert.deepEqual(await marks(pinned), ['mark 100644 0:0 latest']);
+    // The digest says which image it is; skopeo takes no tag beside it
+    assert.deepEqual(await marks(pinned.replace('@', ':latest@')), ['mark 100644 0:0 latest']);
     assert.deepEqual(await bench.leavings(), ['app.eif']);
   });
 
@@ -78,6 +80,15 @@ describe('builder with a registry', () => {
     await publish('arm:1', [image('arm', { architecture: 'arm64' })]);
     assert.deepEqual(await marks(`${registry.host}/arm:1`), ['mark 100644 0:0 arm']);
     await assert.rejects(marks(`${registry.host}/arm:1`, { platform: 'linux/amd64' }), refusal('IMAGE_ARCH', /arm64/));
+  });
+
+  it('takes the only image of an index that BuildKit wrote for one platform, whatever this machine is', async () => {
+    const architecture = process.arch === 'arm64' ? 'amd64' : 'arm64';
+    await publishEntries(registry.host, 'single:1', [
+      { image: image('other', { architecture }) },
+      { attestation: true },
+    ]);
+    assert.deepEqual(await marks(`${registry.host}/single:1`), ['mark 100644 0:0 other']);
   });
 
   it('tells what it cannot fetch', async () => {
@@ -116,6 +127,15 @@ describe('builder with a registry', () => {
 
     it('logs in with what `docker login` wrote', async () => {
       await configure({ auths: { [closed.host]: { auth: basic } } });
+      assert.deepEqual(await marks(`${closed.host}/app:1`), ['mark 100644 0:0 secret']);
+      // As users of the docker client turn a helper off
+      await configure({ auths: { [closed.host]: { auth: basic } }, credsStore: '' });
+      assert.deepEqual(await marks(`${closed.host}/app:1`), ['mark 100644 0:0 secret']);
+      await configure({
+        auths: { [closed.host]: { auth: basic } },
+        credHelpers: { [closed.host]: '' },
+        credsStore: 'none-such',
+      });
       assert.deepEqual(await marks(`${closed.host}/app:1`), ['mark 100644 0:0 secret']);
     });
 

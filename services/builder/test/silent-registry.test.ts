@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer as createHttp } from 'node:http';
+import { createServer } from 'node:net';
 import { mock } from 'node:test';
 import { extractEif } from '../src/extract.ts';
 import { limits, serviceLimits } from '../src/limits.ts';
@@ -84,6 +86,41 @@ describe('builder with a registry that stays silent', () => {
       await ended;
     });
   }
+
+  for (const [what, start] of [
+    ['a build of an EIF', (signal: AbortSignal) => bench.build({ manifest: manifest(APP), signal })],
+    [
+      'a build of a release image',
+      (signal: AbortSignal) => bench.build({ manifest: manifest(APP), eifOnly: undefined, signal }),
+    ],
+    ['the extraction of an EIF', (signal: AbortSignal) => extractEif(APP, { dataDir: bench.dataDir, signal })],
+  ] as const) {
+    it(`ends ${what} that is cancelled while an engine is silent, too`, async () => {
+      const asked = Promise.withResolvers<void>();
+      const engine = createServer(() => asked.resolve()).listen(bench.file('no.sock'));
+      const cancel = new AbortController();
+      const ended = assert.rejects(start(cancel.signal), /no longer wanted/);
+      await asked.promise;
+      cancel.abort(new Error('no longer wanted'));
+      await ended;
+      engine.close();
+    });
+  }
+
+  it('is not asked for the base of release images that nobody named: what it has is somebody else’s', async () => {
+    await program('skopeo', `touch "${bench.file('started')}"; exit 1`);
+    const engine = createHttp((incoming, response) => {
+      response.statusCode = incoming.url?.endsWith('/_ping') === true ? 200 : 404;
+      response.end('{"message":"none"}');
+    }).listen(bench.file('no.sock'));
+    await bench.writeImage([{ name: 'app' }]);
+    await assert.rejects(
+      bench.build({ manifest: manifest('oci:image'), eifOnly: undefined }),
+      refusal('BASE_IMAGE_MISSING', /enclaver\/enclaver/),
+    );
+    await assert.rejects(readFile(bench.file('started')), { code: 'ENOENT' });
+    engine.close();
+  });
 
   it('is not asked by a build that was cancelled while its credentials were looked for', async () => {
     const [asked, answer] = [pipe('asked'), pipe('answer')];

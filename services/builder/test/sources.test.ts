@@ -52,6 +52,11 @@ describe('image sources', () => {
     assert.equal(await markOf(`oci:${bench.file('image')}`), 'one');
   });
 
+  it('oci: passes over what is stored beside an image, such as its signature', async () => {
+    await writeOciLayout(bench.file('image'), [{ image: image('signed'), noPlatform: true }, { artifact: true }]);
+    assert.equal(await markOf('oci:image'), 'signed');
+  });
+
   it('oci-archive: and docker-archive:, with paths from the context folder', async () => {
     await mkdir(bench.file('in'));
     await writeFile(bench.file('in/oci.tar'), ociArchive(index));

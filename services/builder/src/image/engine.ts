@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { addAbortSignal, type Readable } from 'node:stream';
 import type Dockerode from 'dockerode';
 import { BuilderError } from '../builder-error.ts';
 import { checkPlatform, type Platform } from '../platform.ts';
@@ -24,28 +24,33 @@ export interface EngineImage {
 /** A Docker Engine, found as the docker client finds it (DOCKER_HOST, or the usual socket). */
 export class Engine {
   readonly docker: Dockerode;
+  readonly #signal: AbortSignal | undefined;
 
-  private constructor(docker: Dockerode) {
+  private constructor(docker: Dockerode, signal: AbortSignal | undefined) {
     this.docker = docker;
+    this.#signal = signal;
   }
 
-  /** The client brings gRPC and SSH, 18 MiB of memory, which builds from registries and files do without. */
-  static async find(): Promise<Engine> {
+  /**
+   * The client brings gRPC and SSH, 18 MiB of memory, which builds from registries and files do without.
+   * @param signal its reason ends whatever is asked of the engine, which may take a connection and stay silent
+   */
+  static async find(signal?: AbortSignal): Promise<Engine> {
     const { default: Client } = await import('dockerode');
-    return new Engine(new Client());
+    return new Engine(new Client(), signal);
   }
 
   /** Throws ENGINE_UNREACHABLE. */
   async ping(): Promise<void> {
-    await this.docker.ping().catch((cause: unknown) => {
-      throw engineError(cause, 'ping');
+    await this.#answer(this.docker.ping()).catch((cause: unknown) => {
+      throw this.#failure(cause, 'ping');
     });
   }
 
   /** Undefined when the engine has no such image. Throws IMAGE_ARCH, ENGINE_UNREACHABLE, ENGINE_ERROR. */
   async inspect(reference: string): Promise<EngineImage | undefined> {
     try {
-      const found = await this.docker.getImage(reference).inspect();
+      const found = await this.#answer(this.docker.getImage(reference).inspect());
       const platform = checkPlatform(found.Os, found.Architecture, reference);
       const digests = found.RepoDigests ?? [];
       const repoDigest = digests.find((digest) => digest.startsWith(`${repositoryOf(reference)}@`)) ?? digests[0];
@@ -53,7 +58,7 @@ export class Engine {
     } catch (error) {
       if (error instanceof BuilderError) throw error;
       if (statusCode(error) === 404) return undefined;
-      throw engineError(error, `inspect ${reference}`);
+      throw this.#failure(error, `inspect ${reference}`);
     }
   }
 
@@ -63,12 +68,13 @@ export class Engine {
     const broken = new AbortController();
     const failed = new Promise<never>((_, reject) => archive.once('error', reject));
     try {
-      const answer = await Promise.race([this.docker.loadImage(archive, { abortSignal: broken.signal }), failed]);
-      await followEvents(answer as Readable);
+      const loading = this.docker.loadImage(archive, { abortSignal: broken.signal });
+      const answer = await this.#answer(Promise.race([loading, failed]));
+      await followEvents(this.#abortable(answer as Readable));
     } catch (error) {
       broken.abort();
       if (error instanceof BuilderError) throw error;
-      throw engineError(error, 'load an image');
+      throw this.#failure(error, 'load an image');
     }
   }
 
@@ -77,26 +83,27 @@ export class Engine {
    * out of containers: this one is never started. Throws ENGINE_UNREACHABLE, ENGINE_ERROR.
    */
   async withPath<T>(image: EngineImage, path: string, use: (archive: Readable) => Promise<T>): Promise<T | undefined> {
-    const container = await this.docker
-      // The command is for images that have none
-      .createContainer({
-        Image: image.id,
-        platform: image.platform,
-        Cmd: ['none'],
-        NetworkDisabled: true,
-        Labels: { 'enclaver.extract': '' },
-      })
-      .catch((cause: unknown) => {
-        throw engineError(cause, 'create a container');
-      });
+    const created = this.docker.createContainer({
+      Image: image.id,
+      platform: image.platform,
+      // For images that have none
+      Cmd: ['none'],
+      NetworkDisabled: true,
+      Labels: { 'enclaver.extract': '' },
+    });
+    const container = await this.#answer(created).catch((cause: unknown) => {
+      // Made after all when nobody waits any more
+      created.then((late) => late.remove({ force: true })).catch(() => undefined);
+      throw this.#failure(cause, 'create a container');
+    });
     try {
-      const archive = await container.getArchive({ path }).catch((cause: unknown) => {
+      const archive = await this.#answer(container.getArchive({ path })).catch((cause: unknown) => {
         if (statusCode(cause) === 404) return undefined;
-        throw engineError(cause, 'read a file');
+        throw this.#failure(cause, 'read a file');
       });
-      return archive === undefined ? undefined : await use(archive as Readable);
+      return archive === undefined ? undefined : await use(this.#abortable(archive as Readable));
     } finally {
-      await container.remove({ force: true });
+      await this.#answer(container.remove({ force: true }));
     }
   }
 
@@ -107,8 +114,8 @@ export class Engine {
     let done = 0;
     try {
       // By id: between inspect and get, the name may have moved to another image
-      const stream = (await this.docker.getImage(found.id).get()) as Readable;
-      for await (const chunk of stream as AsyncIterable<Buffer>) {
+      const stream = await this.#answer(this.docker.getImage(found.id).get());
+      for await (const chunk of this.#abortable(stream as Readable) as AsyncIterable<Buffer>) {
         await work.charge(chunk.length);
         for (let at = 0; at < chunk.length; ) at += (await archive.write(chunk, at)).bytesWritten;
         done += chunk.length;
@@ -116,13 +123,33 @@ export class Engine {
       }
     } catch (error) {
       if (error instanceof BuilderError) throw error;
-      throw engineError(error, `save ${reference}`);
+      throw this.#failure(error, `save ${reference}`);
     }
     const store = await archiveStore(join(work.path, file), { private: true });
     const image = await openOrClose(store, () => openDockerArchive(store));
     image.name = reference;
     if (found.repoDigest !== undefined) image.repoDigest = found.repoDigest;
     return image;
+  }
+
+  /** Not every request of the client takes a signal: whoever waits hears of it all the same. */
+  #answer<T>(asked: Promise<T>): Promise<T> {
+    const signal = this.#signal;
+    if (signal === undefined) return asked;
+    const aborted = Promise.withResolvers<never>();
+    const stop = (): void => aborted.reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    return Promise.race([asked, aborted.promise]).finally(() => signal.removeEventListener('abort', stop));
+  }
+
+  #abortable(stream: Readable): Readable {
+    return this.#signal === undefined ? stream : addAbortSignal(this.#signal, stream);
+  }
+
+  /** The reason of the signal, where that has ended it. */
+  #failure(cause: unknown, doing: string): unknown {
+    return this.#signal?.aborted === true ? this.#signal.reason : engineError(cause, doing);
   }
 }
 

@@ -110,7 +110,9 @@ async function platformOf(store: BlobStore, { manifest }: Candidate): Promise<st
   if (manifest.platform != null) return `${manifest.platform.os}/${manifest.platform.architecture}`;
   const { config } = decodeManifest(await readVerified(store, manifest), store.shown);
   const bytes = await readVerified(store, config);
-  const { os, architecture } = decodeJson(bytes, z.object({ os: z.string(), architecture: z.string() }), store.shown);
+  // What is stored beside images, such as their signatures, is for no platform
+  const named = z.string().default('unknown');
+  const { os, architecture } = decodeJson(bytes, z.object({ os: named, architecture: named }), store.shown);
   return `${os}/${architecture}`;
 }
 

@@ -50,11 +50,11 @@ export type ImagePlace =
 /** Throws IMAGE_NOT_FOUND and ENGINE_UNREACHABLE for an image id, IMAGE_ARCH, ENGINE_ERROR. */
 export async function locate(
   reference: string,
-  { pull, platform }: Pick<OpenOptions, 'pull' | 'platform'>,
+  { pull, platform, signal }: Pick<OpenOptions, 'pull' | 'platform' | 'signal'>,
 ): Promise<ImagePlace> {
   const isId = IMAGE_ID.test(reference);
   const name = isId ? reference : fullReference(reference);
-  const engine = await Engine.find();
+  const engine = await Engine.find(signal);
   const local = pull && !isId ? undefined : await findLocal(engine, name, platform);
   if (local !== undefined && !(local instanceof BuilderError)) return { name, engine, found: local };
   if (isId) throw local ?? notFound(name);
@@ -84,6 +84,8 @@ async function findLocal(
     return platform === undefined || found?.platform === platform ? found : undefined;
   } catch (error) {
     if (error instanceof BuilderError && error.code === 'ENGINE_UNREACHABLE') return error;
+    // It has one that nobody asked for: a registry may have the other
+    if (error instanceof BuilderError && error.code === 'IMAGE_ARCH' && platform !== undefined) return undefined;
     throw error;
   }
 }

@@ -21,7 +21,7 @@ const OTHER_ENVIRONMENT = {
  */
 export type SecondBuild = Omit<
   BuildOptions,
-  'onProgress' | 'onWarning' | 'signal' | 'check' | 'pull' | 'push' | 'provenance' | 'sbom' | 'signKey'
+  'onProgress' | 'onWarning' | 'signal' | 'check' | 'push' | 'provenance' | 'sbom' | 'signKey'
 >;
 
 /**
@@ -29,7 +29,7 @@ export type SecondBuild = Omit<
  * BUILD_NOT_REPRODUCIBLE with what differs, and the errors of a build.
  */
 export async function checkBuild(
-  { onProgress, onWarning, signal, check, pull, push, provenance, sbom, signKey, ...options }: BuildOptions,
+  { onProgress, onWarning, signal, check, push, provenance, sbom, signKey, ...options }: BuildOptions,
   first: string,
   work: WorkDir,
   progress: (progress: BuildProgress) => void,

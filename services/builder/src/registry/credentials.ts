@@ -35,12 +35,13 @@ const HUB_HOST = 'docker.io';
  * `~/.docker/config.json`, with its helpers. Undefined where there is nothing. Throws CREDENTIALS_INVALID.
  */
 export async function credentialsFor(host: string): Promise<RegistryCredentials | undefined> {
-  const path = join(process.env.DOCKER_CONFIG ?? join(homedir(), '.docker'), 'config.json');
+  // What is empty is not set, here and for helpers, as the docker client has it
+  const path = join(process.env.DOCKER_CONFIG || join(homedir(), '.docker'), 'config.json');
   const config = await readConfig(path);
   if (config === undefined) return undefined;
   const server = host === HUB_HOST ? HUB : host;
   const helper = config.credHelpers?.[server] ?? config.credHelpers?.[host] ?? config.credsStore;
-  if (helper !== undefined) return askHelper(helper, server);
+  if (helper) return askHelper(helper, server);
   const [, entry] = Object.entries(config.auths ?? {}).find(([key]) => key === server || hostOf(key) === host) ?? [];
   if (entry?.identitytoken) return { username: TOKEN_USER, secret: entry.identitytoken };
   if (!entry?.auth) return undefined;

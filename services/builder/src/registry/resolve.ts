@@ -1,10 +1,11 @@
+import { parseImageReference } from '@enclaver/manifest';
 import * as z from 'zod';
 import { BuilderError } from '../builder-error.ts';
-import { decodeJson } from '../image/image-config.ts';
+import { decodeJson, digestSchema } from '../image/image-config.ts';
 import { repositoryOf } from '../image/names.ts';
 import { type Descriptor, decodeManifest, INDEX_TYPES, indexSchema } from '../image/oci-manifest.ts';
 import { checkDigest } from '../image/open-image.ts';
-import { hostPlatform, type Platform, wrongPlatform } from '../platform.ts';
+import { hostPlatform, type Platform, platformSchema, wrongPlatform } from '../platform.ts';
 import { registryOf, type SkopeoOptions, skopeo, tlsFlag } from './skopeo.ts';
 
 /** An image of a registry, before anything but its manifest is fetched. */
@@ -27,8 +28,14 @@ export async function resolveImage(
   options: SkopeoOptions,
 ): Promise<ResolvedImage> {
   const repository = repositoryOf(reference);
-  let manifest = await rawManifest(reference, options);
-  const expected = /@(sha256:.*)$/.exec(reference)?.[1];
+  const { digest: expected } = parseImageReference(reference);
+  if (expected !== undefined && !digestSchema.safeParse(expected).success) {
+    throw new BuilderError('IMAGE_INVALID', `${reference} names a digest that is not of SHA-256`, {
+      remedy: 'name the image by its sha256 digest',
+    });
+  }
+  // skopeo takes no tag beside a digest; which image it is, the digest alone says
+  let manifest = await rawManifest(expected === undefined ? reference : `${repository}@${expected}`, options);
   let digest = checkDigest(manifest, expected, reference);
   if (isIndex(manifest, reference)) {
     const chosen = choose(manifest, platform, reference);
@@ -63,11 +70,14 @@ function isIndex(bytes: Buffer, reference: string): boolean {
 
 function choose(index: Buffer, platform: Platform | undefined, reference: string): Descriptor {
   const { manifests } = decodeJson(index, indexSchema, `the index of ${reference}`);
-  const wanted = platform ?? hostPlatform();
+  // BuildKit writes an index for one platform, too: the image, and what attests its build
+  const usable = new Set(manifests.map(nameOf).filter((name) => platformSchema.safeParse(name).success));
+  const [alone] = usable;
+  const wanted = platform ?? (usable.size === 1 ? alone : hostPlatform());
   const found = manifests.find((each) => nameOf(each) === wanted);
   if (found !== undefined) return found;
   const names = manifests.map(nameOf).filter((name) => name !== undefined && name !== 'unknown/unknown');
-  throw wrongPlatform(reference, names.join(', ') || 'no named platform', wanted);
+  throw wrongPlatform(reference, names.join(', ') || 'no named platform', platform);
 }
 
 const nameOf = ({ platform }: Descriptor): string | undefined =>

@@ -7,8 +7,10 @@ import { readEif } from '@enclaver/eif';
 import Dockerode from 'dockerode';
 import { dockerArchive, type ImageSpec } from '../../../../test/images/image.ts';
 import { tar } from '../../../../test/images/tar.ts';
+import { DockerRegistry } from '../../../../test/stack/docker-registry.ts';
 import { extractEif } from '../../src/extract.ts';
 import { Engine } from '../../src/image/engine.ts';
+import { publishImages } from '../publish.ts';
 import { Bench, lines, manifest, readRamdisk, refusal } from '../support.ts';
 
 /** Against the engine that DOCKER_HOST names; `npm test` starts one. Nothing of these tests stays in it. */
@@ -170,6 +172,33 @@ describe('builder with a Docker Engine', () => {
     );
     assert.ok(!stages.includes('flatten'));
     assert.deepEqual(await bench.leavings(), []);
+  });
+
+  it('looks in the registry for an image that it has for another platform alone', async () => {
+    await load(`${app}:386`, { layers: [tar([{ name: 'app' }])], config: { Cmd: ['/app'] }, architecture: '386' });
+    try {
+      const built = bench.build({ manifest: manifest(`${app}:386`), platform: 'linux/amd64' });
+      await assert.rejects(built, (error: { code?: string }) => error.code !== 'IMAGE_ARCH');
+    } finally {
+      await docker.getImage(`${app}:386`).remove({ force: true });
+    }
+  });
+
+  it('builds a second time of the registry, too, what is to be fetched although it is here', async () => {
+    await using registry = await DockerRegistry.start();
+    const name = `${registry.host}/pulled:1`;
+    const of = (mark: string): ImageSpec => ({
+      layers: [tar([{ name: 'app', content: mark }])],
+      config: { Cmd: ['/app'] },
+    });
+    await load(name, of('old'));
+    try {
+      await publishImages(registry.host, 'pulled:1', [of('new')]);
+      await bench.build({ manifest: manifest(name), pull: true, check: true });
+      assert.deepEqual(lines(await readRamdisk(bench.file('app.eif'))), ['app 100644 0:0 new']);
+    } finally {
+      await docker.getImage(name).remove({ force: true });
+    }
   });
 
   it('takes a failure that the engine reports within its answer for one', async () => {

@@ -99,6 +99,17 @@ describe('a hostile registry', () => {
     });
   });
 
+  it('is not trusted with a digest that nothing here checks', async () => {
+    serve([blob(layer, TAR)], [digestOf(layer)]);
+    const asking = `sha512:${'ab'.repeat(64)}`;
+    answers.set(`manifests/${asking}`, answers.get('manifests/latest') ?? Buffer.alloc(0));
+    await assert.rejects(
+      bench.build({ manifest: manifest(`${host}/app@${asking}`) }),
+      refusal('IMAGE_INVALID', /not of SHA-256/),
+    );
+    assert.deepEqual(asked, []);
+  });
+
   it('cannot fill the disk with what its manifest says', async () => {
     serve([blob(layer, TAR, 2 ** 50)], [digestOf(layer)]);
     await assert.rejects(build(), refusal('IMAGE_TOO_LARGE'));
