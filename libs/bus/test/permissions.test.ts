@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Msg, NatsError } from 'nats';
 import { type BusUser, busUsers } from '../src/index.ts';
+import { storage } from '../src/storage.ts';
 import { BusUsers, isDenied } from './bus-users.ts';
 import { publishLines } from './log-lines.ts';
 import { record } from './record.ts';
@@ -118,7 +119,7 @@ describe('permissions of the bus', () => {
     it('streams are deleted, purged and changed by nobody, but the log-relay thins out the log', async () => {
       for (const user of busUsers) {
         const connection = await raw(user);
-        for (const stream of ['ENCLAVER_EVENTS', 'ENCLAVER_LOGS', 'KV_enclaver_enclaves', 'KV_enclaver_blobs']) {
+        for (const { name: stream } of storage) {
           for (const verb of ['DELETE', 'PURGE', 'MSG.DELETE', 'SNAPSHOT', 'RESTORE', 'LEADER.STEPDOWN']) {
             if (user === 'log-relay' && stream === 'ENCLAVER_LOGS' && verb === 'MSG.DELETE') continue;
             if (user === 'supervisor' && stream === 'KV_enclaver_enclaves' && verb === 'MSG.DELETE') continue;
@@ -136,9 +137,8 @@ describe('permissions of the bus', () => {
     });
 
     it("another's answers, requests and system subjects are not to be read", async () => {
-      const connection = await raw('log-relay');
       const targets = [
-        '_INBOX_cli.>',
+        ...busUsers.map((user) => `_INBOX_${user}.>`),
         '_INBOX.>',
         '>',
         'enclaver.v1.supervisor.stop',
@@ -146,10 +146,15 @@ describe('permissions of the bus', () => {
         '$KV.>',
         '$SRV.PING.enclaver-supervisor',
       ];
-      for (const subject of targets) {
-        const outcome = Promise.withResolvers<NatsError | null>();
-        connection.subscribe(subject, { callback: (error) => outcome.resolve(error) });
-        assert.ok(isDenied(await outcome.promise), subject);
+      for (const user of busUsers) {
+        const connection = await raw(user);
+        const own = (subject: string): boolean =>
+          subject === `_INBOX_${user}.>` || (user === 'supervisor' && subject.includes('supervisor'));
+        for (const subject of targets.filter((each) => !own(each))) {
+          const outcome = Promise.withResolvers<NatsError | null>();
+          connection.subscribe(subject, { callback: (error) => outcome.resolve(error) });
+          assert.ok(isDenied(await outcome.promise), `${user} ${subject}`);
+        }
       }
     });
 

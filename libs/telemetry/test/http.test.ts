@@ -71,6 +71,7 @@ describe('http listener', () => {
     const silent = Array.from({ length: telemetryLimits.httpConnections }, () => connect(path));
     await Promise.all(silent.map((socket) => once(socket, 'connect')));
     const refused = connect(path);
+    refused.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
     refused.on('error', () => undefined);
     assert.equal(await text(refused).catch(() => ''), '');
     for (const socket of silent) socket.destroy();
