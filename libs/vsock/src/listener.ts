@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { Acceptor } from './acceptor.ts';
 import { addon } from './addon.ts';
 import { type ListenAddress, sockaddr } from './address.ts';
+import { VsockError } from './errors.ts';
 import { limits } from './limits.ts';
 import { type StreamOptions, VsockStream } from './stream.ts';
 import { systemError, Watch } from './watch.ts';
@@ -77,7 +78,15 @@ export class StreamListener<Stream extends Duplex = VsockStream> {
       return;
     }
     const halfClose = !(this.#address.type !== 'tcp' && this.#address.hybrid === true);
-    const stream = this.#adopt(fd, vsock ? { halfClose, peerCid } : { halfClose });
+    let stream: Stream;
+    try {
+      stream = this.#adopt(fd, vsock ? { halfClose, peerCid } : { halfClose });
+    } catch (error) {
+      if (!(error instanceof VsockError)) throw error;
+      // As where accept finds no descriptor; this one connection is closed
+      this.#acceptor.pause();
+      return;
+    }
     this.#open++;
     stream.once('close', () => this.#open--);
     this.#onStream(stream);

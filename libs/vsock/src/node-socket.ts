@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { addon } from './addon.ts';
 import { duplicateDescriptor } from './listener.ts';
@@ -12,11 +13,15 @@ import { systemError } from './watch.ts';
  */
 export function nodeSocket(fd: number, { halfClose }: { halfClose: boolean }): Socket {
   const place = addon().socketPlace();
-  if (place < 0) throw systemError('making a socket', -place);
+  if (place < 0) {
+    closeSync(fd);
+    throw systemError('making a socket', -place);
+  }
   const socket = new Socket({ fd: place, allowHalfOpen: halfClose });
   const result = addon().socketMove(fd, place);
   if (result === 0) return socket;
   socket.destroy();
+  closeSync(fd);
   throw systemError('adopting a socket', -result);
 }
 

@@ -34,6 +34,8 @@ export class Taken {
     this.#unread = unread;
     this.head = unread ? Buffer.concat([before, unread]) : before;
     this.flushed = stream.writableLength > 0 ? flush(stream) : undefined;
+    // Nobody waits for it where the other end could not be taken
+    this.flushed?.catch(() => undefined);
   }
 
   get fd(): number {
@@ -158,7 +160,10 @@ async function flush(stream: Duplex): Promise<void> {
     written.reject(new VsockError('STREAM_BUSY', `the stream did not take its last bytes in ${limits.takeoverMs} ms`));
   }, limits.takeoverMs);
   stream.once('close', closed);
-  stream.write(Buffer.alloc(0), (error) => (error ? written.reject(error) : written.resolve()));
+  stream.write(Buffer.alloc(0), (cause) => {
+    if (cause === null || cause === undefined) return written.resolve();
+    written.reject(new VsockError('STREAM_CLOSED', 'the stream broke before its last bytes were written', { cause }));
+  });
   try {
     await written.promise;
   } finally {

@@ -42,6 +42,16 @@ describe('relay: joined streams', () => {
     assert.ok(a.near.destroyed && b.near.destroyed);
   });
 
+  it('says so when an end breaks before what JavaScript wrote to it is on its way', async () => {
+    const [a, b] = [await pair('a'), await pair('b')];
+    a.near.on('error', () => undefined);
+    a.near.write(Buffer.alloc(8e6));
+    assert.ok(a.near.writableLength > 0);
+    const joined = relay.join({ stream: a.near }, { stream: b.near });
+    a.far.destroy();
+    await assert.rejects(joined, { code: 'STREAM_CLOSED' });
+  });
+
   it('delivers heads, read-ahead of the streams, and what was written before, in order', async () => {
     const [a, b] = [await pair('a'), await pair('b')];
     a.near.on('readable', () => {}); // makes Node read ahead

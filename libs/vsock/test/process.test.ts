@@ -54,9 +54,9 @@ describe('processes', () => {
     this.timeout(60_000);
     const { status, stdout, stderr } = run('descriptors.ts', [bench.folder], { limit: '64' });
     assert.equal(status, 0, stderr);
-    const result = JSON.parse(stdout) as { acceptErrors: number; served: string; stream: string };
+    const result = JSON.parse(stdout) as { acceptErrors: number; served: string; stream: string; socket: string };
     assert.ok(result.acceptErrors > 0);
-    assert.deepEqual([result.served, result.stream], ['relay lives', 'stream lives']);
+    assert.deepEqual([result.served, result.stream, result.socket], ['relay lives', 'stream lives', 'socket lives']);
   });
 
   it('says ADDON_MISSING and what to do', () => {

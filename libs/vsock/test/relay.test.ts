@@ -196,7 +196,7 @@ describe('relay: routes', () => {
     const poll = addon().pollCreate(fd, () => {});
     if (typeof poll === 'number') throw new Error('no watcher');
     bench.later(() => addon().pollClose(poll));
-    const way = await route(loopback, target, { connectTimeoutMs: 200 });
+    const way = await route(loopback, target, { connectTimeoutMs: 2_000 });
     await dial(way); // takes the only place
     await until('the first is open', () => way.stats().active === 1);
     const second = await dial(way);
