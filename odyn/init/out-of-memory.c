@@ -9,7 +9,7 @@
 /* More than the kernel's log has room for. */
 #define RECORDS_MAX 65536
 
-/* One record of /dev/kmsg for each read: `priority,number,time,flags;text`. The priority of what others write there has two digits or more. */
+/* One record of /dev/kmsg for each read: `priority,number,time,flags;text`. The priority of what others write there is 8 or more. */
 int out_of_memory_ended(pid_t pid)
 {
 	char record[1024], victim[48];
@@ -28,7 +28,7 @@ int out_of_memory_ended(pid_t pid)
 			break;
 		record[length] = 0;
 		const char *text = strchr(record, ';');
-		found = record[1] == ',' && text && strstr(text, "ut of memory") && strstr(text, victim);
+		found = record[0] < '8' && record[1] == ',' && text && strstr(text, "ut of memory") && strstr(text, victim);
 	}
 	close(fd);
 	return found;

@@ -126,8 +126,9 @@ export const limits = {
   /** Of the kernel's socket table, where those who listen come first, 150 bytes each: 7,000 of them; whoever is behind is not seen. */
   listenerTableBytes: 1 * MIB,
 
-  /** Clients of the egress proxy. */
+  /** Clients of the egress proxy, and requests that one of them may have sent ahead. */
   egressConnections: 8_192,
+  egressPipelined: 128,
   /** Head of a proxied request: more than the servers behind it take (8 to 16 KiB). */
   egressHeaderBytes: 16 * KIB,
   /** ... and of its answer: cookies and policies make those larger. */
@@ -187,7 +188,7 @@ export const limits = {
   /** One exchange with the store outside: the bus of the parent answers in milliseconds. Who asks tries again later. */
   storeMs: 5_000,
 
-  /** odyn's own connections to one destination (KMS, metadata service); more requests wait for one. */
+  /** odyn's own requests at a time, to KMS and to where credentials come from; more wait for one to end. */
   ownConnections: 64,
   /** ... kept for the next request, and how long: AWS closes idle ones after a minute or so. */
   ownIdleConnections: 16,

@@ -99,6 +99,9 @@ describe('the attestation API', () => {
         const response = await fetch(`${url}/v1/attestation?${query}`);
         await verify(await response.bytes(), { nonce });
       }
+      // As `curl` is given it by most: a plus sign as it is
+      const plain = await fetch(`${url}/v1/attestation?nonce=${nonce.toString('base64')}`);
+      await verify(await plain.bytes(), { nonce });
       await verify(await (await fetch(`${url}/v1/attestation`)).bytes());
     });
 

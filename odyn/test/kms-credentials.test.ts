@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EGRESS_PORT } from '@enclaver/wire';
 import { OwnDialer } from '../src/egress/own-dialer.ts';
 import { OwnHttp } from '../src/egress/own-http.ts';
 import { MetadataService } from '../src/kms/credentials/metadata-service.ts';
 import { credentialDestinations, credentialSource, type Environment } from '../src/kms/credentials/source.ts';
 import { KmsError } from '../src/kms/kms-error.ts';
+import { limits } from '../src/limits.ts';
 import { FakeServer } from './fake-server.ts';
 import { INSTANCE, KmsWorld, pair } from './kms-harness.ts';
 
@@ -73,6 +76,33 @@ describe('metadata service', () => {
     assert.equal(await service.region(), 'eu-west-1');
     const asked = vectors.exchange.map(({ request }) => `${request.method} ${request.path}`);
     assert.deepEqual(world.metadata.asked, asked.slice(0, 4));
+  });
+
+  it('parent that takes a connection and says nothing: it is given up in the time for one request', async () => {
+    world.parent.services.set(EGRESS_PORT, (socket) => socket.resume());
+    const begun = performance.now();
+    await refuses(service.fetch(), /./);
+    assert.ok(performance.now() - begun < limits.ownConnectMs);
+  });
+
+  it('parent that takes any number of connections: no more are asked for at a time than the bound, and all end', async () => {
+    let open = 0;
+    world.parent.services.set(EGRESS_PORT, (socket) => {
+      open += 1;
+      socket.resume();
+    });
+    const over = new AbortController();
+    const http = httpOf(world);
+    const asked = { method: 'GET', url: new URL('http://169.254.169.254/'), headers: {} };
+    const calls = Array.from({ length: 2 * limits.ownConnections }, () =>
+      http.send(asked, over.signal).catch((error: unknown) => error),
+    );
+    while (open < limits.ownConnections) await sleep(5);
+    await sleep(100);
+    assert.equal(open, limits.ownConnections);
+    const reason = new Error('enough');
+    over.abort(reason);
+    assert.deepEqual(new Set(await Promise.all(calls)), new Set([reason]));
   });
 
   it('no role attached: is said', async () => {

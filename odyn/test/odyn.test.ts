@@ -1,12 +1,19 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeControl } from '@enclaver/wire';
 import { FakeSystem } from './fake-system.ts';
 import { type AppSpec, FakeParent, freePort, linesOf, readLog, StatusReader, startOdyn } from './harness.ts';
 
 const sh = (script: string): string[] => ['/bin/sh', '-c', script];
+
+async function isThere(path: string): Promise<void> {
+  while (!existsSync(path)) await sleep(10);
+}
 
 describe('odyn', function () {
   this.timeout(30_000);
@@ -90,8 +97,8 @@ describe('odyn', function () {
   });
 
   it('is ready at once without ingress, and stops the app when asked', async () => {
-    const { finished } = await startOdyn(parent, {
-      argv: sh('trap "echo stopping; exit 3" TERM; echo up; while :; do sleep 0.05; done'),
+    const { finished, root } = await startOdyn(parent, {
+      argv: sh('trap "echo stopping; exit 3" TERM; echo up; : >/tmp/up; while :; do sleep 0.05; done'),
     });
     const status = await StatusReader.open(parent);
     const log = readLog(parent);
@@ -100,8 +107,8 @@ describe('odyn', function () {
     const { initMs, odynMs, startingMs, readyMs = 0 } = ready.timings;
     assert.deepEqual([initMs, odynMs], [1, 2]);
     assert.ok(startingMs > 2 && readyMs >= startingMs);
-    // The trap is set before "up" is printed, but nothing orders that against "ready"
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    // Nothing orders the trap against "ready"
+    await isThere(join(root, 'tmp/up'));
     status.socket.write(encodeControl({ command: 'stop', graceMs: 10_000 }));
     assert.deepEqual(await status.final(), { status: 'exited', code: 3 });
     await finished;
@@ -111,13 +118,13 @@ describe('odyn', function () {
   });
 
   it('kills the whole group of an app that does not stop in time', async () => {
-    const { finished } = await startOdyn(parent, {
-      argv: sh('trap "" TERM; sleep 1000 & echo $! up; wait; wait; sleep 1000'),
+    const { finished, root } = await startOdyn(parent, {
+      argv: sh('trap "" TERM; sleep 1000 & echo $! up; : >/tmp/up; wait; wait; sleep 1000'),
     });
     const status = await StatusReader.open(parent);
     const log = readLog(parent);
     await status.phase('ready');
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await isThere(join(root, 'tmp/up'));
     status.socket.write(encodeControl({ command: 'stop', graceMs: 100 }));
     const detail = 'it had not ended 100 ms after it was asked to';
     assert.deepEqual(await status.final(), { status: 'signaled', signal: 'SIGKILL', cause: 'grace-over', detail });

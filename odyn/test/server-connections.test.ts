@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer as createHttp, type IncomingMessage, request } from 'node:http';
-import { createServer as createTcp, type Server, type Socket } from 'node:net';
+import { createServer as createHttp, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { connect, createServer as createTcp, type Server, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { limits } from '../src/limits.ts';
 import { EgressProxy, portOf } from './egress-proxy.ts';
@@ -132,16 +132,56 @@ describe('connections to servers', () => {
 
   it('are closed when more wait than the limit', async () => {
     let open = 0;
-    const server = createHttp((_incoming, response) => setTimeout(() => response.end('ok'), 100));
+    const many = limits.egressIdlePerServer + 4;
+    // Answered when all are there, so that none goes on with the connection of another
+    const waiting: ServerResponse[] = [];
+    const server = createHttp((_incoming, response) => {
+      if (waiting.push(response) === many) for (const each of waiting) each.end('ok');
+    });
     server.on('connection', (socket: Socket) => {
       open++;
       socket.on('close', () => open--);
     });
     await serve(server);
-    const many = limits.egressIdlePerServer + 4;
     await Promise.all(Array.from({ length: many }, () => ask('http://a.com/')));
     while (open > limits.egressIdlePerServer) await new Promise((resolve) => setTimeout(resolve, 10));
     assert.equal(open, limits.egressIdlePerServer);
+  });
+
+  it('are asked for one by one by what a client has sent ahead, an Upgrade that is refused the last of it', async () => {
+    await serve(createHttp((incoming, response) => setTimeout(() => response.end(incoming.url), 50)));
+    const client = connect(proxy.egress.port, '127.0.0.1');
+    client.write(
+      'GET http://a.com/1 HTTP/1.1\r\nHost: a.com\r\n\r\n' +
+        'GET http://b.com/2 HTTP/1.1\r\nHost: b.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+    );
+    assert.match(await text(client), /\/1HTTP\/1\.1 200 [\s\S]*\/2$/);
+  });
+
+  it('are closed when a server changes to another protocol unasked', async () => {
+    const closed = Promise.withResolvers<void>();
+    await serveRaw((socket) => {
+      socket.on('close', () => closed.resolve());
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+    });
+    assert.match(await ask('http://a.com/'), /^502 /);
+    await closed.promise;
+  });
+
+  it('take no more of a body that a server has refused, and leave its sender the answer', async () => {
+    await serveRaw((socket, _connection, count) => {
+      if (count > 1) return;
+      socket.write('HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      setTimeout(() => socket.destroy(), 50);
+    });
+    const client = connect(proxy.egress.port, '127.0.0.1');
+    const body = Buffer.alloc(32 << 20, 'x');
+    client.write(`POST http://a.com/ HTTP/1.1\r\nHost: a.com\r\nContent-Length: ${body.length}\r\n\r\n`);
+    // One that looks for an answer when it has written all
+    await new Promise<void>((resolve) => client.write(body, () => resolve()));
+    const [answer] = await once(client, 'data');
+    assert.match(String(answer), /^HTTP\/1\.1 413 /);
+    client.destroy();
   });
 
   it('are closed with a client that goes away in the middle of an answer', async () => {

@@ -56,7 +56,7 @@ export class TlsBench {
   readonly files: Record<string, string | Buffer> = {};
   nsm: Nsm | undefined;
   readonly #relays: Server[] = [];
-  #running: Promise<unknown> | undefined;
+  #running: Promise<Awaited<ReturnType<typeof readLog>>> | undefined;
 
   private constructor(parent: FakeParent, port: number) {
     this.parent = parent;
@@ -71,18 +71,24 @@ export class TlsBench {
 
   async close(): Promise<void> {
     for (const relay of this.#relays) relay.close();
-    if (this.#running !== undefined) {
-      (await this.parent.dial(STATUS_PORT)).write(encodeControl({ command: 'stop', graceMs: 0 }));
-      await this.#running;
-    }
+    if (this.#running !== undefined) await this.stop();
     await this.parent.close();
+  }
+
+  /** Its log to the end. */
+  async stop(): Promise<Awaited<ReturnType<typeof readLog>>> {
+    assert.ok(this.#running);
+    const running = this.#running;
+    this.#running = undefined;
+    (await this.parent.dial(STATUS_PORT)).write(encodeControl({ command: 'stop', graceMs: 0 }));
+    return await running;
   }
 
   /** Resolves when the enclave is ready; `tls` is the inside of the port's section. */
   async start(tls: string): Promise<void> {
     const argv = ['/bin/nc', '-ll', '-p', String(this.port), '-e', '/bin/cat'];
     const [finished] = await this.#start(argv, tls);
-    this.#running = Promise.all([finished, readLog(this.parent)]);
+    this.#running = Promise.all([readLog(this.parent), finished]).then(([log]) => log);
     const status = await StatusReader.open(this.parent);
     await status.phase('ready');
   }

@@ -169,6 +169,68 @@ describe('ingress with TLS', function () {
     const second = await client({ session: session as Buffer });
     assert.ok(second.isSessionReused());
     await echo(second, Buffer.from('still known'));
+
+    // Of a client that was refused, and of a port that asks for none
+    const sessions: Buffer[] = [];
+    const refused = await client();
+    refused.on('session', (each: Buffer) => sessions.push(each)).on('error', () => refused.destroy());
+    await new Promise((resolve) => refused.resume().once('close', resolve));
+    const open = await TlsBench.make();
+    Object.assign(open.files, bench.files);
+    await open.start(FILES);
+    const elsewhere = await open.client({ ca: await pki.pem('ca.pem'), servername: 'enclave.example' });
+    const [[foreign]] = await Promise.all([once(elsewhere, 'session'), echo(elsewhere, Buffer.from('open'))]);
+    await open.close();
+    for (const each of [...sessions, foreign as Buffer]) {
+      const again = await client({ session: each });
+      again.on('error', () => again.destroy());
+      again.write('x');
+      let came = 0;
+      again.on('data', (piece: Buffer) => {
+        came += piece.length;
+      });
+      await new Promise((resolve) => again.once('close', resolve));
+      assert.equal(came, 0);
+    }
+  });
+
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    it(`goes on with an earlier session, whichever of its certificates a client asked for, in ${maxVersion}`, async () => {
+      bench.files['srv/other.key'] = await pki.pem('other.key');
+      bench.files['srv/other.pem'] = await pki.pem('other.pem');
+      await bench.start(
+        `certificates: [{ files: { ${FILES} } }, { files: { key_file: /srv/other.key, cert_file: /srv/other.pem } }]`,
+      );
+      for (const servername of ['enclave.example', 'other.example']) {
+        const first = await client({ servername, maxVersion });
+        // Of TLS 1.3 it comes behind the handshake
+        let session: Buffer | undefined = first.getSession();
+        first.on('session', (later: Buffer) => {
+          session = later;
+        });
+        await echo(first, Buffer.from('first'));
+        const second = await client({ servername, maxVersion, session });
+        assert.ok(second.isSessionReused(), servername);
+        await echo(second, Buffer.from('second'));
+      }
+    });
+  }
+
+  it('tells of failed handshakes by their number: a line for each would push out those of the app', async () => {
+    await start();
+    for (let turn = 0; turn < 50; turn++) {
+      const stranger = await bench.parent.dial(bench.port);
+      stranger.on('error', () => undefined).end('no TLS');
+      await once(stranger.resume(), 'close');
+    }
+    const lines = linesOf(await bench.stop(), 'odyn').map((line) => JSON.parse(line));
+    const refused = lines.filter(({ msg }) => msg === 'connections refused');
+    assert.equal(
+      refused.reduce((sum, { failedHandshakes = 0 }) => sum + failedHandshakes, 0),
+      50,
+    );
+    assert.ok(refused.at(-1)?.lastFault !== undefined);
+    assert.ok(lines.length < 30, `${lines.length} lines`);
   });
 
   it('takes the files from where the original has them', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer as createHttp, type Server } from 'node:http';
-import { connect } from 'node:net';
+import { connect, createServer as createTcp, type Socket } from 'node:net';
 import { echo } from '../../libs/http-forward/test/websocket-echo.ts';
 import { EgressProxy, portOf } from './egress-proxy.ts';
 import { FakeParent, run } from './harness.ts';
@@ -44,6 +44,29 @@ describe('WebSocket through the egress proxy', () => {
       parent.requests.map(({ host, port }) => `${host}:${port}`),
       ['example.com:80'],
     );
+  });
+
+  it('lets go of a handshake that has no answer when its client does, and at the end', async () => {
+    const silent = createTcp();
+    const asked: Socket[] = [];
+    silent.on('connection', (socket) => asked.push(socket.on('error', () => undefined)));
+    const to = await portOf(silent);
+    parent.answer = () => ({ reply: { Ok: { address: '93.184.216.34' } }, to });
+    const ask = async (): Promise<Socket> => {
+      const client = connect(proxy.egress.port, '127.0.0.1').on('error', () => undefined);
+      client.write(
+        'GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n',
+      );
+      const before = asked.length;
+      while (asked.length === before) await new Promise((resolve) => setTimeout(resolve, 5));
+      return client;
+    };
+    (await ask()).end();
+    await once(asked[0]?.resume() as Socket, 'close');
+    await ask();
+    await proxy.close();
+    silent.close();
+    proxy = await EgressProxy.open(parent, { allow: ['example.com'] });
   });
 
   it('opens with the handshake of RFC 6455 in absolute form, and passes frames both ways', async () => {

@@ -18,7 +18,9 @@ type Fields = z.output<typeof bodySchema>;
  * a document for a key of theirs otherwise, which is the right to everything that KMS gives this image.
  */
 export async function attestByQuery(nsm: Nsm, { request, url }: Call): Promise<Answer> {
-  const document = await nsm.attest(parse(readQuery(url, ['nonce'])));
+  const { nonce } = readQuery(url, ['nonce']);
+  // Base64 has no space: it is the plus sign of a query in which nobody has encoded it
+  const document = await nsm.attest(parse({ nonce: nonce?.replaceAll(' ', '+') }));
   return bytesOrJson(request, 'application/cbor', 'document', document);
 }
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { Policy } from '@enclaver/egress-policy';
 import { KeptConnections } from '@enclaver/http-forward';
 import type { Manifest } from '@enclaver/manifest';
@@ -20,12 +21,18 @@ export class Egress {
     all: limits.egressIdleServers,
     idleMs: limits.egressIdleServerMs,
   });
+  readonly #clients = new Set<Socket>();
   #transparent: Transparent | undefined;
 
   private constructor(port: number, gate: Gate, relay: Relay) {
     this.port = port;
     this.#gate = gate;
     this.#server = createProxy(gate, relay, this.#connections);
+    // Node forgets those that have asked for CONNECT or Upgrade, and waits for them all the same
+    this.#server.on('connection', (client: Socket) => {
+      this.#clients.add(client);
+      client.once('close', () => this.#clients.delete(client));
+    });
   }
 
   /** @throws OdynError REDIRECT_FAILED */
@@ -60,7 +67,7 @@ export class Egress {
     await this.#transparent?.close();
     const closed = once(this.#server, 'close');
     this.#server.close();
-    this.#server.closeAllConnections();
+    for (const client of this.#clients) client.destroy();
     this.#connections.close();
     await closed;
   }

@@ -5,6 +5,7 @@ import { connect as connectTls } from 'node:tls';
 import { nodeSocketOf } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
 import type { OwnDialer } from './own-dialer.ts';
+import { Turns } from './turns.ts';
 
 export interface OwnRequest {
   readonly method: string;
@@ -37,6 +38,9 @@ export class OwnHttp {
   readonly #http: HttpAgent;
   readonly #https: HttpsAgent;
 
+  /** Node's agents count a connection when it stands, and may forget who waits for one. Slow calls of KMS leave credentials theirs. */
+  readonly #turns = { http: new Turns(limits.ownConnections), https: new Turns(limits.ownConnections) };
+
   constructor(dialer: OwnDialer, { ca }: { readonly ca?: string | undefined } = {}) {
     this.#http = new PlainAgent(dialer);
     this.#https = new TlsAgent(dialer, ca);
@@ -46,7 +50,19 @@ export class OwnHttp {
    * Settles with the head of the answer; the caller reads or destroys the body. Aborting `signal` ends both.
    * @throws DialError, the errors of TLS and HTTP, and the signal's reason
    */
-  send(asked: OwnRequest, signal: AbortSignal): Promise<IncomingMessage> {
+  async send(asked: OwnRequest, signal: AbortSignal): Promise<IncomingMessage> {
+    const leave = await this.#turns[asked.url.protocol === 'https:' ? 'https' : 'http'].enter(signal);
+    try {
+      const answer = await this.#ask(asked, signal);
+      answer.once('close', leave);
+      return answer;
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  }
+
+  #ask(asked: OwnRequest, signal: AbortSignal): Promise<IncomingMessage> {
     const { method, url, path, headers, body } = asked;
     const isTls = url.protocol === 'https:';
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
@@ -61,7 +77,11 @@ export class OwnHttp {
       maxHeaderSize: limits.ownHeaderBytes,
     });
     // What Node's own option does takes as long as all else that is done here with a request
-    const onAbort = (): void => void request.destroy();
+    const onAbort = (): void => {
+      request.destroy();
+      // One that still waits for its connection says nothing of its end
+      reject(signal.reason);
+    };
     signal.addEventListener('abort', onAbort);
     request.once('close', () => signal.removeEventListener('abort', onAbort));
     if (signal.aborted) onAbort();
@@ -72,9 +92,8 @@ export class OwnHttp {
     // The dialler paused it by hand, and then a listener alone does not make it flow
     if (!isTls) request.once('socket', (socket) => socket.resume());
     request.on('error', (error) => {
-      if (signal.aborted) reject(signal.reason);
       // A kept connection that the server closed before it had our request: every SDK asks again. Each try uses one up
-      else if (request.reusedSocket && !answered) resolve(this.send(asked, signal));
+      if (request.reusedSocket && !answered && !signal.aborted) resolve(this.#ask(asked, signal));
       else reject(error);
     });
     request.end(body);
@@ -116,7 +135,7 @@ class PlainAgent extends HttpAgent {
   readonly #dialer: OwnDialer;
 
   constructor(dialer: OwnDialer) {
-    super({ keepAlive: false, maxSockets: limits.ownConnections });
+    super({ keepAlive: false });
     this.#dialer = dialer;
   }
 
@@ -133,7 +152,6 @@ class TlsAgent extends HttpsAgent {
   constructor(dialer: OwnDialer, ca: string | undefined) {
     super({
       keepAlive: true,
-      maxSockets: limits.ownConnections,
       maxFreeSockets: limits.ownIdleConnections,
       timeout: limits.ownIdleMs,
       scheduling: 'lifo',

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import { hasBody, type KeptConnections } from '@enclaver/http-forward';
+import { hasBody, type KeptConnections, pipelines } from '@enclaver/http-forward';
 import type { Relay } from '@enclaver/vsock';
 import { limits } from '../limits.ts';
 import { Forwarder } from './forward.ts';
@@ -28,9 +28,18 @@ export function createProxy(gate: Gate, relay: Relay, connections: KeptConnectio
   // Node leaves out what is above this count, a Content-Length perhaps; their size bounds them
   server.maxHeadersCount = 0;
   server.timeout = limits.egressIdleMs;
-  server.on('request', (request, response) => void forwarder.forward(request, response));
-  server.on('connect', (request, socket, head) => void tunnel(gate, relay, request, socket, head));
-  server.on('upgrade', (request, socket, head) => void forwardUpgrade(gate, relay, request, socket, head));
+  const pipelineOf = pipelines(limits.egressPipelined);
+  server.on('request', (request, response) => {
+    pipelineOf(request.socket).add(() => void forwarder.forward(request, response), response);
+  });
+  server.on('connect', (request, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    pipelineOf(socket).addLast(() => void tunnel(gate, relay, request, socket, head));
+  });
+  server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    pipelineOf(socket).addLast(() => void forwardUpgrade(gate, relay, request, socket, head));
+  });
   return server;
 }
 

@@ -19,7 +19,6 @@ export async function tunnel(
 ): Promise<void> {
   const gone = new AbortController();
   const onGone = (): void => gone.abort();
-  socket.on('error', () => socket.destroy());
   socket.once('close', onGone);
   try {
     checkConnect(request);

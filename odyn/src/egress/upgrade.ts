@@ -20,8 +20,9 @@ export async function forwardUpgrade(
 ): Promise<void> {
   const gone = new AbortController();
   const onGone = (): void => gone.abort();
-  socket.on('error', () => socket.destroy());
   socket.once('close', onGone);
+  // Nobody takes another protocol who has said that it is done; Node's server ends such clients, too
+  socket.once('end', () => socket.destroy());
   try {
     const framing = framingOf(request);
     const target = forwardTarget(request.method ?? '', request.url ?? '');

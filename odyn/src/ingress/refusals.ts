@@ -12,6 +12,8 @@ export interface RefusalCounts {
   denied: number;
   /** Without a PROXY header from the parent that could be read in time. */
   badHeaders: number;
+  /** Of a port with TLS: handshakes that failed or took too long. */
+  failedHandshakes?: number;
 }
 
 export interface Refusal {
@@ -33,10 +35,12 @@ export interface OpenPort {
   readonly counts: PortCounts;
   /** The last one that its rules or its header kept out. */
   readonly lastRefusal: Refusal | undefined;
+  /** Code of the last handshake that failed. */
+  readonly lastFault?: string | undefined;
   close(): Promise<void>;
 }
 
-const KINDS = ['refused', 'rateLimited', 'denied', 'badHeaders'] as const;
+const KINDS = ['refused', 'rateLimited', 'denied', 'badHeaders', 'failedHandshakes'] as const;
 
 /** Tells in the log how many connections each port has refused: one line at a time for each, however many there are. */
 export class RefusalLog {
@@ -60,9 +64,11 @@ export class RefusalLog {
 
   #tell(): void {
     for (const open of this.#ports) {
-      const { port, counts, lastRefusal } = open;
+      const { port, counts, lastRefusal, lastFault } = open;
       const told = this.#told.get(open);
-      const news = KINDS.map((kind) => [kind, counts[kind] - (told?.[kind] ?? 0)] as const).filter(([, n]) => n > 0);
+      const news = KINDS.map((kind) => [kind, (counts[kind] ?? 0) - (told?.[kind] ?? 0)] as const).filter(
+        ([, n]) => n > 0,
+      );
       if (news.length === 0) continue;
       this.#told.set(open, counts);
       this.#log.warn('connections refused', {
@@ -70,6 +76,7 @@ export class RefusalLog {
         ...Object.fromEntries(news),
         lastRule: lastRefusal?.rule,
         lastClientAsParentSays: lastRefusal?.client && formatAddress(lastRefusal.client),
+        lastFault,
       });
     }
   }

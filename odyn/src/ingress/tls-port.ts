@@ -19,7 +19,6 @@ import type { OpenPort, Refusal } from './refusals.ts';
 import { TicketKeys } from './ticket-keys.ts';
 
 interface TlsCounts extends AdmissionCounts {
-  /** Handshakes that failed or took too long. */
   failedHandshakes: number;
   /** Handshakes that went on with an earlier session. */
   resumed: number;
@@ -34,6 +33,7 @@ interface TlsCounts extends AdmissionCounts {
  */
 export class TlsPort implements OpenPort {
   readonly port: number;
+  lastFault: string | undefined;
   readonly #counts = { failedHandshakes: 0, resumed: 0, stalled: 0, failedConnects: 0 };
   readonly #entry: IngressPort;
   readonly #gate: PeerGate | undefined;
@@ -193,10 +193,8 @@ export class TlsPort implements OpenPort {
 
   #fail(error: Error, client: TLSSocket): void {
     this.#counts.failedHandshakes++;
-    this.#log.debug('TLS handshake failed', {
-      port: this.port,
-      reason: (error as NodeJS.ErrnoException).code,
-    });
+    // Told with what else was refused: a line for each would push out those of the app
+    this.lastFault = (error as NodeJS.ErrnoException).code;
     client.destroy();
   }
 }

@@ -66,7 +66,7 @@ describe('libs/vsock on AF_VSOCK, in a guest', function () {
       cmdline: await readFile(join(runtime, 'cmdline'), 'utf8'),
       ramdisk: join(folder, 'ramdisk'),
     });
-    const [, code, result = ''] = await machine.sees(/VSOCK (\S+) (\{.*\})\r?\n/);
+    const [, code, result = ''] = await machine.sees(/VSOCK (\S+) (\{.*\})\r?\n/, PATIENCE_MS);
     const { checks } = JSON.parse(result) as { checks: Record<string, string> };
     assert.deepEqual(new Set(Object.values(checks)), new Set(['ok']), JSON.stringify(checks, undefined, 2));
     assert.equal(code, '0');

@@ -126,15 +126,16 @@ export class Machine {
   }
 
   /** Milliseconds from the start of the processors until the console has shown `pattern`. */
-  async sees(pattern: RegExp): Promise<RegExpExecArray> {
-    return this.#until(() => pattern.exec(this.#console), `console line ${pattern}`);
+  async sees(pattern: RegExp, patienceMs = PATIENCE_MS): Promise<RegExpExecArray> {
+    return this.#until(() => pattern.exec(this.#console), `console line ${pattern}`, patienceMs);
   }
 
   /** Why QEMU ended: the reason of its SHUTDOWN event. */
-  async ended(): Promise<string> {
+  async ended(patienceMs = PATIENCE_MS): Promise<string> {
     const event = await this.#until(
       () => /"event": "SHUTDOWN", "data": \{[^}]*"reason": "([a-z-]+)"/.exec(this.#events),
       'end of the machine',
+      patienceMs,
     );
     if (this.#qemu.exitCode === null && this.#qemu.signalCode === null) {
       await once(this.#qemu, 'exit');
@@ -182,8 +183,8 @@ export class Machine {
     });
   }
 
-  async #until<T>(look: () => T | null, what: string): Promise<T> {
-    const end = performance.now() + PATIENCE_MS;
+  async #until<T>(look: () => T | null, what: string, patienceMs: number): Promise<T> {
+    const end = performance.now() + patienceMs;
     for (;;) {
       const found = look();
       if (found !== null) {

@@ -122,6 +122,8 @@ const endings: Record<string, () => Promise<void>> = {
   'exit-3': async () => process.exit(3),
   abort: async () => {
     startApp(['probe', 'wait']);
+    // As root in the app can, with the smallest priority that it has
+    writeFileSync('/dev/kmsg', `<0>Out of memory: Killed process ${process.pid} (node`);
     process.kill(process.pid, 'SIGABRT');
   },
   panic: async () => writeFileSync('/proc/sysrq-trigger', 'c'),
