@@ -8,13 +8,14 @@ import { enclaverProgram, version } from './program.ts';
 const program = enclaverProgram();
 const tellProblem = (text: string): void => void process.stderr.write(`traces were not sent: ${text}\n`);
 
+const word = process.argv.slice(2).find((argument) => !argument.startsWith('-'));
+
 // A stack outlives those who read it: it has enclaves to stop
-if (process.argv[2] !== 'up') endWithoutReader();
+if (word !== 'up') endWithoutReader();
 
 try {
   await startTracing({ name: 'cli', version }, tellProblem);
-  const { argv } = process;
-  const command = program.commands.find((each) => each.name() === argv[2])?.name();
+  const command = program.commands.find((each) => each.name() === word)?.name();
   // The stack is no request: each of its services tells of its own work
   if (command === undefined || command === 'up') await program.parseAsync();
   else await traced(`enclaver ${command}`, {}, () => program.parseAsync());

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { addAttest } from './commands/attest.ts';
 import { addBuild } from './commands/build.ts';
 import { addBus } from './commands/bus.ts';
@@ -28,6 +28,8 @@ export function enclaverProgram(): Command {
   const program = new Command('enclaver')
     .description('Packages a container as an AWS Nitro Enclave and runs it so that the app notices nothing.')
     .version(version, '-V, --version')
+    // Of the original; here ENCLAVER_LOG_LEVEL says how much services tell
+    .addOption(new Option('-v, --verbose').hideHelp())
     // A command's options are its own: those behind `trust lint` are not for `trust`
     .enablePositionalOptions()
     .exitOverride();

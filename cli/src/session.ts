@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { access, constants, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus, BusError } from '@enclaver/bus';
@@ -71,7 +71,7 @@ export async function openOrStartSession(): Promise<Session> {
  * bound to us by its stdin: the pipe closes however we end, SIGKILL included, and the stack takes itself down.
  */
 async function startPrivateStack(): Promise<Session> {
-  const dir = await mkdtemp(join(tmpdir(), 'enclaver-'));
+  const dir = await mkdtemp(join(await roomyFolder(), 'enclaver-'));
   const main = new URL('./main.ts', import.meta.url).pathname;
   const child = spawn(process.execPath, [main, 'up', '--private', dir], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -97,6 +97,16 @@ async function startPrivateStack(): Promise<Session> {
     await rm(dir, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** Images are unpacked there, and `/tmp` is memory on Debian 13 and Amazon Linux 2023. With a read-only root there may be nothing else. */
+async function roomyFolder(): Promise<string> {
+  if (process.env.TMPDIR !== undefined) return tmpdir();
+  const isWritable = await access('/var/tmp', constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+  return isWritable ? '/var/tmp' : tmpdir();
 }
 
 /** The bus client would wait for its server for ever; nobody starts a private one again. */

@@ -1,14 +1,18 @@
-import { resolve } from 'node:path';
+import { isAbsolute, relative, resolve } from 'node:path';
 import { ImageSourceError, parseImageSource } from '@enclaver/manifest';
 import { CliError } from './cli-error.ts';
 
-/** An image source of the command line with its path made absolute: the builder's current folder is another. Errors: `USAGE`. */
-export function absoluteSource(text: string): string {
+/**
+ * An image source of the command line with its path as seen from `folder`, which the builder starts from. An absolute one stays; a
+ * relative one does too, since a release image records it. Errors: `USAGE`.
+ */
+export function sourceFrom(folder: string, text: string): string {
   try {
     const source = parseImageSource(text);
     if (source.kind === 'reference') return text;
     const reference = source.kind === 'docker-archive' ? undefined : source.reference;
-    return `${source.kind}:${resolve(source.path)}${reference === undefined ? '' : `:${reference}`}`;
+    const path = isAbsolute(source.path) ? source.path : relative(folder, resolve(source.path)) || '.';
+    return `${source.kind}:${path}${reference === undefined ? '' : `:${reference}`}`;
   } catch (cause) {
     if (!(cause instanceof ImageSourceError)) throw cause;
     throw new CliError(

@@ -35,4 +35,12 @@ describe('options of the command', function () {
       await refuses(/1 to 128 characters, none of them a control character/, 'run', 'app:1', `--name=${name}`);
     }
   });
+
+  it('are those of the original, too: `-v` and `--debug-mode`', async () => {
+    const { code, stderr } = await enclaver(['-v', 'run', 'app:1', '--debug-mode'], {
+      ENCLAVER_BUS: '/nowhere/cli.json',
+    });
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /nowhere/);
+  });
 });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { docker } from '../stack/engine.ts';
@@ -9,6 +10,7 @@ const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 interface Service {
   image: string;
   build?: unknown;
+  pull_policy?: string;
   privileged?: boolean;
   read_only: boolean;
   user: string;
@@ -38,6 +40,8 @@ describe('files for Docker Compose', () => {
       const vsock = withVsock.includes(name) ? ['seccomp:deploy/compose/seccomp.json'] : [];
       assert.deepEqual(service.security_opt, ['no-new-privileges:true', ...vsock], name);
       assert.equal(service.devices, undefined, name);
+      // Nobody publishes these: what a registry has under their names is somebody else's
+      assert.equal(service.pull_policy, service.build === undefined ? undefined : 'never', name);
     }
     const profile = JSON.parse(read('deploy/compose/seccomp.json'));
     const refused = profile.syscalls.flatMap(({ names }: { names: string[] }) => names);
@@ -64,6 +68,7 @@ describe('files for Docker Compose', () => {
     assert.deepEqual(supervisor, {
       ...rest,
       image: 'my/supervisor',
+      pull_policy: 'missing',
       devices: [{ source: path, target: path, permissions: 'rwm' }],
       group_add: ['990'],
       environment: { ...rest.environment, ENCLAVER_BACKEND: 'nitro' },
@@ -71,6 +76,17 @@ describe('files for Docker Compose', () => {
     });
     assert.deepEqual(unchanged, others);
     await assert.rejects(composed(['deploy/compose/nitro.yml'], { ...env, NE_GID: '' }), /NE_GID is missing a value/);
+  });
+
+  it('give an image nothing that is not of the project, nor what its build made', () => {
+    const [first, ...patterns] = read('.dockerignore')
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'));
+    assert.equal(first, '*');
+    const tracked = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).split('\n');
+    const ours = new Set(['dist', 'node_modules', ...tracked.map((path) => path.split('/')[0])]);
+    for (const pattern of patterns.filter((each) => each.startsWith('!')))
+      assert.ok(ours.has(pattern.slice(1)), pattern);
   });
 
   it('take the settings that docs/deploy-compose.md lists, with these defaults, and no others', () => {

@@ -25,6 +25,11 @@ interface Container {
   env?: { name: string; value: string }[];
 }
 
+interface Pod {
+  metadata: { labels: Record<string, string> };
+  spec: { affinity: object; initContainers?: Container[]; containers: Container[]; volumes: { name: string }[] };
+}
+
 /** What `kubectl apply -k` would send. */
 async function rendered(folder: string): Promise<Manifest[]> {
   const { stdout } = await promisify(execFile)('kubectl', ['kustomize', join(root, folder)]);
@@ -41,20 +46,15 @@ for (const folder of ['app', 'node']) {
     let manifests: Manifest[];
     let containers: Container[];
     let volumes: string[];
+    let pod: Pod;
 
     before(async () => {
       kustomization = await read(folder, 'kustomization.yaml');
       manifests = await rendered(folder);
-      const deployment = manifests.find(({ kind }) => kind === 'Deployment') as unknown as {
-        spec: {
-          template: {
-            spec: { initContainers?: Container[]; containers: Container[]; volumes: { name: string }[] };
-          };
-        };
-      };
-      const pod = deployment.spec.template.spec;
-      containers = [...(pod.initContainers ?? []), ...pod.containers];
-      volumes = pod.volumes.map(({ name }) => name);
+      const deployment = manifests.find(({ kind }) => kind === 'Deployment');
+      pod = (deployment as unknown as { spec: { template: Pod } }).spec.template;
+      containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
+      volumes = pod.spec.volumes.map(({ name }) => name);
     });
 
     it('has what the API of Kubernetes has, and nothing else', async () => {
@@ -74,6 +74,19 @@ for (const folder of ['app', 'node']) {
       assert.equal(manifests.length, files.length);
       for (const { kind, metadata } of manifests)
         assert.equal(kind === 'Namespace' ? metadata.name : metadata.namespace, namespace, kind);
+    });
+
+    it('has at most one on a node, with those of the other folder: a node has each vsock port once', () => {
+      const label = { 'app.kubernetes.io/part-of': 'enclaver' };
+      const term = {
+        topologyKey: 'kubernetes.io/hostname',
+        namespaceSelector: {},
+        labelSelector: { matchLabels: label },
+      };
+      assert.deepEqual(pod.spec.affinity, {
+        podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] },
+      });
+      assert.equal(pod.metadata.labels['app.kubernetes.io/part-of'], 'enclaver');
     });
 
     it('gives the device and its huge pages to one container, as many as are asked for', () => {

@@ -12,6 +12,9 @@ import { freePort } from '../stack/free-port.ts';
 import { familyOf, nameOf } from '../stack/processes.ts';
 import { TestStack } from '../stack/stack.ts';
 
+/** Where images are unpacked: `/tmp` is memory on many machines. */
+const FOLDER = process.env.TMPDIR ?? '/var/tmp';
+
 /** Processes whose command line names a folder, other than this one. */
 async function processesOf(folder: string): Promise<string[]> {
   const found: string[] = [];
@@ -24,7 +27,7 @@ async function processesOf(folder: string): Promise<string[]> {
 }
 
 async function privateStacks(): Promise<string[]> {
-  return (await readdir(tmpdir())).filter((name) => /^enclaver-[A-Za-z0-9]{6}$/.test(name));
+  return (await readdir(FOLDER)).filter((name) => /^enclaver-[A-Za-z0-9]{6}$/.test(name));
 }
 
 describe('a private stack', function () {
@@ -38,7 +41,7 @@ describe('a private stack', function () {
     while (folder === undefined) {
       await sleep(20);
       const made = (await privateStacks()).find((name) => !before.has(name));
-      if (made !== undefined && (await processesOf(`${tmpdir()}/${made}`)).length >= 3) folder = `${tmpdir()}/${made}`;
+      if (made !== undefined && (await processesOf(`${FOLDER}/${made}`)).length >= 3) folder = `${FOLDER}/${made}`;
     }
     run.process.kill('SIGKILL');
     await run.finished;

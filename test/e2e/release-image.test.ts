@@ -80,6 +80,18 @@ describe('a release image', function () {
     assert.doesNotMatch(stderr, /requested|launching/);
   });
 
+  it('heeds a stop that comes while its container still starts the stack', async () => {
+    await docker(['run', '--detach', '--name', container, image]);
+    try {
+      while (!(await docker(['top', container])).includes('nats-server')) await sleep(20);
+      await docker(['stop', '--time', '60', container]);
+      assert.equal((await docker(['wait', container])).trim(), '109');
+      assert.doesNotMatch(await docker(['logs', container]), /requested/);
+    } finally {
+      await docker(['rm', '--force', container]);
+    }
+  });
+
   it('runs as a container that starts the whole stack, with the exit code of the app', async () => {
     const port = await freePort();
     await docker(['run', '--detach', '--name', container, '--publish', `127.0.0.1:${port}:8080`, image]);

@@ -9,7 +9,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { buildSummary, buildText } from '../output/build.ts';
 import { addOutputOption, type OutputFormat, writeJson } from '../output/format.ts';
 import { openOrStartSession } from '../session.ts';
-import { absoluteSource } from '../source.ts';
+import { sourceFrom } from '../source.ts';
 
 interface BuildOptions {
   file: string;
@@ -57,10 +57,8 @@ async function build(options: BuildOptions): Promise<void> {
     throw new CliError('USAGE', '--push and --eif-only were given', 'give one of them: only a release image is pushed');
   }
   const { from, platform, pull, push, check, sbom, sign, eifOnly } = options;
-  const source = {
-    ...(await readManifest(options.file)),
-    ...(from === undefined ? {} : { from: absoluteSource(from) }),
-  };
+  const manifest = await readManifest(options.file);
+  const source = { ...manifest, ...(from === undefined ? {} : { from: sourceFrom(manifest.contextDir, from) }) };
   await using session = await openOrStartSession();
   const buildId = randomUUID();
   const result = await withBuild(session.bus, buildId, () =>

@@ -1,6 +1,6 @@
 import type { Bus } from '@enclaver/bus';
 import { checkMeasurements, type Pcrs, uncheckable } from '@enclaver/trust';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { CliError } from '../cli-error.ts';
 import { parseLimit } from '../connection-limits.ts';
 import { duration } from '../durations.ts';
@@ -66,6 +66,8 @@ export function addRun(program: Command): void {
     .option('--verify-before-run <file>', 'start nothing unless the image has the measurements in this file')
     .option('--key <cosign.pub>', 'the file of --verify-before-run is signed by this key: a statement of cosign')
     .option('-d, --debug', 'debug mode: shows the console and the inside of the enclave; measurements are zero')
+    // As the original calls it, and gives it to a release image
+    .addOption(new Option('--debug-mode').implies({ debug: true }).hideHelp())
     .action(run);
 }
 
@@ -81,12 +83,16 @@ async function run(image: string | undefined, options: RunOptions): Promise<void
     process.exitCode = await runReleaseContainer(target.image, options, nitro);
     return;
   }
+  const interruption = new Interruption();
+  // There is nothing to stop yet, and a private stack takes itself down when we are gone
+  interruption.onFirst(() => process.exit(exitCodes.interrupted));
   await using session = await openOrStartSession();
   const { bus } = session;
   const eif = target.eif ?? (await bus.request('builder', 'extract', { image: target.image })).eif;
   const events = bus.events();
   await events.ready;
-  const interruption = new Interruption();
+  // From here on there may be an enclave to stop
+  interruption.onFirst(() => {});
   const { enclave } = await bus.request('supervisor', 'run', {
     eif,
     name: options.name,

@@ -7,7 +7,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { addOutputOption, type OutputFormat, writeJson } from '../output/format.ts';
 import { formatTable } from '../output/table.ts';
 import { openOrStartSession } from '../session.ts';
-import { absoluteSource } from '../source.ts';
+import { sourceFrom } from '../source.ts';
 
 type Verdict = OperationResponse<'builder', 'verifyBuild'>;
 
@@ -26,7 +26,7 @@ export function addVerifyBuild(program: Command): void {
 }
 
 async function verifyBuild(image: string, options: { from?: string; output: OutputFormat }): Promise<void> {
-  const from = options.from === undefined ? undefined : absoluteSource(options.from);
+  const from = options.from === undefined ? undefined : sourceFrom(process.cwd(), options.from);
   await using session = await openOrStartSession();
   const buildId = randomUUID();
   const verdict = await withBuild(session.bus, buildId, () =>

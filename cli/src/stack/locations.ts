@@ -10,6 +10,7 @@ export function defaultStackDir(): string {
 
 /** Where it keeps images and the bus's state: outlives it. */
 export function defaultDataDir(): string {
+  if (process.env.ENCLAVER_DATA_DIR !== undefined) return process.env.ENCLAVER_DATA_DIR;
   if (process.getuid?.() === 0) return '/var/lib/enclaver';
   return join(process.env.XDG_DATA_HOME ?? join(process.env.HOME ?? '/', '.local/share'), 'enclaver');
 }
