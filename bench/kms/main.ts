@@ -59,7 +59,8 @@ async function measureRsa(): Promise<{ perSecond: number; cpuMs: number }> {
   const padding = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' };
   const sealed = publicEncrypt({ key: publicKey, ...padding }, Buffer.alloc(32));
   const key = privateKey.toCryptoKey({ name: 'RSA-OAEP', hash: 'SHA-256' }, false, ['decrypt']);
-  const end = performance.now() + SECONDS * 1000;
+  const begun = performance.now();
+  const end = begun + SECONDS * 1000;
   const before = process.cpuUsage();
   let done = 0;
   const one = async (): Promise<void> => {
@@ -70,7 +71,8 @@ async function measureRsa(): Promise<{ perSecond: number; cpuMs: number }> {
   };
   await Promise.all(Array.from({ length: 32 }, one));
   const { user, system } = process.cpuUsage(before);
-  return { perSecond: done / SECONDS, cpuMs: (user + system) / 1000 / done };
+  // The last ones end after the time
+  return { perSecond: (done / (performance.now() - begun)) * 1000, cpuMs: (user + system) / 1000 / done };
 }
 
 /** A Decrypt as an SDK sends it; the same bytes are good for five minutes. */
@@ -144,9 +146,11 @@ try {
     rsa.push(await measureRsa());
     for (const load of loads) {
       const before = await inside.usage();
+      const begun = performance.now();
       const calls = await callFor(SECONDS * 1000, port, request, load.connections);
+      const seconds = (performance.now() - begun) / 1000;
       const after = await inside.usage();
-      load.rates.push(calls / SECONDS);
+      load.rates.push(calls / seconds);
       load.calls += calls;
       load.cpu += after.all - before.all;
       load.loop += after.loop - before.loop;

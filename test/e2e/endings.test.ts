@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { enclaver, start } from '../stack/enclaver.ts';
 import { TestStack } from '../stack/stack.ts';
 import { buildEnclave } from './build-image.ts';
@@ -96,6 +97,8 @@ describe('how an enclave ends', function () {
     const eif = await build('stopped', 'sh', '-c', app);
     const run = start(['run', eif, '--name', 'to-be-stopped'], stack.env);
     await run.seen(/ ready/);
+    // By then it has its trap
+    while (!run.stdout.includes('started\n')) await sleep(20);
     const stopped = await enclaver(['stop', 'to-be-stopped'], stack.env);
     assert.equal(stopped.code, 0, stopped.stderr);
     const { code, stdout, stderr } = await run.finished;

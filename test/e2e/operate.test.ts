@@ -108,8 +108,9 @@ describe('the commands of docs/operate.md', function () {
 
     assert.deepEqual(failures.slice(0, 5), []);
     assert.ok(turn > 0 && answers.slice(0, turn).every((answer) => answer === 'one'), `${answers}`);
-    // A request that the old one had taken may be answered after the first of the new one
-    assert.deepEqual([...new Set(answers.slice(turn + 8))], ['two']);
+    // A request that the old one had taken may be answered after the first of the new one: one of each other client
+    const late = answers.slice(turn).filter((answer) => answer !== 'two');
+    assert.ok(late.length < load.length && late.every((answer) => answer === 'one'), `${answers}`);
     const [record, ...others] = JSON.parse((await enclaver(['ps', '-o', 'json'], stack.env)).stdout);
     assert.deepEqual(
       [record.id, record.name, record.ingress[0].port, others],

@@ -40,6 +40,9 @@ const THREADS: Bound = { growth: 4, percent: 10 };
 /** Without a connection after the load, more than before it: files of nats-server come and go. */
 export const MORE_DESCRIPTORS = 4;
 
+/** Of the requests that were due: a machine that stands still for a moment leaves some out. */
+const LEFT_OUT_PART = 0.1;
+
 export interface Judged {
   readonly name: string;
   readonly memory: Trend;
@@ -68,11 +71,17 @@ export function faultsOf(outcome: Outcome): string[] {
     'lines came twice': lines.repeated,
     'lines were other ones': lines.wrong,
     'connections were not made': Math.max(0, options.connections - traffic.connections),
+    'requests were left out, more than a tenth of those due': leftOutTooMany(outcome),
   };
   return [
     ...Object.entries(counts).flatMap(([what, count]) => (count > 0 ? [`${count} ${what}`] : [])),
     ...processes.map(judge).flatMap(({ name, grown }) => grown.map((what) => `${what} of ${name} grows`)),
   ];
+}
+
+/** A stack that became slow is not flat. */
+function leftOutTooMany({ leftOut, traffic }: Outcome): number {
+  return leftOut > LEFT_OUT_PART * (leftOut + traffic.total) ? leftOut : 0;
 }
 
 const count = (value: number): string => Math.round(value).toLocaleString('en');
