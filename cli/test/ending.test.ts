@@ -12,7 +12,7 @@ describe('end of an enclave in words', () => {
     assert.ok(codes.length > 10);
     // These refuse a request: there is no enclave that they could have ended
     const refusals =
-      /^(ENCLAVE_NOT_FOUND|EIF_NO_MANIFEST|LAUNCH_INVALID|NAME_IN_USE|PORT_NOT_.*|SUPERVISOR_STOPPING|TOO_MANY_ENCLAVES|UPDATE_RUNNING|BUS_FULL)$/;
+      /^(ENCLAVE_NOT_FOUND|EIF_NO_MANIFEST|LAUNCH_INVALID|NAME_IN_USE|PORT_NOT_.*|SUPERVISOR_STOPPING|TOO_MANY_(ENCLAVES|PORTS)|UPDATE_RUNNING|BUS_FULL)$/;
     for (const code of codes.filter((each) => !refusals.test(each))) {
       const { text, remedy } = explainEnd({ kind: 'failed', error: { code, message: 'as it was', remedy: 'do this' } });
       assert.match(text, /^.{20,}: as it was$/, code);

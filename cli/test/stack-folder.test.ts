@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { chmod, chown, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { enclaverProgram } from '../src/program.ts';
 import { openSession } from '../src/session.ts';
-import { defaultStackDir } from '../src/stack/locations.ts';
+import { defaultDataDir, defaultStackDir } from '../src/stack/locations.ts';
 
 /** A user of this machine that is not root; the folder's owner, unless a test says otherwise. */
 const USER = process.getuid?.() || 12_345;
@@ -87,5 +87,27 @@ describe("a user's stack folder", () => {
     await mkdir(join(runtime, 'other'));
     await symlink(folder, join(runtime, 'other/enclaver'));
     await isRefused(/is no folder; /);
+  });
+});
+
+describe('the data folder', () => {
+  const { ENCLAVER_DATA_DIR } = process.env;
+
+  afterEach(() => {
+    if (ENCLAVER_DATA_DIR === undefined) delete process.env.ENCLAVER_DATA_DIR;
+    else process.env.ENCLAVER_DATA_DIR = ENCLAVER_DATA_DIR;
+  });
+
+  it('is that of ENCLAVER_DATA_DIR, as an absolute path, and the usual one where that is empty', () => {
+    delete process.env.ENCLAVER_DATA_DIR;
+    const usual = defaultDataDir();
+    for (const [given, taken] of [
+      ['', usual],
+      ['data', resolve('data')],
+      ['/srv/data', '/srv/data'],
+    ] as const) {
+      process.env.ENCLAVER_DATA_DIR = given;
+      assert.equal(defaultDataDir(), taken);
+    }
   });
 });

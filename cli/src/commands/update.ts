@@ -66,7 +66,8 @@ async function untilReplaced(events: ReturnType<Bus['events']>, id: string): Pro
   for await (const event of events) {
     if (event.id !== id && event.id !== replaced) continue;
     if (event.name !== 'log-ended') process.stderr.write(`${describeEvent(event)}\n`);
-    if (event.name === 'handed-over') replaced = event.data.from;
+    // One of the old enclave gives the ports back
+    if (event.name === 'handed-over') replaced = event.id === id ? event.data.from : undefined;
     if (event.name !== 'exited' && event.name !== 'failed' && event.name !== 'lost') continue;
     if (event.id === replaced) return;
     const { result } = event.data;

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 /** Where the stack that `enclaver up` runs keeps its sockets and credentials: gone with the machine's next start. */
 export function defaultStackDir(): string {
@@ -10,7 +10,8 @@ export function defaultStackDir(): string {
 
 /** Where it keeps images and the bus's state: outlives it. */
 export function defaultDataDir(): string {
-  if (process.env.ENCLAVER_DATA_DIR !== undefined) return process.env.ENCLAVER_DATA_DIR;
+  // What is empty is not set, as Compose has it; paths travel over the bus
+  if (process.env.ENCLAVER_DATA_DIR) return resolve(process.env.ENCLAVER_DATA_DIR);
   if (process.getuid?.() === 0) return '/var/lib/enclaver';
   return join(process.env.XDG_DATA_HOME ?? join(process.env.HOME ?? '/', '.local/share'), 'enclaver');
 }

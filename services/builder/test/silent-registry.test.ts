@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { createServer as createHttp } from 'node:http';
+import { createServer as createHttp, type ServerResponse } from 'node:http';
 import { createServer } from 'node:net';
 import { mock } from 'node:test';
 import { extractEif } from '../src/extract.ts';
@@ -106,6 +106,29 @@ describe('builder with a registry that stays silent', () => {
       engine.close();
     });
   }
+
+  it('lets go of what an engine answers after the build was cancelled', async () => {
+    const [asked, gone] = [Promise.withResolvers<ServerResponse>(), Promise.withResolvers<void>()];
+    const engine = createHttp((incoming, response) => {
+      if (incoming.url?.endsWith('/get') !== true) {
+        response.end(JSON.stringify({ Id: `sha256:${'a'.repeat(64)}`, Os: 'linux', Architecture: 'amd64', Size: 1 }));
+        return;
+      }
+      response.on('close', () => gone.resolve());
+      asked.resolve(response);
+    }).listen(bench.file('no.sock'));
+    const cancel = new AbortController();
+    const ended = assert.rejects(
+      bench.build({ manifest: manifest(APP), platform: 'linux/amd64', signal: cancel.signal }),
+      /no longer wanted/,
+    );
+    const late = await asked.promise;
+    cancel.abort(new Error('no longer wanted'));
+    await ended;
+    late.writeHead(200).write(Buffer.alloc(16 << 20));
+    await gone.promise;
+    engine.close();
+  });
 
   it('is not asked for the base of release images that nobody named: what it has is somebody else’s', async () => {
     await program('skopeo', `touch "${bench.file('started')}"; exit 1`);

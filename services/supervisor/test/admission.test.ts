@@ -43,6 +43,15 @@ describe('admission of enclaves', () => {
     );
   });
 
+  it('publishes no more ports of one enclave than go to another outer-proxy at once', async () => {
+    const publish = Array.from({ length: 253 }, (_, index) => ({
+      ...{ listenPort: 8080, host: '127.0.0.1', port: 8080, protocol: 'http' as const },
+      route: { host: `h${index}.example.com` },
+    }));
+    await assert.rejects(host.run({ publish }), { code: 'TOO_MANY_PORTS', message: /^253 / });
+    assert.equal((await host.run({ publish: publish.slice(1) })).ingress.length, 252);
+  });
+
   it('publishes each port of the manifest on loopback, or everywhere when told so', async () => {
     assert.deepEqual((await host.run()).ingress, [{ listenPort: 8080, host: '127.0.0.1', port: 8080 }]);
     const open = await host.run({ name: 'open', publishAll: true });

@@ -159,7 +159,7 @@ describe('update', () => {
       if (isRestarted) await host.restart();
       await host.bus.publishEvent(id, 'handed-over', data);
       await host.bus.publishEvent(id, 'drained', { from: first.id, to: id });
-      if (!isRestarted) assert.equal((await host.until('handover', first.id)).data.from, id);
+      assert.equal((await host.until('handover', first.id)).data.from, id);
       newMachine.say({ status: 'exited', code: 0 });
       await host.gone(id);
       assert.deepEqual(await host.bus.enclaves.get(first.id), first);

@@ -91,13 +91,13 @@ export class Engine {
       NetworkDisabled: true,
       Labels: { 'enclaver.extract': '' },
     });
-    const container = await this.#answer(created).catch((cause: unknown) => {
-      // Made after all when nobody waits any more
-      created.then((late) => late.remove({ force: true })).catch(() => undefined);
+    // Made after all when nobody waits any more
+    const removed = (late: Dockerode.Container): void => void late.remove({ force: true }).catch(() => undefined);
+    const container = await this.#answer(created, removed).catch((cause: unknown) => {
       throw this.#failure(cause, 'create a container');
     });
     try {
-      const archive = await this.#answer(container.getArchive({ path })).catch((cause: unknown) => {
+      const archive = await this.#answer(container.getArchive({ path }), letGo).catch((cause: unknown) => {
         if (statusCode(cause) === 404) return undefined;
         throw this.#failure(cause, 'read a file');
       });
@@ -114,7 +114,7 @@ export class Engine {
     let done = 0;
     try {
       // By id: between inspect and get, the name may have moved to another image
-      const stream = await this.#answer(this.docker.getImage(found.id).get());
+      const stream = await this.#answer(this.docker.getImage(found.id).get(), letGo);
       for await (const chunk of this.#abortable(stream as Readable) as AsyncIterable<Buffer>) {
         await work.charge(chunk.length);
         for (let at = 0; at < chunk.length; ) at += (await archive.write(chunk, at)).bytesWritten;
@@ -132,12 +132,15 @@ export class Engine {
     return image;
   }
 
-  /** Not every request of the client takes a signal: whoever waits hears of it all the same. */
-  #answer<T>(asked: Promise<T>): Promise<T> {
+  /** Not every request of the client takes a signal: whoever waits hears of it all the same, and `onLate` of what comes after that. */
+  #answer<T>(asked: Promise<T>, onLate: (late: T) => void = () => undefined): Promise<T> {
     const signal = this.#signal;
     if (signal === undefined) return asked;
     const aborted = Promise.withResolvers<never>();
-    const stop = (): void => aborted.reject(signal.reason);
+    const stop = (): void => {
+      aborted.reject(signal.reason);
+      asked.then(onLate, () => undefined);
+    };
     signal.addEventListener('abort', stop, { once: true });
     if (signal.aborted) stop();
     return Promise.race([asked, aborted.promise]).finally(() => signal.removeEventListener('abort', stop));
@@ -151,6 +154,11 @@ export class Engine {
   #failure(cause: unknown, doing: string): unknown {
     return this.#signal?.aborted === true ? this.#signal.reason : engineError(cause, doing);
   }
+}
+
+/** Of an answer that nobody waits for any more: the engine holds what it sends for as long as it is not read. */
+function letGo(late: NodeJS.ReadableStream): void {
+  (late as Readable).destroy();
 }
 
 export function engineError(cause: unknown, doing: string): BuilderError {

@@ -57,9 +57,9 @@ export class Updates {
         this.#retire(next, handover),
       );
     }
-    // Somebody takes the update back
-    if (isEnding(next)) return;
     const from = this.#options.holders(next.record.name)[0]?.id ?? takesOver;
+    // Somebody takes the update back; an earlier supervisor may have asked for the ports
+    if (isEnding(next)) return await this.#giveBack(next.id, from);
     // One that has ended gives its ports for good; no restart shall open them once more
     await this.#options.cancelRestart(from);
     await this.#during({ from, to: next.id, ingress: update.ingress }, async (handover) => {
