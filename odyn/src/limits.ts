@@ -188,7 +188,7 @@ export const limits = {
   /** One exchange with the store outside: the bus of the parent answers in milliseconds. Who asks tries again later. */
   storeMs: 5_000,
 
-  /** odyn's own requests at a time, to KMS and to where credentials come from; more wait for one to end. */
+  /** odyn's own requests at a time to one server, of KMS or for credentials; more wait for one to end. */
   ownConnections: 64,
   /** ... kept for the next request, and how long: AWS closes idle ones after a minute or so. */
   ownIdleConnections: 16,

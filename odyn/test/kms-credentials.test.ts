@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EGRESS_PORT } from '@enclaver/wire';
@@ -85,6 +87,23 @@ describe('metadata service', () => {
     assert.ok(performance.now() - begun < limits.ownConnectMs);
   });
 
+  it('server that changes to another protocol unasked: is refused, and asked again later', async () => {
+    const strange = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () =>
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'),
+      );
+    }).listen(0, '127.0.0.1');
+    await once(strange, 'listening');
+    const { answer } = world.parent;
+    const to = (strange.address() as AddressInfo).port;
+    world.parent.answer = () => ({ reply: { Ok: { address: '169.254.169.254' } }, to });
+    await refuses(service.fetch(), /no answer/);
+    world.parent.answer = answer;
+    assert.equal((await service.fetch()).accessKeyId, 'ASIAEXAMPLE0000000000');
+    strange.close();
+  });
+
   it('parent that takes any number of connections: no more are asked for at a time than the bound, and all end', async () => {
     let open = 0;
     world.parent.services.set(EGRESS_PORT, (socket) => {
@@ -92,7 +111,9 @@ describe('metadata service', () => {
       socket.resume();
     });
     const over = new AbortController();
-    const http = httpOf(world);
+    const environments: Environment[] = [{}, { AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: '/role' }];
+    const all = environments.flatMap(credentialDestinations);
+    const http = new OwnHttp(new OwnDialer(world.parent.transport, all));
     const asked = { method: 'GET', url: new URL('http://169.254.169.254/'), headers: {} };
     const calls = Array.from({ length: 2 * limits.ownConnections }, () =>
       http.send(asked, over.signal).catch((error: unknown) => error),
@@ -100,6 +121,11 @@ describe('metadata service', () => {
     while (open < limits.ownConnections) await sleep(5);
     await sleep(100);
     assert.equal(open, limits.ownConnections);
+    // Another server is asked all the same
+    calls.push(
+      http.send({ ...asked, url: new URL('http://169.254.170.2/') }, over.signal).catch((error: unknown) => error),
+    );
+    while (open === limits.ownConnections) await sleep(5);
     const reason = new Error('enough');
     over.abort(reason);
     assert.deepEqual(new Set(await Promise.all(calls)), new Set([reason]));

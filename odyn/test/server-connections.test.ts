@@ -158,6 +158,23 @@ describe('connections to servers', () => {
     assert.match(await text(client), /\/1HTTP\/1\.1 200 [\s\S]*\/2$/);
   });
 
+  it('are not asked for an Upgrade whose client is gone when its turn comes', async () => {
+    const asked: (string | undefined)[] = [];
+    await serve(
+      createHttp((incoming, response) => {
+        asked.push(incoming.url);
+        setTimeout(() => response.end('late'), 100);
+      }),
+    );
+    const client = connect(proxy.egress.port, '127.0.0.1');
+    client.end(
+      'GET http://a.com/1 HTTP/1.1\r\nHost: a.com\r\n\r\n' +
+        'GET http://b.com/2 HTTP/1.1\r\nHost: b.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+    );
+    assert.match(await text(client), /late$/);
+    assert.deepEqual(asked, ['/1']);
+  });
+
   it('are closed when a server changes to another protocol unasked', async () => {
     const closed = Promise.withResolvers<void>();
     await serveRaw((socket) => {

@@ -36,8 +36,8 @@ export const limits = {
   takeoverMs: 10_000,
   /** First bytes of a connection that JavaScript looks at: each one that waits holds so many. */
   screenBytes: 16 * 1024,
-  /** A message between processes: the record of an enclave and its listeners, of which 252 may have a long host and path each. */
-  channelMessageBytes: 256 * 1024,
+  /** A message between processes: the record of an enclave and its listeners. The kernel takes 208 KiB at once (net.core.wmem_default). */
+  channelMessageBytes: 200 * 1024,
   /** Messages that wait for the other process to read; one that is so far behind is given up. */
   channelMessages: 4_096,
   connectionsMax: 1_000_000,

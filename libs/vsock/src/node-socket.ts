@@ -21,15 +21,17 @@ export function nodeSocket(fd: number, { halfClose }: { halfClose: boolean }): S
   const result = addon().socketMove(fd, place);
   if (result === 0) return socket;
   socket.destroy();
-  closeSync(fd);
   throw systemError('adopting a socket', -result);
 }
 
 /** A stream as a socket of Node's own, with what was read ahead of it; the stream is over. @throws VsockError SYSTEM_FAILED */
 export function nodeSocketOf(stream: VsockStream): Socket {
-  const early = stream.read() as Buffer | null;
-  const socket = nodeSocket(duplicateDescriptor(stream.fd), stream);
-  stream.destroy();
-  if (early !== null) socket.unshift(early);
-  return socket;
+  try {
+    const early = stream.read() as Buffer | null;
+    const socket = nodeSocket(duplicateDescriptor(stream.fd), stream);
+    if (early !== null) socket.unshift(early);
+    return socket;
+  } finally {
+    stream.destroy();
+  }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { ChannelListener, connectChannel, type DescriptorChannel } from '../src/index.ts';
+import { limits } from '../src/limits.ts';
 import { Bench, until } from './support.ts';
 
 interface End {
@@ -53,6 +54,15 @@ describe('channels for descriptors', () => {
     const [received = -1] = ends[0]?.got[7]?.descriptors ?? [];
     assert.equal(readFileSync(received, 'utf8'), 'content');
     closeSync(received);
+  });
+
+  it('carries a message as long as one may be', async () => {
+    const { ends } = open(bench.path('c'));
+    const near = connectTo(bench.path('c'));
+    const text = 'x'.repeat(limits.channelMessageBytes - JSON.stringify({ text: '' }).length);
+    near.channel.send({ text }, []);
+    await until('it has come', () => ends[0]?.got.length === 1);
+    assert.deepEqual(ends[0]?.got[0]?.message, { text });
   });
 
   it('tells both when one closes, and finds nobody after that', async () => {

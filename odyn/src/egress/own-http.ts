@@ -37,9 +37,11 @@ type Connected = (error: Error | null, stream: Duplex) => void;
 export class OwnHttp {
   readonly #http: HttpAgent;
   readonly #https: HttpsAgent;
-
-  /** Node's agents count a connection when it stands, and may forget who waits for one. Slow calls of KMS leave credentials theirs. */
-  readonly #turns = { http: new Turns(limits.ownConnections), https: new Turns(limits.ownConnections) };
+  /**
+   * By origin, so that a slow one leaves the others theirs. Node's agents count a connection when it stands, and may forget who waits
+   * for one.
+   */
+  readonly #turns = new Map<string, Turns>();
 
   constructor(dialer: OwnDialer, { ca }: { readonly ca?: string | undefined } = {}) {
     this.#http = new PlainAgent(dialer);
@@ -51,7 +53,7 @@ export class OwnHttp {
    * @throws DialError, the errors of TLS and HTTP, and the signal's reason
    */
   async send(asked: OwnRequest, signal: AbortSignal): Promise<IncomingMessage> {
-    const leave = await this.#turns[asked.url.protocol === 'https:' ? 'https' : 'http'].enter(signal);
+    const leave = await this.#enter(asked.url.origin, signal);
     try {
       const answer = await this.#ask(asked, signal);
       answer.once('close', leave);
@@ -60,6 +62,18 @@ export class OwnHttp {
       leave();
       throw error;
     }
+  }
+
+  /** Settles with what ends the turn. */
+  async #enter(origin: string, signal: AbortSignal): Promise<() => void> {
+    const turns = this.#turns.get(origin) ?? new Turns(limits.ownConnections);
+    this.#turns.set(origin, turns);
+    const leave = await turns.enter(signal);
+    return () => {
+      leave();
+      // There may be any number of origins in time: a region each
+      if (turns.isIdle) this.#turns.delete(origin);
+    };
   }
 
   #ask(asked: OwnRequest, signal: AbortSignal): Promise<IncomingMessage> {
@@ -83,7 +97,11 @@ export class OwnHttp {
       reject(signal.reason);
     };
     signal.addEventListener('abort', onAbort);
-    request.once('close', () => signal.removeEventListener('abort', onAbort));
+    request.once('close', () => {
+      signal.removeEventListener('abort', onAbort);
+      // Where Node gives neither answer nor error, as to a change of protocol that nobody asked for
+      reject(new OwnHttpError('the server gave no answer'));
+    });
     if (signal.aborted) onAbort();
     request.once('response', (response) => {
       answered = true;

@@ -1,10 +1,16 @@
 /** Bounds how many do something at a time; others wait, first come, first served. */
 export class Turns {
   readonly #waiting = new Set<() => void>();
+  readonly #most: number;
   #free: number;
 
   constructor(most: number) {
+    this.#most = most;
     this.#free = most;
+  }
+
+  get isIdle(): boolean {
+    return this.#free === this.#most;
   }
 
   /** Settles with what ends the turn. @throws the signal's reason */

@@ -21,7 +21,12 @@ export async function forwardUpgrade(
   const gone = new AbortController();
   const onGone = (): void => gone.abort();
   socket.once('close', onGone);
-  // Nobody takes another protocol who has said that it is done; Node's server ends such clients, too
+  // It may have said that it is done while it waited for its turn
+  if (socket.readableEnded) {
+    socket.destroy();
+    return;
+  }
+  // Nobody takes another protocol who has said so; Node's server ends such clients, too
   socket.once('end', () => socket.destroy());
   try {
     const framing = framingOf(request);

@@ -221,5 +221,8 @@ export class OuterProxy {
 }
 
 function sharedPorts(ports: EnclavePorts | undefined): SharedPorts | undefined {
-  return ports && { record: { ...ports.record, ingress: ports.ingress }, descriptors: ports.descriptors };
+  if (ports === undefined) return undefined;
+  // What an update was to publish is open by now, and would go twice
+  const { update: _, ...record } = ports.record;
+  return { record: { ...record, ingress: ports.ingress }, descriptors: ports.descriptors };
 }

@@ -149,6 +149,21 @@ describe('HTTP mode: when something breaks', () => {
     assert.match(await curl(`http://127.0.0.1:${port}/`), /served/);
   });
 
+  it('keeps a connection no longer than others on which the rest of a refused body comes', async () => {
+    harness.serveRaw('a', (socket) =>
+      socket.once('data', () => {
+        socket.write('HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+        socket.destroySoon();
+      }),
+    );
+    const client = connect(port, '127.0.0.1');
+    client.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nmore');
+    const [answer] = await once(client, 'data');
+    assert.match(String(answer), /^HTTP\/1\.1 413 /);
+    client.write('rest');
+    await once(client.resume(), 'close');
+  });
+
   it('closes the enclave’s side of an upgraded connection whose client breaks off in that moment', async () => {
     const closed = Promise.withResolvers<void>();
     harness.serveRaw('a', (guest) => {

@@ -4,6 +4,8 @@ export const limits = {
   enclaves: 64,
   /** Listeners of one enclave: with egress as many descriptors as go with one message to another outer-proxy (SCM_MAX_FD, 253). */
   publishedPorts: 252,
+  /** What that message has of them; the kernel takes 208 KiB at once. */
+  publishedBytes: 160 * 1024,
   /** Ended enclaves that are remembered, for `enclaver ps --all`. */
   endedRecords: 50,
   /** For the bus to store that an enclave was accepted: it takes milliseconds, a restart of nats-server some seconds. */

@@ -201,7 +201,8 @@ function cutStandstill({ limits }: Front, request: IncomingMessage, response: Se
   response.on('timeout', onTimeout);
   request.once('end', () => {
     response.off('timeout', onTimeout);
-    socket.setTimeout(limits.httpIdleMs);
+    // After the answer it is a kept connection, whose time runs already
+    if (!response.writableFinished) socket.setTimeout(limits.httpIdleMs);
   });
 }
 

@@ -11,8 +11,11 @@ type Asked = Pick<OperationRequest<'supervisor', 'run'>, 'publish' | 'publishAll
  */
 export function publishedPorts(asked: Asked, manifest: Manifest): PublishedPort[] {
   const ports = allOf(asked, manifest);
-  if (ports.length <= limits.publishedPorts) return ports;
-  const message = `${ports.length} ports and routes are to be published; allowed are ${limits.publishedPorts} of one enclave`;
+  const bytes = JSON.stringify(ports).length;
+  if (ports.length <= limits.publishedPorts && bytes <= limits.publishedBytes) return ports;
+  const message =
+    `${ports.length} ports and routes of ${bytes} bytes are to be published; ` +
+    `allowed are ${limits.publishedPorts} of ${limits.publishedBytes} bytes of one enclave`;
   throw new SupervisorError('TOO_MANY_PORTS', message, { remedy: 'publish fewer: name them with -p' });
 }
 
