@@ -98,7 +98,12 @@ describe('enclaves beside a hostile one of the same image', function () {
       const asked = honest.map(({ url }) => text(`${url}/log?count=${LINES}&prefix=${prefix}`));
       const floodBefore = await flood();
       let refused = 0;
-      for (let round = 0; refused === 0 || (await flood()) < floodBefore + 500 || round < 10; round++) {
+      // Both the refused and some that are let through: with odyn emulated and the log full either may be the first
+      for (
+        let round = 0;
+        refused === 0 || reached.size === 0 || (await flood()) < floodBefore + 500 || round < 10;
+        round++
+      ) {
         for (const { url } of honest) {
           assert.equal(await text(`${url}/`), 'done');
           assert.match(await text(`${url}/fetch?to=${to}`), /answer/);
@@ -116,7 +121,6 @@ describe('enclaves beside a hostile one of the same image', function () {
         while (seen().length < LINES) await once(run.process.stdout as NodeJS.ReadableStream, 'data');
         assert.deepEqual(seen(), lines);
       }
-      assert.ok(reached.size > 0);
     };
     await serve([first], 'one');
     const more = await Promise.all([open('honest-2'), open('honest-3')]);
