@@ -7,7 +7,7 @@ import { checkDocuments, writeDocuments } from './documents.ts';
 import { Engine } from './image/engine.ts';
 import type { Image } from './image/image.ts';
 import { fullReference } from './image/names.ts';
-import { locate, openReference, openSource } from './image/open-source.ts';
+import { openLocal, openReference, openSource } from './image/open-source.ts';
 import { launchDescription } from './launch.ts';
 import { type Flattened, flatten } from './layers/flatten.ts';
 import { checkManifestFiles } from './manifest-files.ts';
@@ -137,14 +137,9 @@ async function openBase(build: Build, platform: Platform, runtime: Runtime): Pro
   const name = named ?? `enclaver/enclaver:${runtime.enclaverVersion}`;
   build.progress({ stage: 'resolve', text: `base ${name}` });
   try {
-    if (named === undefined) {
-      // Nobody publishes the default: what a registry has under its name is somebody else's
-      const place = await locate(name, { ...imageOptions(build, platform), pull: false });
-      if (place.found === undefined) {
-        throw new BuilderError('IMAGE_NOT_FOUND', place.noEngine?.message ?? 'the engine has none');
-      }
-    }
-    return await openReference(name, { ...imageOptions(build, platform), pull: false });
+    const opening = imageOptions(build, platform);
+    // Nobody publishes the default: what a registry has under its name is somebody else's
+    return await (named === undefined ? openLocal(name, opening) : openReference(name, { ...opening, pull: false }));
   } catch (cause) {
     if (!(cause instanceof BuilderError) || !['IMAGE_NOT_FOUND', 'IMAGE_ARCH', 'PULL_FAILED'].includes(cause.code)) {
       throw cause;

@@ -19,6 +19,13 @@ export function hostPlatform(): Platform {
   return process.arch === 'arm64' ? 'linux/arm64' : 'linux/amd64';
 }
 
+/** Which of several is meant: the one asked for; else the only one that enclaves run on, or this machine's. Others tell of images, such as attestations. */
+export function choosePlatform(there: readonly (string | undefined)[], asked: Platform | undefined): string {
+  const usable = new Set(there.filter((name) => platformSchema.safeParse(name).success));
+  const [alone] = usable;
+  return asked ?? (usable.size === 1 ? alone : undefined) ?? hostPlatform();
+}
+
 /** The platform of an image. Throws IMAGE_ARCH for one that enclaves do not run on, or that is not the one asked for. */
 export function checkPlatform(os: string, architecture: string, what: string, wanted?: Platform): Platform {
   const found = platformSchema.safeParse(`${os}/${architecture}`);

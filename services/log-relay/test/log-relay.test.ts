@@ -4,14 +4,15 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Bus, type EnclaveEventData, type EnclaveRecord, type LogMessage, logKinds } from '@enclaver/bus';
+import { Bus, type EnclaveEventData, type EnclaveRecord, type LogMessage } from '@enclaver/bus';
 import { Metrics } from '@enclaver/telemetry';
-import { connect, ErrorCode, NatsError } from 'nats';
+import { ErrorCode, NatsError } from 'nats';
 import { pino } from 'pino';
 import { NatsProcess } from '../../../libs/bus/test/nats-process.ts';
 import { FakeGuest } from '../../../libs/vsock/test/fake-guest.ts';
 import { LogMetrics } from '../src/log-metrics.ts';
 import { LogRelay } from '../src/log-relay.ts';
+import { answerIntoLog, busWith } from './bus-support.ts';
 import { FakeLog } from './fake-log.ts';
 import { enclaveRecord } from './records.ts';
 
@@ -68,16 +69,6 @@ describe('log-relay', () => {
     return relay;
   }
 
-  /** The bus with something else in it. */
-  function busWith(parts: { [N in keyof Bus]?: unknown }): Bus {
-    return new Proxy(bus, {
-      get: (_, name: keyof Bus) => {
-        const value = name in parts ? parts[name] : bus[name];
-        return typeof value === 'function' ? value.bind(bus) : value;
-      },
-    });
-  }
-
   async function launch(): Promise<void> {
     await bus.enclaves.put(record);
     await bus.publishEvent(record.id, 'launching', { enclave: record });
@@ -103,18 +94,6 @@ describe('log-relay', () => {
       seen += message.lines.length;
       if (seen >= wanted) return;
     }
-  }
-
-  /** Has the server write its own answer behind what there is, as users of its account can. */
-  async function answerIntoLog(): Promise<void> {
-    const { url, user = '', password = '' } = nats.as('cli');
-    const client = await connect({ servers: url, user, pass: password });
-    const { position } = await bus.logStore.end();
-    for (const kind of logKinds) {
-      client.publish('$JS.API.INFO', '', { reply: `enclaver.v1.log.${record.id}.${kind}` });
-    }
-    while ((await bus.logStore.end()).position < position + logKinds.length) await client.flush();
-    await client.close();
   }
 
   it('publishes lines of all streams in order and says when the log has ended', async () => {
@@ -238,11 +217,11 @@ describe('log-relay', () => {
     log.add('stdout', 'one');
     socket.write('first\n');
     await publishedLines(2);
-    await answerIntoLog();
+    await answerIntoLog(nats, bus, record.id);
     log.add('stdout', 'two');
     socket.write('second\n');
     await publishedLines(4);
-    await answerIntoLog();
+    await answerIntoLog(nats, bus, record.id);
     await first.close();
     await startRelay();
     log.add('stdout', 'three');
@@ -367,7 +346,7 @@ describe('log-relay', () => {
       get: (id: string) => bus.enclaves.get(id),
       list: () => list().finally(() => (isFollowing = true)),
     };
-    await startRelay(busWith({ events: () => events, enclaves }));
+    await startRelay(busWith(bus, { events: () => events, enclaves }));
     assert.deepEqual((await ended()).totals, { lines: 0, lost: 0 });
   });
 
@@ -381,7 +360,7 @@ describe('log-relay', () => {
       return await bus.enclaves.list();
     };
     await startRelay(
-      busWith({
+      busWith(bus, {
         enclaves: { get: (id: string) => bus.enclaves.get(id), list },
         onConnectionChange: async (listener: (connected: boolean) => void) => connection.resolve(listener),
       }),

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { BuilderError } from '../builder-error.ts';
 import { limits } from '../limits.ts';
-import { hostPlatform, type Platform, platformSchema, wrongPlatform } from '../platform.ts';
+import { choosePlatform, type Platform, wrongPlatform } from '../platform.ts';
 import { type BlobStore, readBlob } from './blob-store.ts';
 import type { Image } from './image.ts';
 import { decodeJson } from './image-config.ts';
@@ -92,9 +92,7 @@ async function choose(
   // One after the other: each may cost a configuration's bytes in memory
   const platforms: string[] = [];
   for (const candidate of named) platforms.push(await platformOf(store, candidate));
-  const usable = new Set(platforms.filter((found) => platformSchema.safeParse(found).success));
-  const [alone] = usable;
-  const wanted = platform ?? (usable.size === 1 ? alone : hostPlatform());
+  const wanted = choosePlatform(platforms, platform);
   const fitting = named.filter((_, index) => platforms[index] === wanted);
   const [only, other] = fitting;
   if (only === undefined) throw wrongPlatform(store.shown, [...new Set(platforms)].join(', '), platform);

@@ -38,8 +38,18 @@ export async function openSource(source: ImageSource, name: string, options: Ope
  */
 export async function openReference(reference: string, options: Omit<OpenOptions, 'contextDir'>): Promise<Image> {
   const place = await locate(reference, options);
-  if (place.found !== undefined) return place.engine.save(place.name, place.found, options.work, options.onProgress);
-  return fetchFrom(place, options);
+  return place.found === undefined ? fetchFrom(place, options) : save(place, options);
+}
+
+/** The engine's image, and no registry's. Throws IMAGE_NOT_FOUND, also where there is no engine, IMAGE_ARCH, ENGINE_ERROR. */
+export async function openLocal(reference: string, options: Omit<OpenOptions, 'contextDir' | 'pull'>): Promise<Image> {
+  const place = await locate(reference, { ...options, pull: false });
+  if (place.found !== undefined) return save(place, options);
+  throw new BuilderError('IMAGE_NOT_FOUND', place.noEngine?.message ?? `the engine has no ${place.name}`);
+}
+
+function save(place: Extract<ImagePlace, { found: EngineImage }>, options: Omit<OpenOptions, 'contextDir' | 'pull'>) {
+  return place.engine.save(place.name, place.found, options.work, options.onProgress);
 }
 
 /** Where the image of a reference is: in the engine, or else to be fetched. */

@@ -5,7 +5,7 @@ import { decodeJson, digestSchema } from '../image/image-config.ts';
 import { repositoryOf } from '../image/names.ts';
 import { type Descriptor, decodeManifest, INDEX_TYPES, indexSchema } from '../image/oci-manifest.ts';
 import { checkDigest } from '../image/open-image.ts';
-import { hostPlatform, type Platform, platformSchema, wrongPlatform } from '../platform.ts';
+import { choosePlatform, type Platform, wrongPlatform } from '../platform.ts';
 import { registryOf, type SkopeoOptions, skopeo, tlsFlag } from './skopeo.ts';
 
 /** An image of a registry, before anything but its manifest is fetched. */
@@ -70,10 +70,7 @@ function isIndex(bytes: Buffer, reference: string): boolean {
 
 function choose(index: Buffer, platform: Platform | undefined, reference: string): Descriptor {
   const { manifests } = decodeJson(index, indexSchema, `the index of ${reference}`);
-  // BuildKit writes an index for one platform, too: the image, and what attests its build
-  const usable = new Set(manifests.map(nameOf).filter((name) => platformSchema.safeParse(name).success));
-  const [alone] = usable;
-  const wanted = platform ?? (usable.size === 1 ? alone : hostPlatform());
+  const wanted = choosePlatform(manifests.map(nameOf), platform);
   const found = manifests.find((each) => nameOf(each) === wanted);
   if (found !== undefined) return found;
   const names = manifests.map(nameOf).filter((name) => name !== undefined && name !== 'unknown/unknown');
