@@ -69,6 +69,29 @@ describe('soak', function () {
       assert.deepEqual([perHour, growth, percent].map(Math.round), [6, 8, 17]);
     });
 
+    it('takes no tooth of nats-server for growth where there are few, and what grows by more for what it is', () => {
+      const sample = { resident: 1, descriptors: 20, threads: 8 };
+      const of = (name: string, minutes: number, anonymous: (minute: number) => number) => {
+        const samples = Array.from({ length: 61 }, (_, index) => (index * minutes) / 60).map((minute) => ({
+          ...sample,
+          seconds: minute * 60,
+          anonymous: anonymous(minute),
+        }));
+        return judge({ name, samples, descriptors: { before: 20, after: 20 } }).grown;
+      };
+      const tooth = (minute: number): number => 10 + 17 * ((minute + 1) % 2);
+      assert.deepEqual(of('nats-server', 3, tooth), []);
+      assert.deepEqual(of('log-relay', 3, tooth), ['memory']);
+      assert.deepEqual(
+        of('nats-server', 3, (minute) => minute * 40),
+        ['memory'],
+      );
+      assert.deepEqual(
+        of('nats-server', 120, (minute) => tooth(minute) + minute * 0.2),
+        ['memory'],
+      );
+    });
+
     it('tells what has more descriptors than before, and more and more threads', () => {
       const sample = { anonymous: 1, resident: 1, descriptors: 20, threads: 8 };
       const samples = [0, 60, 120, 180].map((seconds) => ({ ...sample, seconds }));
