@@ -15,6 +15,12 @@ import { buildEnclave } from './build-image.ts';
 const CONNECTIONS = 200;
 const ALLOWED = 24;
 const LINES = 300;
+/**
+ * The vsock device of a machine without /dev/vhost-vsock forgets a connection now and then, with the request that waits there unread
+ * (docs/faults.md): such a request is sent again, so often at most.
+ */
+const FORGOTTEN_MAX = 3;
+const FORGOTTEN_MS = 20_000;
 
 interface Enclave {
   readonly run: Running;
@@ -80,7 +86,17 @@ describe('enclaves beside a hostile one of the same image', function () {
       await run.seen(/ ready/);
       return { run, port, url: `http://127.0.0.1:${port}` };
     };
-    const text = async (url: string): Promise<string> => (await fetch(url)).text();
+    let forgotten = 0;
+    const text = async (url: string): Promise<string> => {
+      for (;;) {
+        try {
+          const answer = await fetch(url, { signal: AbortSignal.timeout(FORGOTTEN_MS) });
+          return await answer.text();
+        } catch (error) {
+          if (++forgotten > FORGOTTEN_MAX) throw error;
+        }
+      }
+    };
     const first = await open('honest-1');
     assert.match(await text(`${first.url}/fetch?to=${to}`), /answer/);
     const before = await metrics('outer-proxy');
