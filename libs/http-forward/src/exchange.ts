@@ -171,7 +171,10 @@ export function requestOver(
 /** The server's answer; undefined when it agreed to the other protocol. @throws HttpFault 502 */
 export function answerOf(upstream: ClientRequest): Promise<IncomingMessage | undefined> {
   return new Promise((resolve, reject) => {
+    const onClose = (): void => reject(new HttpFault(502, 'the server broke off: there is no answer to the request'));
     upstream.once('response', (answered: IncomingMessage) => {
+      // An error that nobody gets costs its stack for each request
+      upstream.off('close', onClose);
       const fault = faultOf(answered);
       if (fault === undefined) return resolve(answered);
       upstream.destroy();
@@ -180,7 +183,7 @@ export function answerOf(upstream: ClientRequest): Promise<IncomingMessage | und
     upstream.once('upgrade', () => resolve(undefined));
     upstream.on('error', (cause) => reject(new HttpFault(502, `the server broke off: ${cause.message}`, { cause })));
     // Where Node gives none of these, as to a CONNECT that nobody tunnels
-    upstream.once('close', () => reject(new HttpFault(502, 'the server broke off: there is no answer to the request')));
+    upstream.once('close', onClose);
   });
 }
 

@@ -100,7 +100,7 @@ export class OwnHttp {
     request.once('close', () => {
       signal.removeEventListener('abort', onAbort);
       // Where Node gives neither answer nor error, as to a change of protocol that nobody asked for
-      reject(new OwnHttpError('the server gave no answer'));
+      if (!answered) reject(new OwnHttpError('the server gave no answer'));
     });
     if (signal.aborted) onAbort();
     request.once('response', (response) => {
