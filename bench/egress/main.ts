@@ -33,11 +33,10 @@ const program = compiled('egress/load.c');
 const pinned = new Pinned();
 
 async function start(peer: Peer, port: number): Promise<Running> {
-  for (const command of peer.commands(port, folder)) {
-    const child = pinned.start(command);
-    if (peer.says) await ready(child);
+  for (const program of peer.programs(port, folder)) {
+    const child = pinned.start(program.command);
+    await (program.port === undefined ? ready(child) : answers(program.port));
   }
-  await answers(port);
   return { name: peer.name, port, samples: { connect: [], bulk: [], kept: [], fresh: [] } };
 }
 

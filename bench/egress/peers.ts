@@ -3,13 +3,17 @@ import { join } from 'node:path';
 import { NODE } from '../harness/pinned.ts';
 import { missingPackage } from '../harness/programs.ts';
 
-/** A forward proxy under test: the processes it takes to listen at `port`. */
+/** A forward proxy under test: the processes it takes to listen at `port`, each to be ready before the next is started. */
 export interface Peer {
   readonly name: string;
   readonly needs: string | undefined;
-  /** Its processes say on standard output when they are ready, and are started one after the other. */
-  readonly says: boolean;
-  commands(port: number, folder: string): string[][];
+  programs(port: number, folder: string): Program[];
+}
+
+export interface Program {
+  readonly command: string[];
+  /** Where it answers when it is ready; one without says so on standard output. */
+  readonly port?: number;
 }
 
 const TINYPROXY = '/usr/bin/tinyproxy';
@@ -20,13 +24,12 @@ const BEHIND = 100;
 const ours: Peer = {
   name: 'ours, two hops',
   needs: undefined,
-  says: true,
-  commands: (port, folder) => {
+  programs: (port, folder) => {
     const socket = join(folder, 'parent_17002');
     const at = (room: string): string => join(import.meta.dirname, '../..', room, 'test/egress-process.ts');
     return [
-      [...NODE, at('services/outer-proxy'), socket],
-      [...NODE, at('odyn'), String(port), socket],
+      { command: [...NODE, at('services/outer-proxy'), socket] },
+      { command: [...NODE, at('odyn'), String(port), socket] },
     ];
   },
 };
@@ -41,9 +44,14 @@ function peer(
   return {
     name: hops === 1 ? name : `${name}, two in a row`,
     needs: missingPackage({ [name]: program }),
-    says: false,
-    commands: (port, folder) =>
-      hops === 1 ? [command(port, folder)] : [command(port + BEHIND, folder), command(port, folder, port + BEHIND)],
+    programs: (port, folder) => {
+      const behind = port + BEHIND;
+      if (hops === 1) return [{ command: command(port, folder), port }];
+      return [
+        { command: command(behind, folder), port: behind },
+        { command: command(port, folder, behind), port },
+      ];
+    },
   };
 }
 
