@@ -33,9 +33,9 @@ const program = compiled('egress/load.c');
 const pinned = new Pinned();
 
 async function start(peer: Peer, port: number): Promise<Running> {
-  for (const program of peer.programs(port, folder)) {
-    const child = pinned.start(program.command);
-    await (program.port === undefined ? ready(child) : answers(program.port));
+  for (const { command, port: asked } of peer.programs(port, folder)) {
+    const child = pinned.start(command);
+    await (asked === undefined ? ready(child) : answers(asked));
   }
   return { name: peer.name, port, samples: { connect: [], bulk: [], kept: [], fresh: [] } };
 }
