@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { type EifSigner, pemSigner, type Signing, signatureSection } from '../src/index.ts';
@@ -57,7 +57,9 @@ describe('signing keys and certificates', () => {
     const { certificatePem, signer } = signing(p384);
     const section = (changes: Partial<Signing>) => signatureSection(PCR0, signing(p384, changes));
     for (const other of [p256.certificate_pem, await otherP384()]) {
-      await assert.rejects(section({ certificatePem: Buffer.from(other) }), refusal('SIGN_KEY_MISMATCH'));
+      const certificatePem = Buffer.from(other);
+      const now = new X509Certificate(certificatePem).validFromDate;
+      await assert.rejects(section({ certificatePem, now }), refusal('SIGN_KEY_MISMATCH'));
     }
     for (const [pem, message] of [
       [p384.private_key_pkcs8_pem, /not in PEM form/],

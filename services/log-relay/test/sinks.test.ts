@@ -244,7 +244,8 @@ describe('sinks of the log-relay', () => {
     await publish(['{"level":"warn","msg":"x"}'], 'odyn');
     await publish(['y'.repeat(16 * 1024)]);
     const lines = await until(async () => {
-      const all = (await read('out')).trimEnd().split('\n');
+      // rsyslogd writes 4 KiB at a time: a line is there when it has its end
+      const all = (await read('out')).split('\n').slice(0, -1);
       return all.length === 6 && all;
     });
     for (const input of ['imuxsock', 'imudp', 'imtcp']) {
