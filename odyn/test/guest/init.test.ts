@@ -39,6 +39,10 @@ describe('init in a guest', function () {
   let runtime: string;
   let probe: Buffer;
   let machine: Machine | undefined;
+  let boots = 0;
+  /** Boots beside all others: most of what it does is to wait. */
+  let silent: Machine;
+  let silentEnd: Promise<{ reason: string; afterMs: number }>;
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'init-test-'));
@@ -46,6 +50,13 @@ describe('init in a guest', function () {
     await buildRuntime({ ...defaultsFor('x86_64'), output: runtime, entry: join(import.meta.dirname, 'stand-in.ts') });
     await compileC(join(import.meta.dirname, '../init'), ['probe.c'], join(folder, 'probe'));
     probe = await readFile(join(folder, 'probe'));
+    silent = await boot('report', [], { heartbeat: false });
+    machine = undefined;
+    silentEnd = silent
+      .ended(2.5 * supervisorLimits.heartbeatMs)
+      .then((reason) => ({ reason, afterMs: performance.now() - silent.startedMs }));
+    // Told by the test that waits for it
+    silentEnd.catch(() => undefined);
   });
 
   async function stopMachine(): Promise<void> {
@@ -58,6 +69,7 @@ describe('init in a guest', function () {
   after(async () => {
     // Once more, for a boot in a `before` that failed
     await stopMachine();
+    await silent?.stop();
     await rm(folder, { recursive: true, force: true });
   });
 
@@ -77,7 +89,8 @@ describe('init in a guest', function () {
     for await (const piece of cpio(app)) {
       pieces.push(piece);
     }
-    const ramdisk = join(folder, 'ramdisk');
+    boots += 1;
+    const ramdisk = join(folder, `ramdisk-${boots}`);
     await writeFile(ramdisk, Buffer.concat(pieces));
     machine = await Machine.start({
       kernel: join(runtime, 'kernel'),
@@ -243,20 +256,22 @@ describe('init in a guest', function () {
     assert.doesNotMatch(booted.console, /stand-in/);
   });
 
-  it('ends when no parent answers its heartbeat, and later than the supervisor would have ended it', async function () {
-    this.timeout(3 * supervisorLimits.heartbeatMs);
-    const begun = performance.now();
-    const booted = await boot('report', [], { heartbeat: false });
-    assert.equal(await booted.ended(2.5 * supervisorLimits.heartbeatMs), 'guest-shutdown');
-    assert.match(booted.console, /init: E_HEARTBEAT no answer from the parent, CID 2 port 9000: /);
-    assert.deepEqual(new Set(booted.heartbeats), new Set([0xb7]));
-    assert.ok(performance.now() - begun > supervisorLimits.heartbeatMs);
-  });
-
   it('ends at once when the kernel panics', async () => {
     const booted = await boot('panic');
     await booted.sees(/stand-in: panic/);
     assert.equal(await booted.ended(), 'guest-reset');
     assert.match(booted.console, /Kernel panic/);
+  });
+
+  // The last of all, for the longest wait
+  describe('ends', () => {
+    it('when no parent answers its heartbeat, and later than the supervisor would have ended it', async function () {
+      this.timeout(3 * supervisorLimits.heartbeatMs);
+      const { reason, afterMs } = await silentEnd;
+      assert.equal(reason, 'guest-shutdown');
+      assert.ok(afterMs > supervisorLimits.heartbeatMs, `${afterMs} ms`);
+      assert.match(silent.console, /init: E_HEARTBEAT no answer from the parent, CID 2 port 9000: /);
+      assert.deepEqual(new Set(silent.heartbeats), new Set([0xb7]));
+    });
   });
 });
