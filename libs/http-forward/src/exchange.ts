@@ -1,9 +1,10 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
-import { type Duplex, pipeline, type Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import type { Cancel } from './cancel.ts';
 import { isChunked, isCountable } from './framing.ts';
 import { endToEnd, pairs } from './headers.ts';
 import { HttpFault } from './http-fault.ts';
+import { pass } from './pass.ts';
 import { pour } from './pour.ts';
 
 /** What may be sent again when a kept connection turns out to be closed (RFC 9110, section 9.2.2). */
@@ -56,13 +57,14 @@ export async function exchange(
   return (await askAgain(request, head, way, signal)) ?? (await ask(await way.open(), request, head, way, signal));
 }
 
-/** Passes an answer on, its end and its breaking off, too. */
-export function reply(answered: IncomingMessage, response: ServerResponse): void {
+/** Passes an answer on, its end and its breaking off, too. Aborting `signal` breaks it off. */
+export function reply(answered: IncomingMessage, response: ServerResponse, signal: Cancel): void {
   response.sendDate = false;
   response.writeHead(answered.statusCode ?? 502, answered.statusMessage ?? '', endToEnd(answered.rawHeaders));
   flushSoon(response);
-  pipeline(answered, response, (error) => {
-    if (error) response.destroy();
+  pass(answered, response, signal).catch(() => {
+    answered.destroy();
+    response.destroy();
   });
 }
 

@@ -1,4 +1,4 @@
-export type { Cancel } from './cancel.ts';
+export { type Cancel, Canceller } from './cancel.ts';
 export {
   answerOf,
   exchange,

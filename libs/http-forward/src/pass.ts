@@ -3,7 +3,7 @@ import type { Cancel } from './cancel.ts';
 
 export interface PassEvents {
   /** Of each piece of the body. */
-  onBytes(count: number): void;
+  onBytes?(count: number): void;
   /** All of the body has come: before the other side is ended. */
   onEnd?(): void;
 }
@@ -12,7 +12,12 @@ export interface PassEvents {
  * Passes a body on to its end, and resolves when all of it is written. Rejects when the body breaks off, when nobody takes it any more,
  * or at `signal`; either side is then left to the caller. `stream.pipeline` does the same at several times the cost, which small bodies feel.
  */
-export function pass(body: Readable, into: Writable, signal: Cancel, { onBytes, onEnd }: PassEvents): Promise<void> {
+export function pass(
+  body: Readable,
+  into: Writable,
+  signal: Cancel,
+  { onBytes, onEnd }: PassEvents = {},
+): Promise<void> {
   return new Promise((resolve, reject) => {
     let isWhole = false;
     const finish = (): void => {
@@ -37,7 +42,7 @@ export function pass(body: Readable, into: Writable, signal: Cancel, { onBytes, 
     if (body.readableEnded) return finish();
     if (body.destroyed) return brokeOff(body.errored ?? undefined);
     body.on('data', (chunk: Buffer) => {
-      onBytes(chunk.length);
+      onBytes?.(chunk.length);
       if (!into.write(chunk)) body.pause();
     });
     body.once('end', finish);

@@ -1,6 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { authorityOf } from '@enclaver/egress-policy';
-import { exchange, framingOf, hasBody, isDoubtful, type KeptConnections, reply } from '@enclaver/http-forward';
+import {
+  Canceller,
+  exchange,
+  framingOf,
+  hasBody,
+  isDoubtful,
+  type KeptConnections,
+  reply,
+} from '@enclaver/http-forward';
 import { limits } from '../limits.ts';
 import { answer, refusalOf } from './answers.ts';
 import type { Gate } from './gate.ts';
@@ -20,7 +28,7 @@ export class Forwarder {
   async forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // Node has read it out of the same bytes before the connection was closed
     if (isDoubtful(request)) return;
-    const gone = new AbortController();
+    const gone = new Canceller();
     response.once('close', () => {
       if (!response.writableFinished) gone.abort();
     });
@@ -31,13 +39,13 @@ export class Forwarder {
       const destination = authorityOf(target.destination);
       const way = {
         kept: () => this.#connections.take(destination),
-        open: () => openStream(this.#gate, target, gone.signal),
+        open: () => openStream(this.#gate, target, gone.signal()),
         keep: (stream: Parameters<KeptConnections['give']>[1], keepAlive: string | undefined) =>
           this.#connections.give(destination, stream, keepAlive),
         maxHeaderSize: limits.egressAnswerHeaderBytes,
       };
       const asked = { body: hasBody(request) ? request : undefined };
-      reply(await exchange(asked, headFor(request, target, framing), way, gone.signal), response);
+      reply(await exchange(asked, headFor(request, target, framing), way, gone), response, gone);
     } catch (error) {
       const { status, text } = refusalOf(error);
       if (isDoubtful(request)) response.shouldKeepAlive = false;

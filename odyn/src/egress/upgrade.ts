@@ -52,7 +52,7 @@ export async function forwardUpgrade(
     response.shouldKeepAlive = false;
     response.assignSocket(socket as Socket);
     response.once('finish', () => socket.end());
-    reply(answered, response);
+    reply(answered, response, gone.signal);
   } catch (error) {
     const { status, text } = refusalOf(error);
     if (!socket.destroyed) answerRaw(socket, status, text);

@@ -1,32 +1,26 @@
-import type { Cancel } from '@enclaver/http-forward';
+import { Canceller } from '@enclaver/http-forward';
 import type { Answer, Asked } from './message.ts';
 import type { RequestEntry } from './request-entry.ts';
 import { RequestError } from './request-error.ts';
 import type { Share } from './share.ts';
 import type { Upgraded, Upstream } from './upstream.ts';
 
-/** One request under way. It is the signal of its own end: AbortController would cost more than all else here. */
-export class Running implements Cancel {
+/** One request under way. It is the signal of its own end. */
+export class Running extends Canceller {
   readonly entry: RequestEntry;
   readonly share: Share;
   readonly #upstream: Upstream;
   readonly #answerMs: number;
-  readonly #onAbort: (() => void)[] = [];
-  #aborted = false;
   #reason: RequestError | undefined;
   #outcome: 'aborted' | 'failed' | 'timedOut' | undefined;
 
   /** `answerMs`: what the enclave has to begin its answer in, from the end of the request. */
   constructor(entry: RequestEntry, share: Share, upstream: Upstream, answerMs: number) {
+    super();
     this.entry = entry;
     this.share = share;
     this.#upstream = upstream;
     this.#answerMs = answerMs;
-  }
-
-  /** The request is to end: the client or the enclave went away, or it took too long. */
-  get aborted(): boolean {
-    return this.#aborted;
   }
 
   /** What the client is answered then, if it is still there. */
@@ -39,17 +33,12 @@ export class Running implements Cancel {
     return this.#outcome;
   }
 
-  addEventListener(_type: 'abort', listener: () => void): void {
-    this.#onAbort.push(listener);
-  }
-
   /** Ends it: the client went away, or it took too long, and `reason` is what the client is answered. */
-  abort(reason?: RequestError): void {
-    if (this.#aborted) return;
-    this.#aborted = true;
+  override abort(reason?: RequestError): void {
+    if (this.aborted) return;
     this.#reason = reason;
     this.#outcome ??= reason === undefined ? 'aborted' : 'timedOut';
-    for (const listener of this.#onAbort) listener();
+    super.abort();
   }
 
   /** Nothing of the request's body has moved for as long as it may; true when that is the bound on bytes, which it waits for. */
