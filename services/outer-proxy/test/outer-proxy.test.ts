@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus, type EnclaveEvent, type EnclaveRecord, type PublishedPort } from '@enclaver/bus';
 import { Metrics } from '@enclaver/telemetry';
 import { decodeProxyHeader, EGRESS_PORT, type EgressReply, EgressReplyDecoder, encodeEgress } from '@enclaver/wire';
@@ -186,11 +187,13 @@ describe('outer-proxy', () => {
     await bus.publishEvent(ID, 'exited', { result: { kind: 'exited', code: 0 } });
     for (;;) {
       const socket = connect(port, '127.0.0.1');
-      const refused = await Promise.race([
-        once(socket, 'error').then(() => true),
-        once(socket, 'close').then(() => false),
+      const outcome = await Promise.race([
+        once(socket, 'error').then(() => 'refused'),
+        once(socket, 'close').then(() => 'closed'),
+        sleep(10_000, `open from port ${socket.localPort}`, { ref: false }),
       ]);
-      if (refused) break;
+      if (outcome === 'refused') break;
+      assert.equal(outcome, 'closed');
     }
   });
 
